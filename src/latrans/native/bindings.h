@@ -1,0 +1,7 @@
+// Every native part registers its functions with the one extension module `latrans._native`.
+#pragma once
+#include <nanobind/nanobind.h>
+
+void bind_program(nanobind::module_ &module);
+void bind_entropy(nanobind::module_ &module);
+void bind_residual(nanobind::module_ &module);

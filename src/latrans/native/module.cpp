@@ -1,0 +1,8 @@
+#include "bindings.h"
+
+NB_MODULE(_native, module) {
+    module.doc() = "Compiled twins of latrans' reference kernels; equal to them bit for bit.";
+    bind_program(module);
+    bind_entropy(module);
+    bind_residual(module);
+}
