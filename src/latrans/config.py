@@ -1,0 +1,142 @@
+"""Configurations: what is stored beside the data about the codec that wrote it.
+
+The numcodecs and the Zarr class keep the same five values.  They are JSON as they stand, and
+everything an instance is follows from them: instances cannot be changed, and compare, hash, print
+and pickle by these values alone.  Entries that are ``None`` are left out of the stored form; that
+meaning of an absent entry never changes.
+
+A model is always stored as a string.  A `latrans.Model` becomes its digest, so that metadata and
+pickles stay small, and is made known to this process, so that its arrays can be opened again.
+The engine is a choice of the machine that runs the codec, not of the data, and is not stored.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from .codec import Codec
+from .errors import ConfigError
+
+Value = str | int | float
+_LONGEST_REPR = 96  # an inline model's data URI is far longer
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Configured:
+    """Base of the classes that other libraries know latrans by.
+
+    Parameters
+    ----------
+    model : str, os.PathLike or Model
+        Name, ``sha256:`` digest, path or ``data:`` URI of a model, or the model itself.
+    mode : {"lossless", "bounded", "lossy"}
+    max_error : float, optional
+        Largest absolute error of any finite sample, in the data's units; bounded mode needs it.
+    fill_value : int or float, optional
+        Value that marks missing samples and always comes back exactly.  NaN and infinities
+        always do, so they count as not given.
+    axes : str, optional
+        One letter per dimension, see `latrans.Codec`.
+
+    Raises
+    ------
+    ConfigError
+        For a value that no codec can use.  Whether the model is at hand shows when data is
+        encoded or decoded.
+    """
+
+    model: str
+    mode: str
+    max_error: float | None
+    fill_value: int | float | None
+    axes: str | None
+
+    def __init__(
+        self,
+        model: Any = "image-1",
+        mode: str = "lossless",
+        max_error: float | None = None,
+        fill_value: float | None = None,
+        axes: str | None = None,
+    ) -> None:
+        max_error = _number("max_error", max_error)
+        fill_value = _number("fill_value", fill_value)
+        if max_error is not None and not math.isfinite(max_error):
+            raise ConfigError(f"max_error is {max_error}; expected a finite number above 0")
+        if fill_value is not None and not math.isfinite(fill_value):
+            fill_value = None
+        if not (axes is None or isinstance(axes, str)):
+            raise ConfigError(f"axes is {axes!r}; expected a string such as 'yx', or None")
+        if isinstance(model, os.PathLike):
+            model = os.fspath(model)
+        codec = Codec(model, mode, max_error, fill_value, axes)
+        values = (_reference(model), mode, max_error, fill_value, axes)
+        for field, value in zip(fields(self), values, strict=True):
+            object.__setattr__(self, field.name, value)
+        object.__setattr__(self, "_codec", codec)
+
+    if TYPE_CHECKING:  # no field: it follows from the fields, and is not compared or pickled
+        _codec: Codec
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Make an instance from stored values; an entry of another name is a `ConfigError`."""
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(str(key) for key in values if key not in known)
+        if unknown:
+            raise ConfigError(
+                f"latrans configuration has unknown entries {', '.join(unknown)}; expected only "
+                f"{', '.join(known)}: remove them, or update latrans if a newer one wrote them"
+            )
+        return cls(**values)
+
+    def to_mapping(self) -> dict[str, Value]:
+        """Values to store, ready for JSON; what is None is left out."""
+        pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return {name: value for name, value in pairs if value is not None}
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{k}={_shorten(repr(v))}" for k, v in self.to_mapping().items())
+        return f"{type(self).__name__}({values})"
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[dict[str, Value]]]:
+        return type(self).from_mapping, (self.to_mapping(),)
+
+
+def _reference(model: Any) -> str:
+    """Return the string that a model is stored as."""
+    if isinstance(model, str) and model:
+        return model
+    digest = getattr(model, "digest", None)
+    if isinstance(digest, str):
+        from .store import register
+
+        register(model)
+        return f"sha256:{digest}"
+    raise ConfigError(
+        f"model is {_shorten(repr(model))}; expected a name, a path, a 'sha256:' digest, "
+        "a 'data:' URI or a latrans.Model"
+    )
+
+
+def _number(name: str, value: Any) -> int | float | None:
+    """Turn NumPy's and other numbers into those that JSON has."""
+    if value is None:
+        return None
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value)
+    raise ConfigError(f"{name} is {value!r}; expected a number or None")
+
+
+def _shorten(text: str) -> str:
+    if len(text) <= _LONGEST_REPR:
+        return text
+    return f"{text[:_LONGEST_REPR]}... ({len(text)} characters)"

@@ -1,0 +1,82 @@
+"""latrans for numcodecs: arrays of Zarr format 2, and all else that takes a numcodecs codec.
+
+    {"id": "latrans", "model": "image-1", "mode": "bounded", "max_error": 0.001}
+
+An encoded chunk is one frame.  Arrays come back with the dtype, byte order, shape and memory order
+they had, because Zarr reinterprets what it gets and would not notice a difference.  Buffers
+without a type (bytes, bytearray, array.array) have no shape and no unit of error to speak of, so
+they are stored losslessly in every mode.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numcodecs.abc import Codec as NumcodecsCodec
+from numcodecs.compat import ensure_bytes, ensure_contiguous_ndarray, ndarray_copy
+
+from .codec import Codec
+from .config import Configured
+
+Array = np.ndarray[Any, Any]
+
+
+class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
+    """Learned compression as a numcodecs codec, usable as compressor or as filter.
+
+    Takes the parameters of `latrans.config.Configured`.  One instance may be used by any number
+    of threads.
+
+    Examples
+    --------
+    >>> import numcodecs, numpy as np
+    >>> codec = numcodecs.get_codec({"id": "latrans", "model": "image-1", "mode": "lossless"})
+    >>> image = np.arange(48, dtype="uint8").reshape(6, 8)
+    >>> bool((codec.decode(codec.encode(image)) == image).all())
+    True
+    """
+
+    codec_id = "latrans"
+
+    def encode(self, buf: Any) -> bytes:
+        """Encode an array, or any contiguous buffer, to a frame.
+
+        Raises
+        ------
+        TypeError
+            For arrays of Python objects.
+        ModelNotFoundError
+            If the model is not at hand.
+        """
+        if isinstance(buf, np.ndarray):
+            return self._codec.encode(buf)
+        data = ensure_contiguous_ndarray(buf).view(np.uint8)
+        return Codec(self.model, "lossless").encode(data)
+
+    def decode(self, buf: Any, out: Any = None) -> Array:
+        """Decode a frame to a new array, or into `out`, a buffer of exactly its size.
+
+        Raises
+        ------
+        CodecError
+            If the frame is damaged or cut short.
+        ModelNotFoundError
+            If the model that the frame names is not at hand.
+        """
+        frame = ensure_bytes(buf)
+        if out is None:
+            return self._codec.decode(frame)
+        # Refuses buffers of Python objects before there is anything to copy into them.
+        ensure_contiguous_ndarray(out)
+        copied: Array = ndarray_copy(self._codec.decode(frame), out)
+        return copied
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the stored form: ``id`` and every value that is not None."""
+        return {"id": self.codec_id, **self.to_mapping()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Make an instance from a stored form, ``id`` taken off."""
+        return cls.from_mapping(config)
