@@ -1,0 +1,1 @@
+"""Entropy coder: interleaved rANS over static integer tables (FORMAT.md section 7)."""

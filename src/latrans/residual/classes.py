@@ -1,0 +1,112 @@
+"""Classes and tokens: from the network's answer to a probability table and a symbol (FORMAT.md 6.5).
+
+The network says where the sample is expected and how sure it is.  Sureness becomes a class; each
+class owns a static table over *tokens*, small offsets directly and larger ones as exponent and
+raw bits.  Wide classes drop low bits into raw bits first, so that one table serves every octave.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .fixed import Ints, floor_log2, log2
+
+STEPS_PER_OCTAVE = 3
+N_PHASED = 15  # scales below 1: the fraction of the mean matters
+N_SCALES = 27  # distinct tables; wider scales repeat the last octave with raw low bits
+N_PHASES = 4
+N_TAILS = 3
+TABLES_PER_TAIL = N_PHASED * N_PHASES + N_SCALES - N_PHASED
+N_TABLES = 1 + N_TAILS * TABLES_PER_TAIL  # table 0 belongs to flat surroundings
+MAX_SCALE = N_SCALES + 3 * 25 - 1
+
+N_DIRECT = 32  # zigzagged offsets below this are tokens of their own
+N_TOKENS = N_DIRECT + 4 * 27
+ESCAPE = N_TOKENS  # tokens a table never saw, their number follows in 8 raw bits
+N_SYMBOLS = N_TOKENS + 1
+
+MEAN_LIMIT, SCALE_LIMIT, TAIL_LIMIT = 255, 255, 127  # network outputs
+
+
+def place(
+    outputs: Ints,
+    prediction: Ints,
+    energy: Ints,
+    flat: Any,
+    tails: tuple[int, int],
+    lo: int,
+    hi: int,
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """Turn network outputs (3, ...) into the sample's centre and class.
+
+    Returns
+    -------
+    centre : integer expected value, within [lo, hi].
+    flip : 1 where the offset is mirrored, so that the fraction of the mean is never negative.
+    table : index of the probability table.
+    low_bits : bits of the offset that go raw.
+    """
+    mean = prediction + ((energy * outputs[0]) >> 6)
+    mean = np.clip(mean, lo << 8, hi << 8)
+    centre = (mean + 128) >> 8
+    fraction = mean - (centre << 8)
+    flip = (fraction < 0).astype(np.int64)
+    phase = np.minimum(np.abs(fraction) >> 5, N_PHASES - 1)
+    octaves = log2(energy) + outputs[1] - 96
+    scale = np.clip((octaves * STEPS_PER_OCTAVE) >> 5, 0, MAX_SCALE)
+    over = np.maximum(scale - (N_SCALES - STEPS_PER_OCTAVE), 0)
+    low_bits = over // STEPS_PER_OCTAVE
+    narrow = np.where(
+        scale >= N_SCALES - STEPS_PER_OCTAVE,
+        N_SCALES - STEPS_PER_OCTAVE + over % STEPS_PER_OCTAVE,
+        scale,
+    )
+    tail = (outputs[2] >= tails[0]).astype(np.int64) + (outputs[2] >= tails[1])
+    column = np.where(
+        narrow < N_PHASED,
+        narrow * N_PHASES + phase,
+        N_PHASED * N_PHASES + narrow - N_PHASED,
+    )
+    table = np.where(flat, 0, 1 + tail * TABLES_PER_TAIL + column)
+    return centre, np.where(flat, 0, flip), table, np.where(flat, 0, low_bits)
+
+
+def wrap32(value: Ints) -> Ints:
+    """Value modulo 2**32 as a signed 32-bit integer."""
+    return ((value + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
+
+
+def tokenise(offset: Ints, low_bits: Ints) -> tuple[Ints, Ints, Ints]:
+    """Split offsets into (token, n_raw, raw): raw holds the low n_raw bits the token leaves open."""
+    low = offset & ((np.int64(1) << low_bits) - 1)
+    quotient = offset >> low_bits
+    zigzag = np.where(quotient >= 0, 2 * quotient, -2 * quotient - 1)
+    exponent = floor_log2(np.maximum(zigzag, 1))
+    wide = zigzag >= N_DIRECT
+    # Below the leading bit: one mantissa bit and, last, the sign go into the token.
+    n_middle = np.where(wide, exponent - 2, 0)
+    middle = (zigzag >> 1) & ((np.int64(1) << n_middle) - 1)
+    mantissa = (zigzag >> np.maximum(exponent - 1, 0)) & 1
+    token = np.where(wide, N_DIRECT + 4 * (exponent - 5) + 2 * mantissa + (zigzag & 1), zigzag)
+    return token, n_middle + low_bits, np.where(wide, middle << low_bits, 0) | low
+
+
+def raw_length(token: Ints, low_bits: Ints) -> Ints:
+    """Raw bits that follow a token."""
+    return np.where(token >= N_DIRECT, (token - N_DIRECT) // 4 + 3, 0) + low_bits
+
+
+def untokenise(token: Ints, low_bits: Ints, raw: Ints) -> Ints:
+    """Inverse of `tokenise`."""
+    wide = token >= N_DIRECT
+    code = np.where(wide, token - N_DIRECT, 0)
+    exponent = code // 4 + 5
+    middle = raw >> low_bits
+    large = (
+        (np.int64(1) << exponent) | ((code >> 1 & 1) << (exponent - 1)) | middle << 1 | (code & 1)
+    )
+    zigzag = np.where(wide, large, token)
+    quotient = np.where(zigzag & 1, -((zigzag + 1) >> 1), zigzag >> 1)
+    return (quotient << low_bits) | (raw & ((np.int64(1) << low_bits) - 1))

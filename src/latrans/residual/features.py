@@ -1,0 +1,123 @@
+"""Features: what the network is told about a sample's surroundings (FORMAT.md 6.4).
+
+All inputs are integers in [-127, 127], relative to the local error energy or activity, so that
+bit depth, offset and gain of the data do not matter.  The same function serves whole planes
+(encoding) and the few samples of a wavefront step (decoding).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .fixed import Ints, log2, ratio, saturate
+from .geometry import Geometry
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Everything a sample's prediction may depend on; arrays end in the samples' own shape.
+
+    Attributes
+    ----------
+    base : reference level, integer units.
+    differences : (taps, ...) taps minus base.
+    prediction : linear prediction, 8 fraction bits.
+    trained : the model's own linear prediction, 8 fraction bits.
+    alternatives : (predictors, ...) integer units.
+    errors : (errors, ...) signed neighbouring errors, 8 fraction bits.
+    window_sums : (windows, ...) sums of absolute errors, 8 fraction bits.
+    sigma : mean absolute error of the coefficient set, 8 fraction bits.
+    reference_errors : (n, ...) or None; with `reference_energy` (...,).
+    reconstruction : (9, ...) minus base, or None; `reconstruction_errors` (2, ...) at W and N.
+    """
+
+    base: Ints
+    differences: Ints
+    prediction: Ints
+    trained: Ints
+    alternatives: Ints
+    errors: Ints
+    window_sums: Ints
+    sigma: Ints
+    reference_errors: Ints | None = None
+    reference_energy: Ints | None = None
+    reconstruction: Ints | None = None
+    reconstruction_errors: Ints | None = None
+
+
+def local_energy(geometry: Geometry, errors: Ints, sigma: Ints) -> Ints:
+    """Expected absolute error around a sample, 8 fraction bits, at least 5 / 256."""
+    weights = np.array(geometry.error_weights, np.int64)
+    mean = np.tensordot(weights, np.abs(errors), 1) >> 3
+    return ((230 * mean + 26 * np.minimum(sigma, 3 * mean + 77)) >> 8) + 5
+
+
+def activity(differences: Ints) -> Ints:
+    """Mean absolute difference of the 8 nearest taps, 8 fraction bits, at least 1/4."""
+    return (np.abs(differences[:8]).sum(0) << 5) + 64
+
+
+def window_count(window: tuple[int, int, int]) -> int:
+    rows, left, right = window
+    return rows * (left + right + 1) + left
+
+
+def inputs(geometry: Geometry, n: Neighbours, energy: Ints, has_reference_slot: bool) -> Ints:
+    """Network inputs, shape (inputs, ...), from gathered neighbours and their local energy."""
+    scale = activity(n.differences)
+    log_scale, log_energy = log2(scale), log2(energy)
+    magnitude = np.abs(n.differences)
+    near = (magnitude[:3].sum(0) * 85) + 64
+    far = (magnitude[8:16].sum(0) << 5) + 64
+    recent = ((np.abs(n.errors[0]) + np.abs(n.errors[1])) >> 1) + 1
+    level = (n.base + n.differences[0]) if geometry.name == "plane" else n.base
+    equal = n.differences == (level - n.base)
+    rows = [
+        *ratio(n.differences[:8] << 8, scale),
+        saturate((log_scale - 256) >> 2),
+        saturate((log2(near) - log_scale) >> 1),
+        saturate((log2(far) - log_scale) >> 1),
+        ratio(n.prediction - (n.base << 8), scale),
+        (((n.prediction + 128) & 255) - 128) >> 1,
+        saturate((log_energy - log_scale) >> 1),
+        saturate((log_energy - 256) >> 2),
+        saturate((log2(n.sigma) - log_energy) >> 1),
+        saturate((log2(recent) - log_energy) >> 1),
+        *ratio(n.errors, energy),
+        16 * equal[:6].sum(0),
+        4 * equal[:24].sum(0),
+        64 * (n.window_sums[-1] < 13 * window_count(geometry.windows[-1])),
+    ]
+    for window, total in zip(geometry.windows, n.window_sums, strict=True):
+        rows.append(saturate((log2(total + 1) - log2(window_count(window)) - log_energy) >> 1))
+    rows += [ratio((p << 8) - n.prediction, energy) for p in n.alternatives]
+    rows.append(ratio(n.trained - n.prediction, energy))
+    if has_reference_slot:
+        rows += _reference_inputs(geometry, n, energy)
+    if n.reconstruction is not None and n.reconstruction_errors is not None:
+        rows += [
+            *ratio(n.reconstruction << 8, scale),
+            ratio(((n.reconstruction[4] + n.base) << 8) - n.prediction, energy),
+            *ratio(n.reconstruction_errors << 8, scale),
+        ]
+    return np.stack(np.broadcast_arrays(*rows)).astype(np.int64)
+
+
+def _reference_inputs(geometry: Geometry, n: Neighbours, energy: Ints) -> list[Ints]:
+    if n.reference_errors is None or n.reference_energy is None:
+        return [np.zeros_like(energy)] * geometry.n_reference_inputs
+    log_reference = log2(n.reference_energy)
+    sizes = [log2(np.abs(e) + 1) for e in n.reference_errors]
+    return [
+        ratio(n.reference_errors[0], n.reference_energy),
+        saturate((log_reference - log2(energy)) >> 1),
+        *(saturate((size - log_reference) >> 1) for size in sizes),
+    ]
+
+
+def is_flat(differences: Ints, geometry: Geometry) -> np.ndarray:
+    """Whether the 12 nearest taps are equal."""
+    first = differences[0] if geometry.name == "plane" else 0
+    return (differences[:12] == first).all(0)

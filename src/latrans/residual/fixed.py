@@ -1,0 +1,66 @@
+"""Fixed-point logarithm and ratio by table (FORMAT.md 6.3).
+
+Every engine must find the same integers, so there is no division and no float here.  All values
+are int64 arrays; real quantities carry 8 fraction bits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+FRACTION_BITS = 8
+LOG_STEPS = 32  # logarithms count in 1/32 octave
+RATIO_LIMIT = 127  # ratios count in 1/16 and saturate here
+
+LOG_TABLE = np.array([round(32 * math.log2(1 + i / 64)) for i in range(64)], np.int64)
+RECIPROCAL_TABLE = np.array([round(2**14 / (1 + (i + 0.5) / 64)) for i in range(64)], np.int64)
+
+
+def floor_log2(value: Ints) -> Ints:
+    """Position of the highest set bit of value >= 1 (below 2**53)."""
+    return np.frexp(value.astype(np.float64))[1].astype(np.int64) - 1
+
+
+def log2(value: Any) -> Ints:
+    """Logarithm of value >= 1 in 1/32 octave."""
+    value = np.asarray(value, np.int64)
+    exponent = floor_log2(value)
+    return LOG_STEPS * exponent + LOG_TABLE[((value << 6) >> exponent) - 64]
+
+
+def ratio(value: Any, unit: Any) -> Ints:
+    """value / unit in 1/16, rounded, saturating at +-127; unit >= 1."""
+    unit = np.asarray(unit, np.int64)
+    exponent = floor_log2(unit)
+    reciprocal = RECIPROCAL_TABLE[((unit << 6) >> exponent) - 64]
+    value = np.clip(value, -8 * unit, 8 * unit)
+    drop = np.maximum(exponent - 12, 0)  # keeps the product below 2**31
+    shift = 10 + exponent - drop
+    quotient = ((value >> drop) * reciprocal + (np.int64(1) << (shift - 1))) >> shift
+    return np.clip(quotient, -RATIO_LIMIT, RATIO_LIMIT)
+
+
+def saturate(value: Ints) -> Ints:
+    """Clamp to the network's input range."""
+    return np.clip(value, -RATIO_LIMIT, RATIO_LIMIT)
+
+
+SIGMA_TABLE = np.array([round(16 * 2 ** (i / 8)) for i in range(8)], np.int64)
+
+
+def sigma_from_code(code: int) -> int:
+    """Chunk-wide mean absolute error (8 fraction bits) from its byte, 1/8 octave apart."""
+    return max(1, int(SIGMA_TABLE[code & 7]) << (code >> 3) >> 4)
+
+
+def code_from_sigma(sigma: float) -> int:
+    """Nearest code of a mean absolute error given with 8 fraction bits."""
+    if sigma < 1:
+        return 0
+    return min(255, max(0, round(8 * math.log2(sigma))))

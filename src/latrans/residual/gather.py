@@ -1,0 +1,198 @@
+"""Gather: a sample's neighbours, for whole row bands or for single samples (FORMAT.md 6.2, 6.3).
+
+`Workspace` owns the canvases of one plane.  Encoding fills them band by band, decoding sample by
+sample; both ask for the same differences and the same `Neighbours`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .canvas import Canvas, Reference
+from .features import Neighbours, local_energy
+from .fixed import Ints, sigma_from_code
+from .geometry import RECONSTRUCTION_TAPS, Geometry
+from .predictor import TRAINED_SHIFT, Coefficients, Predictor
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A finished plane as a reference for later ones."""
+
+    samples: Reference
+    errors: Reference
+    energy: Reference
+
+
+@dataclass
+class Workspace:
+    """One plane while it is being coded.
+
+    Attributes
+    ----------
+    rows, columns : lanes and their length.
+    n_samples : samples that exist; a track's last lanes may be shorter.
+    references : finished planes; the first one also feeds the network.
+    reconstruction : the decoder network's picture of this plane, if any.
+    lo, hi : range of the samples.
+    first_sigma : mean absolute error of the first coefficient set; stands for the errors that
+        the first sample would need.
+    """
+
+    predictor: Predictor
+    rows: int
+    columns: int
+    n_samples: int
+    references: Sequence[Coded]
+    reconstruction: Reference | None
+    lo: int
+    hi: int
+    first_sigma: int
+    samples: Canvas = field(init=False)
+    errors: Canvas = field(init=False)
+    sizes: Canvas = field(init=False)
+    energy: Ints = field(init=False)
+
+    def __post_init__(self) -> None:
+        g = self.geometry
+        start = min(max(0, self.lo), self.hi)
+        self.samples = Canvas(g, self.rows, self.columns, start)
+        self.errors = Canvas(g, self.rows, self.columns, self.first_sigma)
+        self.sizes = Canvas(g, self.rows, self.columns, self.first_sigma)
+        self.energy = np.ones((self.rows, self.columns), np.int64)
+
+    @property
+    def geometry(self) -> Geometry:
+        return self.predictor.geometry
+
+    def finish(self) -> Coded:
+        """This plane, as later planes may see it."""
+        g = self.geometry
+        body = np.s_[g.up :, g.left : g.left + self.columns]
+        return Coded(
+            Reference(g, self.samples.data[body], self.n_samples),
+            Reference(g, self.errors.data[body], self.n_samples),
+            Reference(g, self.energy, self.n_samples),
+        )
+
+    def differences(self, look: Look) -> tuple[Ints, Ints]:
+        """Reference level and linear predictor taps minus it: (...), (taps, ...)."""
+        g = self.geometry
+        a, b = (look.canvas(self.samples, o) for o in g.base)
+        base = (a + b + 1) >> 1
+        taps = [look.canvas(self.samples, o) - base for o in g.taps]
+        if self.reconstruction is not None:
+            taps += [look.reference(self.reconstruction, o) - base for o in RECONSTRUCTION_TAPS]
+        for coded in self.references:
+            a, b = (look.reference(coded.samples, o) for o in g.base)
+            level = (a + b + 1) >> 1
+            taps += [look.reference(coded.samples, o) - level for o in g.reference_taps]
+        return base, np.stack(taps)
+
+    def neighbours(
+        self, look: Look, base: Ints, differences: Ints, coefficients: Coefficients
+    ) -> tuple[Neighbours, Ints]:
+        """Everything the network sees of the samples, and their local energy."""
+        g, p = self.geometry, self.predictor
+        n_own = len(g.taps)
+        errors = np.stack([look.canvas(self.errors, o) for o in g.errors])
+        sigma = np.full_like(base, sigma_from_code(coefficients.sigma_code))
+        energy = local_energy(g, errors, sigma)
+        sums = [
+            np.asarray(sum(w * look.canvas(self.samples, o) for w, o in p_)) for p_ in g.predictors
+        ]
+        if g.median:
+            left, above = (look.canvas(self.samples, o) for o in ((0, -1), (-1, 0)))
+            low, high = np.minimum(left, above), np.maximum(left, above)
+            sums.insert(0, np.clip(sums[0], low, high))
+        reconstruction = reconstruction_errors = None
+        if self.reconstruction is not None:
+            reconstruction = differences[n_own : n_own + len(RECONSTRUCTION_TAPS)]
+            # Against W and N: how far the reconstruction was off there.
+            places = ((0, -1), (-1, 0)) if g.up else ((0, -1), (0, -2))
+            reconstruction_errors = np.stack(
+                [
+                    look.canvas(self.samples, o) - look.reference(self.reconstruction, o)
+                    for o in places
+                ]
+            )
+        reference_errors = reference_energy = None
+        if self.references:
+            first = self.references[0]
+            reference_errors = np.stack(
+                [look.reference(first.errors, o) for o in g.reference_errors]
+            )
+            reference_energy = look.reference(first.energy, (0, 0))
+        neighbours = Neighbours(
+            base=base,
+            differences=differences[:n_own],
+            prediction=predict(base, differences, coefficients.weights, coefficients.shift),
+            trained=predict(
+                base, differences[: p.n_own_taps], p.linear.astype(np.int64), TRAINED_SHIFT
+            ),
+            alternatives=np.stack(sums),
+            errors=errors,
+            window_sums=np.stack([look.window(self.sizes, w) for w in g.windows]),
+            sigma=sigma,
+            reference_errors=reference_errors,
+            reference_energy=reference_energy,
+            reconstruction=reconstruction,
+            reconstruction_errors=reconstruction_errors,
+        )
+        return neighbours, energy
+
+
+class Look:
+    """Where to look: a band of whole rows, or single samples."""
+
+    def canvas(self, canvas: Canvas, offset: tuple[int, int]) -> Ints:
+        raise AssertionError
+
+    def reference(self, reference: Reference, offset: tuple[int, int]) -> Ints:
+        raise AssertionError
+
+    def window(self, canvas: Canvas, window: tuple[int, int, int]) -> Ints:
+        raise AssertionError
+
+
+@dataclass(frozen=True)
+class Band(Look):
+    """Rows top .. top + n."""
+
+    top: int
+    n: int
+
+    def canvas(self, canvas: Canvas, offset: tuple[int, int]) -> Ints:
+        return canvas.view(offset, self.top, self.n)
+
+    def reference(self, reference: Reference, offset: tuple[int, int]) -> Ints:
+        return reference.view(offset, self.top, self.n)
+
+    def window(self, canvas: Canvas, window: tuple[int, int, int]) -> Ints:
+        return canvas.window_sums(window, self.top, self.n)
+
+
+@dataclass(frozen=True)
+class Samples(Look):
+    """Single samples at rows y, columns x."""
+
+    y: Ints
+    x: Ints
+
+    def canvas(self, canvas: Canvas, offset: tuple[int, int]) -> Ints:
+        return canvas.at(offset, self.y, self.x)
+
+    def reference(self, reference: Reference, offset: tuple[int, int]) -> Ints:
+        return reference.at(offset, self.y, self.x)
+
+    def window(self, canvas: Canvas, window: tuple[int, int, int]) -> Ints:
+        return canvas.window_at(window, self.y, self.x)
+
+
+def predict(base: Ints, differences: Ints, weights: Ints, shift: int) -> Ints:
+    """Linear prediction with 8 fraction bits; `weights` may be fewer than the taps."""
+    total = np.tensordot(weights, differences[: len(weights)], 1)
+    return (base << 8) + (total >> (shift - 8) if shift >= 8 else total << (8 - shift))
