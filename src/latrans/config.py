@@ -130,6 +130,8 @@ def _number(name: str, value: Any) -> int | float | None:
     if value is None:
         return None
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        if not -(2**63) <= value < 2**64:
+            raise ConfigError(f"{name} is an integer of more than 64 bits; give it as a float")
         return int(value)
     if isinstance(value, float | np.floating):
         return float(value)

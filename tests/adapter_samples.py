@@ -1,0 +1,101 @@
+"""Arrays and Zarr arrays that the adapter tests share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import numpy as np
+import zarr
+
+from latrans.numcodecs import Latrans
+from latrans.zarr import LatransCodec
+
+ABSENT = "sha256:" + "0" * 64  # a model that nobody has
+
+# Every way in which a Zarr array can carry the codec.
+KINDS = ("v2", "v2-filter", "v2-filter-then-zstd", "v3", "v3-sharded", "v3-transposed")
+
+DTYPES = (
+    "|u1", "|i1", "<u2", "<i2", ">u2", ">i2", "<u4", "<i4", ">i4", "<u8", "<i8", ">i8",
+    "<f2", "<f4", ">f4", "<f8", ">f8", "<c8", ">c16", "|b1",
+    "<M8[s]", ">M8[ns]", "<m8[ms]", "<U3", ">U3", "|S3", "|V4", "struct",
+)  # fmt: skip
+
+
+def make_dtype(name: str) -> np.dtype[Any]:
+    return np.dtype([("a", ">i2"), ("b", "<f8")] if name == "struct" else name)
+
+
+def make_array(name: str, shape: tuple[int, ...] = (20, 12), seed: int = 1) -> np.ndarray[Any, Any]:
+    """Values of any dtype that look a little like data: smooth, with noise."""
+    dtype = make_dtype(name)
+    rng = np.random.default_rng(seed)
+    n = int(np.prod(shape))
+    wave = 40 * np.sin(np.arange(n) / 9) + rng.normal(0, 3, n)
+    if dtype.names:
+        flat = np.zeros(n, dtype)
+        for field in dtype.names:
+            flat[field] = wave
+    elif dtype.kind in "US":
+        flat = np.array([f"{int(v) % 997}" for v in wave], dtype)
+    elif dtype.kind == "V":
+        flat = np.frombuffer(rng.integers(0, 256, n * dtype.itemsize, np.uint8).tobytes(), dtype)
+    elif dtype.kind == "b":
+        flat = wave > 0
+    elif dtype.kind == "u":
+        flat = (wave + 60).clip(0).astype(dtype)
+    elif dtype.kind in "Mm":
+        flat = np.round(wave * 1e6).astype(np.int64).astype(dtype)
+    else:
+        flat = wave.astype(dtype)
+    return flat.reshape(shape).copy()
+
+
+def create(
+    kind: str, store: Any = None, codec: dict[str, Any] | None = None, **array: Any
+) -> zarr.Array[Any]:
+    """Create a Zarr array that stores its chunks with latrans."""
+    store = {} if store is None else store
+    codec = codec or {}
+    if "data" in array:
+        array["shape"], array["dtype"] = array["data"].shape, array["data"].dtype
+    chunks = array.setdefault("chunks", tuple(max(1, n // 2) for n in array["shape"]))
+    data = array.pop("data", None)
+    order = array.pop("order", "C")
+    if kind.startswith("v2"):
+        zstd = {"id": "zstd", "level": 1} if kind.endswith("zstd") else None
+        slots = {
+            "filters": [Latrans(**codec)] if "filter" in kind else None,
+            "compressors": zstd if "filter" in kind else Latrans(**codec),
+        }
+        z = zarr.create_array(store, zarr_format=2, order=order, **slots, **array)
+    else:
+        if kind == "v3-sharded":
+            array["shards"] = tuple(2 * n for n in chunks)
+        if kind == "v3-transposed":
+            axes = tuple(reversed(range(len(array["shape"]))))
+            array["filters"] = [zarr.codecs.TransposeCodec(order=axes)]
+        array.setdefault("serializer", LatransCodec(**codec))
+        z = zarr.create_array(store, compressors=None, config={"order": order}, **array)
+    if data is not None:
+        z[...] = data
+    return z
+
+
+def assert_same_bits(found: Any, expected: np.ndarray[Any, Any]) -> None:
+    """Equal shape, dtype up to byte order, and every bit (NaN payloads and -0.0 included)."""
+    found = np.asarray(found)
+    assert found.shape == expected.shape
+    assert found.dtype.newbyteorder("<") == expected.dtype.newbyteorder("<")
+    assert found.astype(expected.dtype).tobytes() == expected.tobytes()
+
+
+def run_python(source: str) -> None:
+    """Run statements in an interpreter of their own."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
