@@ -75,8 +75,8 @@ class Configured:
             raise ConfigError(f"axes is {axes!r}; expected a string such as 'yx', or None")
         if isinstance(model, os.PathLike):
             model = os.fspath(model)
-        codec = Codec(model, mode, max_error, fill_value, axes)
         values = (_reference(model), mode, max_error, fill_value, axes)
+        codec = Codec(model, mode, max_error, fill_value, axes)
         for field, value in zip(fields(self), values, strict=True):
             object.__setattr__(self, field.name, value)
         object.__setattr__(self, "_codec", codec)

@@ -38,7 +38,8 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
     """Learned compression as a Zarr serializer.
 
     Takes the parameters of `latrans.config.Configured`.  Pass ``compressors=None`` with it, or
-    Zarr adds Zstandard after it for nothing.
+    Zarr adds Zstandard after it for nothing.  After a transpose, `axes` names the dimensions in
+    their new order.
 
     Examples
     --------
