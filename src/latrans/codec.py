@@ -1,72 +1,368 @@
 """Codec: arrays to frames and back.
 
-The one place that joins value maps, networks, residual coder, entropy coder and frame.  A codec
-is cheap to make, holds no state between calls, and touches its model only when data is.
+The public face of everything else.  A codec is cheap to make, holds no state between calls, may
+be shared by threads, and touches its model only when data is.  A chunk that the model does not
+suit is stored by the fallback, so that nothing an array can hold is refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from . import fallback
-from .errors import ConfigError
+from .errors import CodecError, ConfigError
 from .frame import Frame, check_mode, pack, unpack
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    from .model import Model
+
+Array = npt.NDArray[Any]
+Buffer = bytes | bytearray | memoryview
+
+_SMALL = 1 << 16  # bytes; larger chunks try the fallback on a part first
+_PROMISING = 1.15  # a part's size may mislead by this much
+
+
+@dataclass(frozen=True)
+class FrameInfo:
+    """What a frame says about itself, readable without the model.
+
+    Attributes
+    ----------
+    model_name : str or None
+        Where a model of that digest is at hand.
+    model_version : int or None
+    model_digest : str or None
+        First 16 hexadecimal digits of the model file's SHA-256; None for a fallback frame.
+    latent_dtype : {"none", "int8", "int16"}
+    mode : {"lossy", "bounded", "lossless"}
+    max_error : float or None
+    dtype : numpy.dtype
+    shape : tuple of int
+    order : {"C", "F"}
+    nbytes, latent_nbytes, residual_nbytes : int
+        Of the frame, and of its two main sections.
+    fallback : bool
+    """
+
+    model_name: str | None
+    model_version: int | None
+    model_digest: str | None
+    latent_dtype: str
+    mode: str
+    max_error: float | None
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    order: str
+    nbytes: int
+    latent_nbytes: int
+    residual_nbytes: int
+    fallback: bool
 
 
 class Codec:
-    """Compress arrays with a model."""
+    """Compress arrays with a model.
+
+    Parameters
+    ----------
+    model : str, path, bytes or Model
+        As `latrans.open_model` takes it.
+    mode : {"lossless", "bounded", "lossy"}
+        Bit-exact; no value off by more than `max_error`; latents alone.
+    max_error : float
+        Largest absolute error, in units of the data; bounded mode only.
+    fill_value : float, optional
+        A value of float data that stands for "missing" and comes back exactly.
+    axes : str, optional
+        One letter per dimension: `y` `x` spatial, `t` time, `z` depth, `c` channel or band, `n`
+        independent items.  The model's own axes, with `n` in front, by default.
+    engine : {"native", "reference"}, optional
+        What runs networks and residual coder; all give the same bytes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latrans import Codec
+    >>> image = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint8)
+    >>> codec = Codec("image-1")
+    >>> frame = codec.encode(image)
+    >>> len(frame) < image.nbytes, np.array_equal(codec.decode(frame), image)
+    (True, True)
+    """
 
     def __init__(
         self,
-        model: Any = "image-1",
+        model: str | bytes | Model = "image-1",
         mode: str = "lossless",
         max_error: float | None = None,
         fill_value: float | None = None,
         axes: str | None = None,
         engine: str | None = None,
     ) -> None:
-        check_mode(mode)
-        if mode == "bounded" and not (max_error is not None and max_error > 0):
-            raise ConfigError(f"mode 'bounded' needs max_error > 0, found {max_error!r}")
+        self.mode = check_mode(mode)
+        if mode == "bounded":
+            if max_error is None or not 0 < max_error < float("inf"):
+                raise ConfigError(f"mode 'bounded' needs max_error > 0, found {max_error!r}")
+        elif max_error is not None:
+            raise ConfigError(f"max_error is for mode 'bounded', found it with mode {mode!r}")
         self.model = model
-        self.mode = mode
-        self.max_error = max_error
+        self.max_error = None if max_error is None else float(max_error)
         self.fill_value = fill_value
         self.axes = axes
         self.engine = engine
 
-    def encode(self, array: Array) -> bytes:
+    def __repr__(self) -> str:
+        named = {k: v for k, v in vars(self).items() if v is not None}
+        return f"Codec({', '.join(f'{k}={str(v)[:64]!r}' for k, v in named.items())})"
+
+    def encode(self, array: npt.ArrayLike | Buffer) -> bytes:
+        """Encode an array of any dtype (but objects), shape and memory order.
+
+        Raises
+        ------
+        TypeError
+            For arrays of Python objects.
+        ConfigError
+            If `axes` do not fit the array.
+        ModelNotFoundError
+            If the model is not at hand.
+        """
+        if isinstance(array, (bytes, bytearray, memoryview)):
+            array = np.frombuffer(array, np.uint8)
+            return pack(_fallback_frame(array, array.dtype, False))
         array = np.asanyarray(array)
         if array.dtype.hasobject:
             raise TypeError("latrans stores numbers, not Python objects: convert the array first")
+        dtype = array.dtype
         fortran = bool(array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous)
-        return pack(
-            Frame(
-                "lossless",
-                array.dtype,
-                array.shape,
-                fortran,
-                residual=fallback.encode(np.ascontiguousarray(array).reshape(array.shape)),
+        plain = np.ascontiguousarray(array).reshape(array.shape)
+        model = self._open()
+        carried = _to_carrier(plain)
+        frame = None
+        if carried is not None and carried.ndim:
+            frame = self._try(model, carried, dtype, fortran)
+        if frame is None or self.mode != "lossless":
+            # A bound or a loss that the model cannot keep is kept exactly.
+            chosen = frame or _fallback_frame(plain, dtype, fortran)
+            if frame is None or self.mode == "lossy":
+                return pack(chosen)
+        packed = pack(frame) if frame is not None else b""
+        if _fallback_may_win(plain, len(packed)):
+            other = pack(_fallback_frame(plain, dtype, fortran))
+            return min(packed, other, key=len)
+        return packed
+
+    def decode(self, frame: Buffer, out: Array | None = None) -> Array:
+        """Decode a frame; dtype, byte order, shape and memory order are those of the array.
+
+        Parameters
+        ----------
+        frame : bytes-like
+        out : array, optional
+            Filled and returned; must have the frame's shape, and its dtype.
+
+        Raises
+        ------
+        CodecError
+            If the frame is damaged or `out` does not fit.
+        ModelNotFoundError
+            If the model that wrote the frame is not at hand.
+        """
+        parts = unpack(_as_bytes(frame))
+        array = self._decode(parts)
+        if out is None:
+            return array
+        if out.shape != array.shape or out.dtype != array.dtype:
+            raise CodecError(
+                f"out has shape {out.shape} and dtype {out.dtype}, the frame {array.shape} and "
+                f"{array.dtype}"
             )
-        )
+        out[...] = array
+        return out
 
-    def decode(self, frame: bytes | memoryview, out: Array | None = None) -> Array:
-        parts = unpack(frame)
-        array = fallback.decode(parts.residual, parts.dtype, parts.shape)
-        if parts.fortran:
-            array = np.asfortranarray(array)
-        if out is not None:
-            out[...] = array
-            return out
-        return array
-
-    def encode_batch(self, arrays: Sequence[Array]) -> list[bytes]:
+    def encode_batch(self, arrays: Sequence[npt.ArrayLike]) -> list[bytes]:
+        """Encode many arrays; the frames are those of `encode`."""
         return [self.encode(a) for a in arrays]
 
-    def decode_batch(self, frames: Sequence[bytes]) -> list[Array]:
+    def decode_batch(self, frames: Sequence[Buffer]) -> list[Array]:
+        """Decode many frames."""
         return [self.decode(f) for f in frames]
+
+    def latents(self, item: Array | Buffer) -> Array:
+        """Latents of an array or of a frame, (planes, channels, ...) in their dtype."""
+        parts, model = self._with_latents(item)
+        from . import chunk
+
+        return chunk.latents_of(model, parts)
+
+    def preview(self, item: Array | Buffer) -> Array:
+        """What the latents of a frame (or of an array) alone look like: same shape, same dtype."""
+        parts, model = self._with_latents(item)
+        from . import chunk
+
+        carrier = _carrier_dtype(parts.dtype)
+        return _finish(chunk.preview(model, parts, carrier, self.engine), parts)
+
+    def cost_map(self, array: Array) -> npt.NDArray[np.float64]:
+        """Bits that each sample of an array takes in lossless mode, same shape as the array."""
+        from . import chunk
+
+        carried = _to_carrier(np.ascontiguousarray(array))
+        if carried is None:
+            raise ConfigError(f"a cost map needs numbers of up to 32 bits, found {array.dtype}")
+        return chunk.cost_map(replace(self._task(self._open()), mode="lossless"), carried)
+
+    def _open(self) -> Model:
+        from .store import open_model
+
+        return open_model(self.model)
+
+    def _task(self, model: Model) -> Any:
+        from .chunk import Task
+
+        return Task(model, self.mode, self.max_error, self.fill_value, self.axes, self.engine)
+
+    def _try(
+        self, model: Model, carried: Array, dtype: np.dtype[Any], fortran: bool
+    ) -> Frame | None:
+        from . import chunk
+
+        frame = chunk.encode(self._task(model), carried, dtype, fortran)
+        if frame is None and self.mode == "bounded":
+            # What cannot be kept within the bound is kept exactly.
+            task = replace(self._task(model), mode="lossless", max_error=None)
+            frame = chunk.encode(task, carried, dtype, fortran)
+        return frame
+
+    def _decode(self, parts: Frame) -> Array:
+        if parts.fallback:
+            return _finish(fallback.decode(parts.residual, parts.dtype, parts.shape), parts)
+        from . import chunk
+
+        carrier = _carrier_dtype(parts.dtype)
+        if carrier is None:
+            raise CodecError(f"frame is damaged: {parts.dtype} is always stored by the fallback")
+        return _finish(chunk.decode(self._model_of(parts), parts, carrier, self.engine), parts)
+
+    def _model_of(self, parts: Frame) -> Model:
+        from . import store
+
+        assert parts.model_digest is not None
+        return store.find(parts.model_digest.hex())
+
+    def _with_latents(self, item: Array | Buffer) -> tuple[Frame, Model]:
+        if isinstance(item, np.ndarray):
+            item = replace_mode(self, "lossy").encode(item)
+        parts = unpack(_as_bytes(item))
+        if parts.fallback or parts.latent_dtype == "none":
+            raise CodecError(
+                "the frame holds no latents: it was written by the fallback or by a model without "
+                "an autoencoder"
+            )
+        return parts, self._model_of(parts)
+
+
+def replace_mode(codec: Codec, mode: str) -> Codec:
+    """The same codec in another mode (not bounded)."""
+    return Codec(codec.model, mode, None, codec.fill_value, codec.axes, codec.engine)
+
+
+def encode(array: npt.ArrayLike, **options: Any) -> bytes:
+    """`Codec(**options).encode(array)`."""
+    return Codec(**options).encode(array)
+
+
+def decode(frame: Buffer, out: Array | None = None, engine: str | None = None) -> Array:
+    """Decode a frame; the model is found by the digest that the frame records."""
+    return Codec(engine=engine).decode(frame, out)
+
+
+def inspect(frame: Buffer) -> FrameInfo:
+    """What a frame says about itself; needs no model.
+
+    Examples
+    --------
+    >>> import numpy as np, latrans
+    >>> frame = latrans.encode(np.zeros((8, 8), np.int64))
+    >>> latrans.inspect(frame).shape
+    (8, 8)
+    """
+    data = _as_bytes(frame)
+    parts = unpack(data)
+    name = None
+    if parts.model_digest is not None:
+        from . import store
+        from .errors import ModelError
+
+        try:
+            name = store.find(parts.model_digest.hex()).name
+        except ModelError:
+            name = None
+    return FrameInfo(
+        model_name=name,
+        model_version=None if parts.fallback else parts.model_version,
+        model_digest=None if parts.model_digest is None else parts.model_digest.hex(),
+        latent_dtype=parts.latent_dtype,
+        mode=parts.mode,
+        max_error=parts.max_error,
+        dtype=parts.dtype,
+        shape=parts.shape,
+        order="F" if parts.fortran else "C",
+        nbytes=len(data),
+        latent_nbytes=len(parts.latents),
+        residual_nbytes=len(parts.residual),
+        fallback=parts.fallback,
+    )
+
+
+def _as_bytes(frame: Any) -> bytes:
+    if isinstance(frame, bytes):
+        return frame
+    return bytes(memoryview(frame).cast("B"))
+
+
+def _fallback_frame(array: Array, dtype: np.dtype[Any], fortran: bool) -> Frame:
+    return Frame("lossless", dtype, array.shape, fortran, residual=fallback.encode(array))
+
+
+def _fallback_may_win(array: Array, nbytes: int) -> bool:
+    """Whether trying the fallback is worth its time: always for small chunks, else by a part."""
+    if not nbytes or array.nbytes <= _SMALL:
+        return True
+    flat = array.reshape(-1)
+    middle = flat.size // 2
+    part = flat[middle : middle + _SMALL // array.dtype.itemsize]
+    return len(fallback.encode(part)) * array.nbytes < _PROMISING * nbytes * part.nbytes
+
+
+def _carrier_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """Numeric dtype in native byte order that models can work on, or None."""
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    if dtype.kind in "mM":
+        return np.dtype(np.int64)
+    if dtype.kind in "iuf":
+        return dtype.newbyteorder("=")
+    return None
+
+
+def _to_carrier(array: Array) -> Array | None:
+    carrier = _carrier_dtype(array.dtype)
+    if carrier is None:
+        return None
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return native.view(carrier) if native.dtype.kind in "bmM" else native
+
+
+def _finish(array: Array, parts: Frame) -> Array:
+    """Give a decoded array the dtype, byte order and memory order of the original."""
+    if array.dtype != parts.dtype:
+        if parts.dtype.kind in "bmM":
+            array = array.view(parts.dtype.newbyteorder("="))
+        array = array.astype(parts.dtype, copy=False)
+    return np.asfortranarray(array) if parts.fortran else array

@@ -55,17 +55,25 @@ def decode(payload: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.n
     if method == RAW:
         data: bytes | bytearray = body
     elif method in (ZSTD, BLOSC):
-        if _claimed_nbytes(method, body) != expected:
-            raise CodecError(f"fallback payload does not hold the {expected} bytes of its chunk")
-        try:
-            data = bytes((Zstd() if method == ZSTD else Blosc()).decode(body))
-        except Exception as error:  # numcodecs raises RuntimeError and ValueError
-            raise CodecError(f"fallback payload is damaged: {error}") from error
+        data = unpack_checked(method, body, expected)
     else:
         raise CodecError(f"unknown fallback method {method}")
     if len(data) != expected:
         raise CodecError(f"fallback payload has {len(data)} bytes, the chunk has {expected}")
     return np.frombuffer(bytearray(data), dtype).reshape(shape)
+
+
+def unpack_checked(method: int, body: bytes, nbytes: int) -> bytes:
+    """Decompress a ZSTD or BLOSC body of exactly `nbytes`, refusing any other size unopened."""
+    if _claimed_nbytes(method, body) != nbytes:
+        raise CodecError(f"compressed payload does not hold the {nbytes} bytes expected of it")
+    try:
+        data = bytes((Zstd() if method == ZSTD else Blosc()).decode(body))
+    except Exception as error:  # numcodecs raises RuntimeError and ValueError
+        raise CodecError(f"compressed payload is damaged: {error}") from error
+    if len(data) != nbytes:
+        raise CodecError(f"compressed payload has {len(data)} bytes, expected {nbytes}")
+    return data
 
 
 def _claimed_nbytes(method: int, body: bytes) -> int:

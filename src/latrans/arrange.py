@@ -1,0 +1,123 @@
+"""Arrange: mapped planes as the pieces that the residual coder works on (FORMAT.md 4.2).
+
+A plane is one piece.  Tracks are cut in blocks of 65,536 samples; within a block all tracks of an
+item follow each other, so that channels can refer to each other at the same time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .axes import Layout
+from .residual.coder import PlaneInfo
+from .residual.fixed import Ints
+from .residual.schedule import TRACK_BLOCK
+
+Candidates = tuple[tuple[int, ...], ...]
+_LOOK_BACK = 64
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Pieces in coding order.
+
+    Attributes
+    ----------
+    places : (plane, first sample) of each piece; the first sample counts in tracks only.
+    infos : what both sides know of each piece.
+    horizon : how far back a piece may refer to another.
+    shape : (planes, rows, columns) of the whole.
+    """
+
+    track: bool
+    places: list[tuple[int, int]]
+    infos: list[PlaneInfo]
+    horizon: int
+    shape: tuple[int, int, int]
+
+    def cut(self, planes: Ints) -> list[Ints]:
+        """Pieces of planes, each (rows, columns); a track's last lane is filled up."""
+        if not self.track:
+            return list(planes)
+        parts = []
+        for (plane, start), info in zip(self.places, self.infos, strict=True):
+            run = planes[plane, 0, start : start + info.n_samples]
+            lanes = np.pad(run, (0, info.rows * info.columns - info.n_samples), mode="edge")
+            parts.append(lanes.reshape(info.rows, info.columns))
+        return parts
+
+    def paste(self, parts: Sequence[Any]) -> Any:
+        """Inverse of `cut`."""
+        if not self.track:
+            return np.stack(parts)
+        planes = np.empty(self.shape, parts[0].dtype)
+        for (plane, start), info, part in zip(self.places, self.infos, parts, strict=True):
+            run = part.reshape(-1)[: info.n_samples]
+            planes[plane, 0, start : start + info.n_samples] = run
+        return planes
+
+
+def arrange(
+    geometry: str, layout: Layout, shape: tuple[int, int, int], integers: Ints | None
+) -> Arrangement:
+    """Arrangement of planes (planes, rows, columns).
+
+    With `integers` (encoding) it also says which references are worth trying.
+    """
+    n_planes, rows, columns = shape
+    if geometry == "plane":
+        places = [(i, 0) for i in range(n_planes)]
+        tried = [
+            _along_axes(layout.neighbours(i)) if integers is not None else () for i, _ in places
+        ]
+        infos = [PlaneInfo(rows, columns, rows * columns, t) for t in tried]
+        return Arrangement(False, places, infos, max(1, layout.horizon), shape)
+    channels = layout.counts[-1] if layout.counts and layout.ordered[-1] else 1
+    places, infos = [], []
+    for item in range(0, n_planes, channels):
+        for start in range(0, columns, TRACK_BLOCK):
+            n = min(TRACK_BLOCK, columns - start)
+            tried = [()] * channels
+            if integers is not None and channels > 1:
+                tried = _ranked_channels(integers[item : item + channels, 0, start : start + n])
+            places += [(item + c, start) for c in range(channels)]
+            infos += [PlaneInfo.track(n, candidates) for candidates in tried]
+    return Arrangement(True, places, infos, max(1, channels), shape)
+
+
+def _along_axes(distances: list[int]) -> Candidates:
+    """The plane before along each axis, alone and together."""
+    single: list[tuple[int, ...]] = [(d,) for d in distances]
+    if len(distances) > 1:
+        single.append(tuple(distances[:2]))
+    return tuple(single)
+
+
+def _ranked_channels(tracks: Ints) -> list[Candidates]:
+    """For each channel, the earlier channels that move most like it, best first.
+
+    Correlation of first differences, in exact arithmetic: every machine ranks alike.
+    """
+    steps = np.diff(tracks, axis=1)[:, : 1 << 14]
+    if steps.shape[1] == 0:
+        return [()] * len(tracks)
+    typical = np.maximum(1, np.abs(steps).sum(1) // steps.shape[1])
+    small = np.clip(16 * steps // typical[:, None], -127, 127).astype(np.float64)
+    products = np.abs(small @ small.T)
+    power = np.maximum(products.diagonal(), 1.0)
+    out: list[Candidates] = []
+    for channel in range(len(tracks)):
+        first = max(0, channel - _LOOK_BACK)
+        if channel == 0:
+            out.append(())
+            continue
+        likeness = products[channel, first:channel] ** 2 / power[first:channel]
+        best = (np.argsort(-likeness, kind="stable") + first).tolist()
+        distances = [channel - c for c in best]
+        sizes = sorted({n for n in (1, 2, 4) if n <= len(distances)})
+        out.append(tuple(tuple(distances[:n]) for n in sizes))
+    return out

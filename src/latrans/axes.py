@@ -1,0 +1,132 @@
+"""Axes: from an array of any shape to an ordered list of planes or tracks (FORMAT.md section 4).
+
+One letter per dimension: `y` `x` spatial, `t` time, `z` depth, `c` channel or band, `n`
+independent items.  In the plane geometry `y` and `x` span a plane and `z`, `t`, `c` order the
+planes; in the track geometry `t` runs along a track and `c` orders the tracks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import CodecError, ConfigError
+
+LETTERS = "ntzcyx"
+_MAX_CHANNELS_LAST = 4
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the items of an array become planes.
+
+    Attributes
+    ----------
+    axes : str
+        One letter per dimension of the array.
+    order : tuple of int
+        Dimensions in coding order: those that count planes, then rows and columns (plane) or
+        time (track).
+    counts : tuple of int
+        Sizes of the dimensions that count planes; `ordered` says which of them are ordered.
+    shape : (rows, columns) of a plane, (1, samples) of a track.
+    """
+
+    axes: str
+    order: tuple[int, ...]
+    counts: tuple[int, ...]
+    ordered: tuple[bool, ...]
+    shape: tuple[int, int]
+
+    @property
+    def n_planes(self) -> int:
+        return int(np.prod(self.counts, dtype=np.int64))
+
+    def split(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The planes of an array, (planes, rows, columns), contiguous."""
+        return np.ascontiguousarray(array.transpose(self.order)).reshape(-1, *self.shape)
+
+    def join(self, planes: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
+        """Inverse of `split`."""
+        moved = planes.reshape(tuple(shape[d] for d in self.order))
+        return np.ascontiguousarray(moved.transpose(np.argsort(self.order)))
+
+    def neighbours(self, index: int) -> list[int]:
+        """Distances back to the previous plane along each ordered dimension, nearest first."""
+        distances = []
+        stride = 1
+        for size, ordered in zip(reversed(self.counts), reversed(self.ordered), strict=True):
+            if ordered and index // stride % size:
+                distances.append(stride)
+            stride *= size
+        return distances
+
+    @property
+    def horizon(self) -> int:
+        """How far back any plane may refer."""
+        stride, horizon = 1, 0
+        for size, ordered in zip(reversed(self.counts), reversed(self.ordered), strict=True):
+            if ordered and size > 1:
+                horizon = 2 * stride
+            stride *= size
+        return horizon
+
+
+def check(axes: str, ndim: int, geometry: str) -> str:
+    """Return `axes` if it fits, else raise `ConfigError`."""
+    needed = "x" if geometry == "plane" else "t"
+    if len(axes) != ndim:
+        raise ConfigError(f"axes {axes!r} name {len(axes)} dimensions, the array has {ndim}")
+    unknown = sorted(set(axes) - set(LETTERS))
+    if unknown:
+        raise ConfigError(f"axes {axes!r} have unknown letters {unknown}; known are {LETTERS!r}")
+    if any(axes.count(letter) != 1 for letter in needed):
+        raise ConfigError(f"axes {axes!r} do not suit this model: it needs {needed!r} once")
+    if any(axes.count(letter) > 1 for letter in "tzcy"):
+        raise ConfigError(f"axes {axes!r} repeat a letter; only 'n' may stand more than once")
+    return axes
+
+
+def default(contract: str, shape: tuple[int, ...], geometry: str) -> str:
+    """Axes of an array that came without: the contract's letters last, `n` before them.
+
+    Two shapes are recognised: up to four channels last in an image, and channels in a recording
+    of two dimensions (the shorter one).
+    """
+    ndim = len(shape)
+    if geometry == "track":
+        if ndim == 2:
+            return "tc" if shape[0] > shape[1] else "ct"
+        return "n" * (ndim - 1) + "t"
+    if ndim >= 3 and contract == "yx" and shape[-1] <= _MAX_CHANNELS_LAST < min(shape[-3:-1]):
+        return "n" * (ndim - 3) + "yxc"
+    if ndim >= len(contract):
+        return "n" * (ndim - len(contract)) + contract
+    return contract[len(contract) - ndim :]
+
+
+def layout(axes: str, shape: tuple[int, ...], geometry: str) -> Layout:
+    """Arrange an array of `shape`; `axes` must have passed `check`."""
+    inner = [axes.index(a) for a in ("yx" if geometry == "plane" else "t") if a in axes]
+    outer = [d for d in range(len(axes)) if d not in inner]
+    # Independent items outermost, so that references stay close.
+    outer = [d for d in outer if axes[d] == "n"] + [d for d in outer if axes[d] != "n"]
+    sizes = [shape[d] for d in inner]
+    return Layout(
+        axes=axes,
+        order=(*outer, *inner),
+        counts=tuple(shape[d] for d in outer),
+        ordered=tuple(axes[d] != "n" for d in outer),
+        shape=(sizes[0], sizes[1]) if len(sizes) == 2 else (1, sizes[0]),
+    )
+
+
+def checked_from_frame(axes: str, ndim: int, geometry: str) -> str:
+    """`check` for axes that came out of a frame."""
+    try:
+        return check(axes, ndim, geometry)
+    except ConfigError as error:
+        raise CodecError(f"frame is damaged: {error}") from error

@@ -1,0 +1,237 @@
+"""Chunk: one array through value maps, networks and residual coder, and back.
+
+Encoding: axes arrange the array as planes, a value map makes them integers, the analysis network
+makes latents, the synthesis network a reconstruction, and the residual coder stores what is
+missing.  Decoding walks the same path back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import axes, field
+from .arrange import arrange
+from .engine import select
+from .errors import CodecError, ConfigError
+from .frame import Frame
+from .mapping import Mapping, choose, lossy_mapping, read_mapping
+from .model import Model
+from .residual import coder
+from .residual.fixed import Ints
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is wanted of a chunk."""
+
+    model: Model
+    mode: str
+    max_error: float | None
+    fill_value: float | None
+    axes: str | None
+    engine: str | None
+
+
+def suits(model: Model, array: Array, layout: axes.Layout) -> bool:
+    """Whether the model can code such an array at all."""
+    if array.size == 0 or not field.suits(array.dtype):
+        return False
+    auto = model.autoencoder
+    if auto is None or auto.kind != "dense":
+        return True
+    return (
+        auto.normalise == "identity"
+        and array.dtype == np.uint8
+        and layout.shape == auto.sample_shape
+    )
+
+
+def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Frame | None:
+    """Frame of a native, C-ordered array that will come back as `dtype`; None if nothing suits."""
+    model = task.model
+    default = axes.default(model.axes, array.shape, model.geometry)
+    named = axes.check(task.axes or default, array.ndim, model.geometry)
+    layout = axes.layout(named, array.shape, model.geometry)
+    if not suits(model, array, layout):
+        return None
+    planes = layout.split(array)
+    mapping: Mapping | None
+    if task.mode == "lossy":
+        if model.autoencoder is None:
+            return None
+        mapping = lossy_mapping(layout, planes, task.fill_value)
+    else:
+        mapping = choose(model, layout, planes, task.max_error, task.fill_value)
+    if mapping is None:
+        return None
+    maps = mapping.section(named if named != default else "")
+    auto = model.autoencoder
+    latents, pictures, residual = b"", None, b""
+    if auto is not None:
+        latents, pictures = _analyse(task, mapping.integers)
+    if task.mode != "lossy":
+        plan = arrange(model.geometry, layout, mapping.integers.shape, mapping.integers)
+        residual = coder.encode(
+            model.backend(task.engine),
+            model.predictor,
+            plan.infos,
+            plan.cut(mapping.integers),
+            None if pictures is None else plan.cut(pictures),
+            plan.horizon,
+        )
+    return Frame(
+        mode=task.mode,
+        dtype=dtype,
+        shape=array.shape,
+        fortran=fortran,
+        model_digest=bytes.fromhex(model.digest[:16]),
+        model_version=model.version,
+        latent_dtype="none" if auto is None else auto.latent_dtype,
+        max_error=task.max_error if task.mode == "bounded" else None,
+        maps=maps,
+        latents=latents,
+        residual=residual,
+    )
+
+
+def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:
+    """The array of a frame, C-ordered, in its carrier dtype."""
+    layout, mapping = _read_maps(model, frame)
+    shape = (layout.n_planes, *layout.shape)
+    _check_earned(shape, frame)
+    pictures = None
+    if model.autoencoder is not None:
+        latents, statistics = _read_latents(model, frame, shape)
+        pictures = _synthesise(model, latents, statistics, shape, engine)
+    if frame.mode == "lossy":
+        if pictures is None:
+            raise CodecError(f"lossy frame, but model {model.name!r} makes no reconstruction")
+        integers = pictures
+    else:
+        plan = arrange(model.geometry, layout, shape, None)
+        parts = coder.decode(
+            model.backend(engine),
+            model.predictor,
+            plan.infos,
+            None if pictures is None else plan.cut(pictures),
+            plan.horizon,
+            frame.residual,
+        )
+        integers = plan.paste(parts)
+    return layout.join(mapping.invert(integers, carrier, clip=frame.mode == "lossy"), frame.shape)
+
+
+def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:
+    """What the latents of a frame alone look like."""
+    layout, mapping = _read_maps(model, frame)
+    shape = (layout.n_planes, *layout.shape)
+    _check_earned(shape, frame)
+    latents, statistics = _read_latents(model, frame, shape)
+    pictures = _synthesise(model, latents, statistics, shape, engine)
+    return layout.join(mapping.invert(pictures, carrier, clip=True), frame.shape)
+
+
+def latents_of(model: Model, frame: Frame) -> Array:
+    """Latents (planes, channels, ...) of a frame, in their dtype."""
+    layout, _ = _read_maps(model, frame)
+    shape = (layout.n_planes, *layout.shape)
+    _check_earned(shape, frame)
+    latents, _ = _read_latents(model, frame, shape)
+    return latents.astype(frame.latent_dtype)
+
+
+def _read_maps(model: Model, frame: Frame) -> tuple[axes.Layout, Mapping]:
+    stored, rest = read_mapping(frame.maps)
+    default = axes.default(model.axes, frame.shape, model.geometry)
+    named = axes.checked_from_frame(stored or default, len(frame.shape), model.geometry)
+    layout = axes.layout(named, frame.shape, model.geometry)
+    return layout, rest(layout)
+
+
+def _analyse(task: Task, integers: Ints) -> tuple[bytes, Ints]:
+    """Latents section of all planes, and their reconstruction."""
+    model, auto = task.model, task.model.autoencoder
+    assert auto is not None
+    run = select(task.engine)
+    latents, statistics = auto.analyse(run, integers)
+    pictures = auto.synthesise(run, latents, statistics, integers.shape)
+    return model.latent_coder.encode(latents, statistics), pictures
+
+
+def _read_latents(
+    model: Model, frame: Frame, shape: tuple[int, int, int]
+) -> tuple[Array, Array | None]:
+    auto = model.autoencoder
+    if auto is None or frame.latent_dtype == "none":
+        raise CodecError(f"frame holds no latents: model {model.name!r} has no autoencoder")
+    return model.latent_coder.decode(
+        frame.latents, auto.latent_shape(shape), auto.normalise == "affine"
+    )
+
+
+def _synthesise(
+    model: Model,
+    latents: Array,
+    statistics: Array | None,
+    shape: tuple[int, ...],
+    engine: str | None,
+) -> Ints:
+    assert model.autoencoder is not None
+    return model.autoencoder.synthesise(select(engine), latents, statistics, shape)
+
+
+def _check_earned(shape: Sequence[int], frame: Frame) -> None:
+    """Refuse a claimed size that the bytes cannot hold, before memory is taken for it."""
+    n = int(np.prod([int(s) for s in shape], dtype=object))
+    held = len(frame.residual) + 64 * len(frame.latents) + len(frame.maps) + 64
+    if n > held * 8 * 4096:
+        raise CodecError(f"frame is damaged: {n} samples in {held} bytes of payload")
+
+
+def cost_map(task: Task, array: Array) -> npt.NDArray[np.float64]:
+    """Bits of each sample of an array, without headers; by the reference coder."""
+    from .entropy.tables import cost_bits
+    from .residual.backend import ReferenceBackend
+    from .residual.classes import ESCAPE, tokenise
+
+    model = task.model
+    named = axes.check(
+        task.axes or axes.default(model.axes, array.shape, model.geometry),
+        array.ndim,
+        model.geometry,
+    )
+    layout = axes.layout(named, array.shape, model.geometry)
+    planes = layout.split(array)
+    mapping = (
+        choose(model, layout, planes, None, task.fill_value)
+        if suits(model, array, layout)
+        else None
+    )
+    if mapping is None:
+        raise ConfigError(f"model {model.name!r} does not suit a {array.dtype} array of {named!r}")
+    plan = arrange(model.geometry, layout, mapping.integers.shape, mapping.integers)
+    pictures = None
+    if model.autoencoder is not None:
+        _, pictures = _analyse(task, mapping.integers)
+    bits = cost_bits(model.predictor.tables)
+    parts = []
+    for classes in coder.classes_of(
+        ReferenceBackend(model.predictor),
+        model.predictor,
+        plan.infos,
+        plan.cut(mapping.integers),
+        None if pictures is None else plan.cut(pictures),
+        plan.horizon,
+    ):
+        token, n_raw, _ = tokenise(classes.offset, classes.low_bits)
+        cost = bits[classes.table, token]
+        escaped = bits[classes.table, ESCAPE] + 8
+        parts.append(np.where(np.isinf(cost), escaped, cost) + n_raw)
+    return layout.join(plan.paste(parts), array.shape)

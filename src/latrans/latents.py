@@ -1,0 +1,139 @@
+"""Latents section: the integers between the two networks (FORMAT.md section 8).
+
+Each latent channel has a static token table of its own; the tokens are those of the residual.
+A plane's centre and scale, where the networks work on scaled data, stand in front.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .entropy import reference as rans
+from .entropy.tables import normalise, slots, starts
+from .errors import CodecError
+from .frame import Reader, pack_varint
+from .residual.classes import ESCAPE, N_SYMBOLS, N_TOKENS, raw_length, tokenise, untokenise
+from .residual.schedule import n_states
+
+Array = npt.NDArray[Any]
+
+
+class LatentCoder:
+    """Codes latents with one table per channel.
+
+    Parameters
+    ----------
+    tables : (channels, N_SYMBOLS) uint16
+    """
+
+    def __init__(self, tables: npt.NDArray[np.uint16]) -> None:
+        self.tables = tables
+        self.starts = starts(tables)
+        self.slots = slots(tables)
+
+    def encode(self, latents: Array, statistics: Array | None) -> bytes:
+        """Section of latents (items, channels, ...) and, if any, (items, 2) centres and shifts."""
+        channel, values = _by_channel(latents)
+        token, n_raw, raw = tokenise(values, np.zeros_like(values))
+        symbol = np.where(self.tables[channel, token] == 0, ESCAPE, token)
+        states = n_states(values.size)
+        lane = np.arange(values.size) % states
+        escaped = symbol == ESCAPE
+        twelve, one = np.full_like(token, 12), np.ones_like(token)
+        groups = (
+            (self.starts[channel, symbol], self.tables[channel, symbol], twelve, one > 0),
+            (token, one, np.full_like(token, 8), escaped),
+            (raw & 0xFFFF, one, n_raw, n_raw > 0),
+        )
+        index = np.concatenate([np.flatnonzero(g[3]) * 3 + i for i, g in enumerate(groups)])
+        order = np.argsort(index, kind="stable")
+        start, frequency, bits = (
+            np.concatenate([g[k][g[3]].astype(np.int64) for g in groups])[order] for k in range(3)
+        )
+        body = rans.encode(lane[index[order] // 3], start, frequency, bits, states)
+        if statistics is None:
+            return body
+        front = zlib.compress(np.asarray(statistics, "<i4").T.tobytes(), 9)
+        return pack_varint(len(front)) + front + body
+
+    def decode(
+        self, section: bytes, shape: tuple[int, ...], has_statistics: bool
+    ) -> tuple[Array, Array | None]:
+        """Inverse of `encode` for latents of `shape`."""
+        reader = Reader(section)
+        statistics = None
+        if has_statistics:
+            inflater = zlib.decompressobj()
+            try:
+                front = inflater.decompress(bytes(reader.take(reader.varint())), 8 * shape[0])
+            except zlib.error as error:
+                raise CodecError(f"frame is damaged: latents do not inflate ({error})") from error
+            if len(front) != 8 * shape[0] or not inflater.eof:
+                raise CodecError("frame is damaged: statistics of its planes are incomplete")
+            statistics = np.frombuffer(front, "<i4").reshape(2, shape[0]).T.astype(np.int64)
+            if statistics.size and not 0 <= statistics[:, 1].min() <= statistics[:, 1].max() < 40:
+                raise CodecError("frame is damaged: a plane's scale is out of range")
+        channel, values = _by_channel(np.zeros(shape, np.int64))
+        body = bytes(reader.rest())
+        if values.size > (len(body) + 64) * 8 * 4096:
+            raise CodecError("frame is damaged: more latents than its bytes can hold")
+        states = n_states(values.size)
+        decoder = rans.Decoder(body, states)
+        slots_, starts_, tables = self.slots, self.starts, self.tables
+        for i, c in enumerate(channel.tolist()):
+            lane = i % states
+            token = decoder.pop(lane, slots_[c], starts_[c], tables[c])
+            if token == ESCAPE:
+                token = min(decoder.pop_raw(lane, 8), N_DIRECT_LIMIT)
+            n_raw = 0 if token < 32 else (token - 32) // 4 + 3
+            raw = decoder.pop_raw(lane, n_raw) if n_raw else 0
+            values[i] = _value(token, raw)
+        decoder.finish()
+        return _from_channels(values, shape), statistics
+
+
+N_DIRECT_LIMIT = 32 + 4 * 12  # tokens of 16-bit latents have at most 15 raw bits
+
+
+def _value(token: int, raw: int) -> int:
+    if token < 32:
+        return -((token + 1) >> 1) if token & 1 else token >> 1
+    code = np.array([token])
+    return int(untokenise(code, np.zeros_like(code), np.array([raw]))[0])
+
+
+def _by_channel(latents: Array) -> tuple[Array, Array]:
+    """(channel, value) of every latent, item by item, channel by channel."""
+    channels = np.broadcast_to(
+        np.arange(latents.shape[1]).reshape(1, -1, *(1,) * (latents.ndim - 2)), latents.shape
+    )
+    return channels.reshape(-1), latents.reshape(-1).astype(np.int64)
+
+
+def _from_channels(values: Array, shape: tuple[int, ...]) -> Array:
+    return values.reshape(shape)
+
+
+def fit_tables(latents: Array) -> npt.NDArray[np.uint16]:
+    """Tables (channels, N_SYMBOLS) for latents (items, channels, ...) like these."""
+    must_have = np.zeros(N_SYMBOLS, bool)
+    must_have[ESCAPE] = True
+    tables = []
+    for values in np.moveaxis(latents, 1, 0):
+        flat = values.reshape(-1).astype(np.int64)
+        token, _, _ = tokenise(flat, np.zeros_like(flat))
+        counts = np.bincount(token, minlength=N_SYMBOLS).astype(np.float64)
+        # Neighbouring values are likely too, even where training never met them.
+        blurred = counts.copy()
+        blurred[: N_TOKENS - 2] += 0.02 * counts[2:N_TOKENS]
+        blurred[2:N_TOKENS] += 0.02 * counts[: N_TOKENS - 2]
+        blurred[blurred * 65536 < blurred.sum()] = 0
+        tables.append(normalise(blurred, must_have))
+    return np.stack(tables)
+
+
+__all__ = ["LatentCoder", "fit_tables", "raw_length"]

@@ -1,0 +1,145 @@
+"""Mask: values that maps must not see, and single values that a map missed (FORMAT.md 5.2).
+
+NaN, infinities, negative zeros and fill values are replaced by a neighbour before mapping and
+put back afterwards, bit for bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numcodecs.zstd import Zstd
+
+from .errors import CodecError
+from .frame import Reader, pack_varint
+
+Array = npt.NDArray[Any]
+_BITS = {2: np.uint16, 4: np.uint32, 8: np.uint64}
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Where special values stand, and their bit patterns."""
+
+    where: npt.NDArray[np.bool_]  # shape of the array
+    patterns: Array  # distinct bit patterns, sorted, unsigned
+    index: Array  # one per masked value, into patterns
+
+    def write(self) -> bytes:
+        out = pack_varint(len(self.patterns)) + self.patterns.tobytes()
+        out += _squeezed(np.packbits(self.where.reshape(-1)).tobytes())
+        if len(self.patterns) > 1:
+            out += _squeezed(self.index.astype("<u4").tobytes())
+        return out
+
+
+def find(array: Array, fill_value: float | None, exact: bool) -> Mask | None:
+    """The mask of a float array, or None where nothing needs masking.
+
+    `exact` masks negative zeros too: their sign would be lost.
+    """
+    where = ~np.isfinite(array)
+    if exact:
+        where |= (array == 0) & np.signbit(array)
+    if fill_value is not None:
+        where |= array == array.dtype.type(fill_value)
+    else:
+        found = _detected_fill(array, where)
+        if found is not None:
+            where |= array == found
+    if not where.any():
+        return None
+    patterns, index = np.unique(
+        np.ascontiguousarray(array).view(_BITS[array.dtype.itemsize])[where], return_inverse=True
+    )
+    return Mask(where, patterns, index)
+
+
+def _detected_fill(array: Array, where: npt.NDArray[np.bool_]) -> Any:
+    """A value that repeats and lies absurdly far from all others, such as 1e20."""
+    valid = array[~where]
+    if valid.size < 16:
+        return None
+    for extreme in (valid.max(), valid.min()):
+        if abs(float(extreme)) < 1e3 or np.count_nonzero(valid == extreme) < 2:
+            continue
+        rest = valid[valid != extreme]
+        if rest.size and float(np.abs(rest.astype(np.float64)).max()) < abs(float(extreme)) / 1e3:
+            return extreme
+    return None
+
+
+def hide(array: Array, mask: Mask | None) -> Array:
+    """The array with every masked value replaced by the last valid one before it."""
+    if mask is None:
+        return array
+    flat = array.reshape(-1)
+    valid = ~mask.where.reshape(-1)
+    if not valid.any():
+        return np.zeros_like(array)
+    source = np.maximum.accumulate(np.where(valid, np.arange(flat.size), -1))
+    source[source < 0] = int(np.argmax(valid))
+    return flat[source].reshape(array.shape)
+
+
+def covered(mask: Mask | None, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    return np.zeros(shape, bool) if mask is None else mask.where
+
+
+def read(reader: Reader, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Mask:
+    n = int(np.prod(shape, dtype=np.int64))
+    bits = np.dtype(_BITS[dtype.itemsize]).newbyteorder("<")
+    patterns = reader.array(bits, reader.varint())
+    packed = np.frombuffer(_unsqueezed(reader, (n + 7) // 8), np.uint8)
+    where = np.unpackbits(packed, count=n).astype(bool)
+    count = int(where.sum())
+    if len(patterns) > 1:
+        index = np.frombuffer(_unsqueezed(reader, 4 * count), "<u4")
+    else:
+        index = np.zeros(count, "<u4")
+    if count and (not len(patterns) or int(index.max()) >= len(patterns)):
+        raise CodecError("frame is damaged: its mask names a value that is not there")
+    return Mask(where.reshape(shape), patterns, index)
+
+
+def restore(array: Array, mask: Mask) -> None:
+    """Put the masked bit patterns back, in place."""
+    array.view(_BITS[array.dtype.itemsize])[mask.where] = mask.patterns[mask.index]
+
+
+def exceptions(array: Array, positions: npt.NDArray[np.int64]) -> bytes:
+    """Single values by position, stored as they are; nothing for no positions."""
+    if not positions.size:
+        return b""
+    gaps = np.diff(positions, prepend=-1) - 1
+    values = array.reshape(-1)[positions]
+    body = gaps.astype("<u4").tobytes() + values.tobytes()
+    return pack_varint(positions.size) + _squeezed(body)
+
+
+def read_exceptions(
+    reader: Reader, n: int, dtype: np.dtype[Any]
+) -> tuple[npt.NDArray[np.int64], Array]:
+    count = reader.varint()
+    if count > n:
+        raise CodecError(f"frame is damaged: {count} exceptions in {n} values")
+    body = _unsqueezed(reader, count * (4 + dtype.itemsize))
+    positions = np.cumsum(np.frombuffer(body[: 4 * count], "<u4").astype(np.int64) + 1) - 1
+    if count and int(positions[-1]) >= n:
+        raise CodecError("frame is damaged: an exception lies outside of its chunk")
+    return positions, np.frombuffer(body[4 * count :], dtype)
+
+
+def _squeezed(data: bytes) -> bytes:
+    packed = bytes(Zstd(9).encode(data)) if data else b""
+    return pack_varint(len(packed)) + packed
+
+
+def _unsqueezed(reader: Reader, nbytes: int) -> bytes:
+    from .fallback import ZSTD, unpack_checked
+
+    packed = bytes(reader.take(reader.varint()))
+    return unpack_checked(ZSTD, packed, nbytes) if nbytes or packed else b""

@@ -1,0 +1,191 @@
+"""Model: everything a frame needs beside its own bytes, in one safetensors file (FORMAT.md 9).
+
+The file has one metadata key, `latrans`, that holds JSON; its identity is the SHA-256 of its
+bytes.  Models are data: nothing in them is ever executed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors
+import safetensors.numpy
+
+from .engine import select
+from .entropy.tables import check as check_tables
+from .errors import LatransError, ModelError
+from .latents import LatentCoder
+from .program import Program
+from .residual.backend import Backend, backend
+from .residual.classes import N_SYMBOLS
+from .residual.predictor import Predictor, predictor_from
+
+if TYPE_CHECKING:
+    from .autoencoder import Autoencoder
+
+MODEL_FORMAT = 1  # FORMAT.md 9.1
+MAX_NBYTES = 1 << 26
+_KEY = "latrans"
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained codec.
+
+    Attributes
+    ----------
+    name, version : alias and version; the digest is the identity.
+    axes : str
+        Letters of the dimensions that the model was trained on, such as "yx" or "t".
+    predictor : Predictor
+    autoencoder : Autoencoder or None
+    latent_tables : (channels, symbols) uint16, with an autoencoder.
+    training : what it was trained on and how, for people and for checks.
+
+    Examples
+    --------
+    >>> import latrans
+    >>> model = latrans.open_model("image-1")
+    >>> model.name, len(model.digest)
+    ('image-1', 64)
+    """
+
+    name: str
+    version: int
+    axes: str
+    predictor: Predictor
+    autoencoder: Autoencoder | None = None
+    latent_tables: npt.NDArray[np.uint16] | None = None
+    training: dict[str, Any] = field(default_factory=dict)
+    summary: str = ""
+
+    @property
+    def geometry(self) -> str:
+        return self.predictor.geometry.name
+
+    @cached_property
+    def data(self) -> bytes:
+        """The file's bytes."""
+        tensors: dict[str, npt.NDArray[Any]] = {
+            "residual.linear": self.predictor.linear,
+            "residual.tables": self.predictor.tables,
+        }
+        network, network_spec = self.predictor.network.to_tensors("residual.network")
+        tensors.update(network)
+        spec: dict[str, Any] = {
+            "format": MODEL_FORMAT,
+            "name": self.name,
+            "version": self.version,
+            "axes": self.axes,
+            "summary": self.summary,
+            "residual": {**self.predictor.spec(), "network": network_spec},
+            "training": self.training,
+        }
+        if self.autoencoder is not None and self.latent_tables is not None:
+            parts, spec["autoencoder"] = self.autoencoder.to_tensors("autoencoder")
+            tensors.update(parts)
+            tensors["latents.tables"] = self.latent_tables
+        text = json.dumps(spec, sort_keys=True, separators=(",", ":"))
+        contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
+        return safetensors.numpy.save(contiguous, {_KEY: text})
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file, 64 hexadecimal digits."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, whole or not at all."""
+        target = Path(path)
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(self.data)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Model:
+        """Read a model file; `ModelError` if it is damaged or not a latrans model."""
+        if len(data) > MAX_NBYTES:
+            raise ModelError(f"model of {len(data)} bytes; at most {MAX_NBYTES} are read")
+        try:
+            length = int.from_bytes(data[:8], "little")
+            header = json.loads(bytes(data[8 : 8 + min(length, len(data))]))
+            spec = json.loads(header["__metadata__"][_KEY])
+            tensors = safetensors.numpy.load(bytes(data))
+            model = cls._from_parts(spec, tensors)
+        except LatransError:
+            raise
+        except Exception as error:  # safetensors and JSON raise many kinds
+            raise ModelError(
+                f"not a latrans model ({type(error).__name__}: {error}); expected a .safetensors "
+                f"file written by `latrans train` or Model.save"
+            ) from error
+        # The bytes as given are the identity, also where another writer would lay them out anew.
+        model.__dict__["data"] = bytes(data)
+        return model
+
+    @classmethod
+    def _from_parts(cls, spec: dict[str, Any], tensors: dict[str, Any]) -> Model:
+        if spec.get("format") != MODEL_FORMAT:
+            raise ModelError(
+                f"model has format {spec.get('format')}; this latrans reads {MODEL_FORMAT}: update"
+            )
+        residual = spec["residual"]
+        predictor = predictor_from(
+            residual,
+            network=Program.from_tensors("residual.network", tensors, residual["network"]),
+            linear=tensors["residual.linear"],
+            tables=tensors["residual.tables"],
+        )
+        problem = predictor.problems()
+        if problem:
+            raise ModelError(f"model {spec['name']!r} is inconsistent: {problem}")
+        autoencoder = latent_tables = None
+        if "autoencoder" in spec:
+            from .autoencoder import Autoencoder
+
+            autoencoder = Autoencoder.from_tensors("autoencoder", tensors, spec["autoencoder"])
+            latent_tables = tensors["latents.tables"]
+            if latent_tables.shape != (autoencoder.latent_channels, N_SYMBOLS):
+                raise ModelError(f"latent tables have shape {latent_tables.shape}")
+            if not check_tables(latent_tables):
+                raise ModelError("latent tables do not sum to 4096")
+        if not check_tables(predictor.tables):
+            raise ModelError("residual tables do not sum to 4096")
+        return cls(
+            name=str(spec["name"]),
+            version=int(spec["version"]),
+            axes=str(spec["axes"]),
+            predictor=predictor,
+            autoencoder=autoencoder,
+            latent_tables=latent_tables,
+            training=dict(spec["training"]),
+            summary=str(spec.get("summary", "")),
+        )
+
+    def backend(self, engine: str | None) -> Backend:
+        """Residual backend for an engine, prepared once."""
+        name = select(engine).name
+        ready: dict[str, Backend] = self.__dict__.setdefault("_backends", {})
+        if name not in ready:
+            ready[name] = backend(self.predictor, name)
+        return ready[name]
+
+    @cached_property
+    def latent_coder(self) -> LatentCoder:
+        if self.latent_tables is None:
+            raise ModelError(f"model {self.name!r} has no latents")
+        return LatentCoder(self.latent_tables)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Model.from_bytes, (self.data,)

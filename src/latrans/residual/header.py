@@ -1,0 +1,182 @@
+"""Header of the residual section: how each plane is predicted (FORMAT.md 6.6)."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+
+from .. import frame
+from ..errors import CodecError
+from ..frame import pack_varint
+from .fixed import Ints
+from .plan import Plan
+from .predictor import TRAINED_SHIFT, Coefficients, Predictor
+
+_OWN, _AGAIN = 8, 16  # bits of a plane's first byte, above the number of references
+BYTE_RANGE = (0, 255)
+MAX_HEADER = 1 << 26
+
+
+class Writer:
+    """Builds the header plane by plane."""
+
+    def __init__(self) -> None:
+        self._out = bytearray()
+
+    def bytes(self) -> bytes:
+        return bytes(self._out)
+
+    def limits(self, lo: int, hi: int) -> None:
+        self._out.append((lo, hi) != BYTE_RANGE)
+        if (lo, hi) != BYTE_RANGE:
+            self._out += pack_varint(_zigzag(lo)) + pack_varint(hi - lo)
+
+    def plane(
+        self, chosen: Plan, predictor: Predictor, previous: Plan | None, i: int, firsts: Ints | None
+    ) -> None:
+        distances = tuple(i - j for j in chosen.references)
+        before = tuple(i - 1 - j for j in previous.references) if previous is not None else None
+        again = previous is not None and distances == before and _same(chosen, previous)
+        self._out.append(len(distances) | chosen.own * _OWN | again * _AGAIN)
+        if not again:
+            for distance in distances:
+                self._out += pack_varint(distance)
+            self._sets(chosen, predictor)
+        if firsts is not None:
+            last = 0
+            for value in firsts.tolist():
+                self._out += pack_varint(_zigzag(value - last))
+                last = value
+
+    def _sets(self, chosen: Plan, predictor: Predictor) -> None:
+        if not chosen.own:
+            self._out.append(chosen.bands[0].sigma_code)
+            return
+        self._out += pack_varint(chosen.band_rows)
+        for set_ in chosen.bands:
+            self._out += bytes((set_.shift, set_.sigma_code))
+            for weight in set_.weights.tolist():
+                self._out += pack_varint(_zigzag(weight))
+
+
+class Reader(frame.Reader):
+    """Takes the header apart again; every count is checked before it is used."""
+
+    def limits(self) -> tuple[int, int]:
+        form = self.byte()
+        if form == 0:
+            return BYTE_RANGE
+        if form != 1:
+            raise CodecError("frame is damaged: unknown form of the sample range")
+        lo = _unzigzag(self.varint())
+        hi = lo + self.varint()
+        if lo < -(1 << 31) or hi >= 1 << 31:
+            raise CodecError(f"frame is damaged: samples range from {lo} to {hi}")
+        return lo, hi
+
+    def plane(
+        self,
+        predictor: Predictor,
+        previous: Plan | None,
+        i: int,
+        rows: int,
+        n_lanes: int,
+        lo: int,
+        hi: int,
+    ) -> tuple[Plan, Ints | None]:
+        """Plan of plane i, and the first sample of each of `n_lanes` lanes (None for 0)."""
+        kind = self.byte()
+        if kind & _AGAIN:
+            if previous is None:
+                raise CodecError("frame is damaged: the first plane repeats one before it")
+            references = tuple(j + 1 for j in previous.references)
+            if previous.own != bool(kind & _OWN) or kind & 7 != len(references):
+                raise CodecError("frame is damaged: a repeated plane contradicts the one before")
+            if previous.own and -(-rows // previous.band_rows) != len(previous.bands):
+                raise CodecError("frame is damaged: a repeated plane has another number of rows")
+            band_rows = previous.band_rows if previous.own else rows
+            chosen = Plan(previous.own, previous.bands, band_rows, references, 0.0)
+        else:
+            references = tuple(i - self.varint() for _ in range(kind & 7))
+            if any(not 0 <= j < i for j in references) or len(references) > 4:
+                raise CodecError(f"frame is damaged: plane {i} refers to planes {references}")
+            chosen = self._sets(kind, predictor, references, rows)
+        if n_lanes == 0:
+            return chosen, None
+        firsts = np.cumsum([_unzigzag(self.varint()) for _ in range(n_lanes)])
+        if int(firsts.min()) < lo or int(firsts.max()) > hi:
+            raise CodecError("frame is damaged: the first sample of a lane is out of range")
+        return chosen, firsts.astype(np.int64)
+
+    def _sets(
+        self, kind: int, predictor: Predictor, references: tuple[int, ...], rows: int
+    ) -> Plan:
+        if kind & ~(_OWN | 7):
+            raise CodecError(f"frame is damaged: unknown kind of plane {kind}")
+        if not kind & _OWN:
+            weights = predictor.linear.astype(np.int64)
+            set_ = Coefficients(weights, TRAINED_SHIFT, self.byte())
+            return Plan(False, (set_,), rows, references, 0.0)
+        band_rows = self.varint()
+        if not 0 < band_rows <= rows:
+            raise CodecError(f"frame is damaged: coefficients for {band_rows} of {rows} rows")
+        n_taps = predictor.n_own_taps + len(predictor.geometry.reference_taps) * len(references)
+        sets = []
+        for _ in range(-(-rows // band_rows)):
+            shift, sigma_code = self.byte(), self.byte()
+            weights = np.array([_unzigzag(self.varint()) for _ in range(n_taps)], np.int64)
+            if shift > 14 or int(np.abs(weights).max()) > 32768:
+                raise CodecError("frame is damaged: a linear coefficient is out of range")
+            sets.append(Coefficients(weights, shift, sigma_code))
+        return Plan(True, tuple(sets), band_rows, references, 0.0)
+
+    def finish(self) -> None:
+        if self.remaining:
+            raise CodecError("frame is damaged: bytes are left over in a header")
+
+
+def deflate(header: bytes) -> bytes:
+    """A header with its length in front, compressed where that is shorter."""
+    packed = zlib.compress(header, 9)
+    squeeze = len(packed) < len(header)
+    body = packed if squeeze else header
+    return pack_varint(len(body) << 1 | squeeze) + body
+
+
+def inflate(section: bytes) -> tuple[bytes, bytes]:
+    """(header, rest) of a section."""
+    reader = frame.Reader(section)
+    code = reader.varint()
+    body, rest = bytes(reader.take(code >> 1)), bytes(reader.rest())
+    if not code & 1:
+        return body, rest
+    inflater = zlib.decompressobj()
+    try:
+        header = inflater.decompress(body, MAX_HEADER)
+    except zlib.error as error:
+        raise CodecError(f"frame is damaged: a header does not inflate ({error})") from error
+    if not inflater.eof or inflater.unused_data:
+        raise CodecError("frame is damaged: a header does not inflate to its end")
+    return header, rest
+
+
+def _same(a: Plan, b: Plan) -> bool:
+    if a.own != b.own or len(a.bands) != len(b.bands):
+        return False
+    if a.own and a.band_rows != b.band_rows:
+        return False
+    return all(
+        x.shift == y.shift and x.sigma_code == y.sigma_code and bool((x.weights == y.weights).all())
+        if x.weights.shape == y.weights.shape
+        else False
+        for x, y in zip(a.bands, b.bands, strict=True)
+    )
+
+
+def _zigzag(value: int) -> int:
+    return 2 * value if value >= 0 else -2 * value - 1
+
+
+def _unzigzag(value: int) -> int:
+    return -((value + 1) >> 1) if value & 1 else value >> 1

@@ -1,0 +1,181 @@
+"""Store: from a name, a path or a digest to a model.
+
+Looked for in this order: models already loaded or registered, packaged `codecs/`, the user's
+cache directory (`LATRANS_CACHE`, else ~/.cache/latrans/models), the directories in
+`LATRANS_MODEL_PATH`.  Nothing is ever downloaded.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import ModelError, ModelNotFoundError
+from .model import MAX_NBYTES, Model
+
+_lock = threading.Lock()
+_loaded: dict[str, Model] = {}  # by full digest
+_digests: dict[tuple[str, int, int], str] = {}  # (path, size, mtime) to digest
+_HEX = re.compile(r"(?:sha256:)?([0-9a-f]{16,64})\Z")
+_DATA_URI = re.compile(r"data:[^,]*;base64,(.*)\Z", re.S)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A model file that was found."""
+
+    name: str
+    version: int
+    digest: str
+    path: Path
+    summary: str
+    nbytes: int
+
+
+def open_model(source: str | os.PathLike[str] | bytes | Model) -> Model:
+    """Open a model by name, path, digest, bytes or `data:` URI.
+
+    Parameters
+    ----------
+    source
+        "image-1", "model.safetensors", "sha256:<hex>" (16 digits or more), the file's bytes, a
+        base64 `data:` URI, or a Model, which is returned as it is.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If nothing of that name, path or digest is at hand.
+    ModelError
+        If what was found is not an intact model.
+
+    Examples
+    --------
+    >>> import latrans
+    >>> latrans.open_model("digits-1").axes
+    'nyx'
+    """
+    if isinstance(source, Model):
+        return register(source)
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return register(Model.from_bytes(bytes(source)))
+    text = os.fspath(source)
+    inline = _DATA_URI.match(text)
+    if inline:
+        try:
+            return register(Model.from_bytes(base64.b64decode(inline[1], validate=True)))
+        except binascii.Error as error:
+            raise ModelError(f"model data URI is not valid base64: {error}") from error
+    digest = _HEX.match(text)
+    if digest:
+        return find(digest[1])
+    if os.sep in text or text.endswith(".safetensors"):
+        return _load(Path(text).expanduser())
+    for directory in search_path():
+        for path in _files(directory):
+            if _alias(path) == text:
+                return _load(path)
+    with _lock:
+        for model in _loaded.values():
+            if model.name == text:
+                return model
+    raise ModelNotFoundError(
+        f"no model named {text!r}; `latrans models` lists what is at hand. Put its .safetensors "
+        f"file into {cache_directory()} or a directory of LATRANS_MODEL_PATH, or give its path"
+    )
+
+
+def register(model: Model) -> Model:
+    """Make a model findable by its digest in this process."""
+    with _lock:
+        return _loaded.setdefault(model.digest, model)
+
+
+def find(digest: str) -> Model:
+    """The model whose digest starts with these hexadecimal digits."""
+    with _lock:
+        for known, model in _loaded.items():
+            if known.startswith(digest):
+                return model
+    for directory in search_path():
+        for path in _files(directory):
+            try:
+                if _digest_of(path).startswith(digest):
+                    return _load(path)
+            except OSError:
+                continue
+    raise ModelNotFoundError(
+        f"no model with digest {digest} is at hand. Ask whoever wrote the data for the model "
+        f"file, then put it into {cache_directory()} or a directory of LATRANS_MODEL_PATH"
+    )
+
+
+def list_models() -> list[Listed]:
+    """Every model file on the search path, nearest first."""
+    found = []
+    for directory in search_path():
+        for path in _files(directory):
+            model = _load(path)
+            found.append(
+                Listed(
+                    model.name, model.version, model.digest, path, model.summary, len(model.data)
+                )
+            )
+    return found
+
+
+def search_path() -> list[Path]:
+    """Directories that hold models."""
+    here = Path(__file__).resolve().parent
+    paths = [here / "codecs", here.parent.parent / "codecs", cache_directory()]
+    extra = os.environ.get("LATRANS_MODEL_PATH", "")
+    paths += [Path(p).expanduser() for p in extra.split(os.pathsep) if p]
+    return [p for p in paths if p.is_dir()]
+
+
+def cache_directory() -> Path:
+    """Where a user keeps models."""
+    configured = os.environ.get("LATRANS_CACHE")
+    if configured:
+        return Path(configured).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "latrans" / "models"
+
+
+def _files(directory: Path) -> Iterator[Path]:
+    yield from sorted(directory.glob("*/model.safetensors"))
+    yield from sorted(directory.glob("*.safetensors"))
+
+
+def _alias(path: Path) -> str:
+    return path.parent.name if path.name == "model.safetensors" else path.stem
+
+
+def _load(path: Path) -> Model:
+    try:
+        if not path.is_file():
+            raise ModelNotFoundError(f"no model file at {path}")
+        with path.open("rb") as file:
+            data = file.read(MAX_NBYTES + 1)
+    except OSError as error:
+        raise ModelNotFoundError(f"cannot read model file {path}: {error.strerror}") from error
+    if len(data) > MAX_NBYTES:
+        raise ModelError(f"{path} is larger than any model; at most {MAX_NBYTES} bytes are read")
+    digest = hashlib.sha256(data).hexdigest()
+    with _lock:
+        if digest in _loaded:
+            return _loaded[digest]
+    return register(Model.from_bytes(data))
+
+
+def _digest_of(path: Path) -> str:
+    status = path.stat()
+    key = (str(path), status.st_size, status.st_mtime_ns)
+    if key not in _digests:
+        _digests[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return _digests[key]

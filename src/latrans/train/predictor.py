@@ -1,0 +1,234 @@
+"""Training of the residual network: a heavy-tailed density first, then tables for what it says.
+
+The network is trained with its own quantisation in the loop on rows from `rows`: it predicts the
+density of a sample as a mixture of a narrow and a wide discretised logistic.  After lowering,
+the integer network is run over the rows again and every class gets the token histogram that it
+met.  Method: static tables per predicted class as in PILC (Kang et al., CVPR 2022), integer
+networks as in Ballé et al. (ICLR 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..engine import select
+from ..entropy.tables import cost_bits, normalise
+from ..program import Layer, Program
+from ..residual import classes as c
+from ..residual.predictor import Predictor
+from .rows import Rows
+
+INPUT_UNIT = 4  # network inputs count in 1/16
+ACTIVATION_UNIT = 5  # activations count in 1/32
+OUTPUT_UNITS = (6, 5, 4)  # outputs count in 1/64 energy, 1/32 octave, 1/16 nat
+_FLOOR = 1e-6
+Report = Callable[[int, int, float], None]
+
+
+class ResidualNet(torch.nn.Module):
+    """Small dense network whose forward pass is the integer program's, in floats."""
+
+    def __init__(self, sizes: Sequence[int], generator: torch.Generator) -> None:
+        super().__init__()
+        self.weights = torch.nn.ParameterList()
+        self.biases = torch.nn.ParameterList()
+        for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+            last = i == len(sizes) - 2
+            spread = (0.1 if last else 1.0) * math.sqrt(2 / n_in)
+            self.weights.append(torch.randn(n_out, n_in, generator=generator) * spread)
+            self.biases.append(torch.zeros(n_out))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        last = len(self.weights) - 1
+        for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            scale = torch.exp2(weight_shift(weight))[:, None]
+            rounded = _through(torch.round(weight * scale).clamp(-127, 127) / scale, weight)
+            x = torch.nn.functional.linear(x, rounded, bias)
+            if i < last:
+                unit = 2.0**ACTIVATION_UNIT
+                hard = torch.round(x.clamp(0, 255 / unit) * unit) / unit
+                x = _through(hard, x.clamp(0, 255 / unit))
+        return x
+
+
+def weight_shift(weight: torch.Tensor) -> torch.Tensor:
+    """Fraction bits per output channel so that the largest weight fits int8."""
+    largest = weight.detach().abs().amax(1).clamp(min=2.0**-10)
+    return torch.floor(torch.log2(127 / largest)).clamp(1, 12)
+
+
+def _through(hard: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
+    """`hard` forward, the gradient of `soft` backward."""
+    return soft + (hard - soft).detach()
+
+
+def lower(net: ResidualNet) -> Program:
+    """The network as an integer program (three outputs as `classes.place` reads them)."""
+    layers = []
+    unit = INPUT_UNIT
+    last = len(net.weights) - 1
+    for i, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
+        bits = weight_shift(weight)
+        whole = torch.round(weight.detach() * torch.exp2(bits)[:, None]).clamp(-127, 127)
+        fraction = bits + unit
+        target = torch.tensor(OUTPUT_UNITS if i == last else [ACTIVATION_UNIT] * len(bias))
+        layers.append(
+            Layer(
+                op="dense",
+                weight=whole.numpy().astype(np.int8),
+                bias=np.rint((bias.detach().double() * torch.exp2(fraction)).numpy()).astype(
+                    np.int32
+                ),
+                shift=(fraction - target).numpy().astype(np.uint8),
+                lo=-2047 if i == last else 0,
+                hi=2047 if i == last else 255,
+            )
+        )
+        unit = ACTIVATION_UNIT
+    program = Program(tuple(layers), -127, 127, (int(net.weights[0].shape[1]),))
+    program.check()
+    return program
+
+
+def density_bits(outputs: torch.Tensor, offset: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
+    """Bits of samples at `offset` from their prediction, both in units of the data, (n,)."""
+    mean = outputs[:, 0].clamp(-4, 4) * energy
+    log_scale = torch.log(0.5 * energy) + math.log(2) * outputs[:, 1].clamp(-8, 8)
+    distance = (offset - mean).abs()
+    narrow = _logistic(distance, log_scale)
+    wide = _logistic(distance, log_scale + 1.5)
+    tail = outputs[:, 2].clamp(-8, 8) - 2
+    mixture = torch.logaddexp(
+        narrow + torch.nn.functional.logsigmoid(-tail), wide + torch.nn.functional.logsigmoid(tail)
+    )
+    return -torch.logaddexp(mixture, torch.full_like(mixture, math.log(_FLOOR))) / math.log(2)
+
+
+def _logistic(distance: torch.Tensor, log_scale: torch.Tensor) -> torch.Tensor:
+    """Log probability of the unit interval around `distance` from the mean."""
+    inverse = torch.exp(-log_scale)
+    upper, lower_ = (distance + 0.5) * inverse, (distance - 0.5) * inverse
+    # log(sigmoid(a) - sigmoid(b)) without cancellation.
+    width = inverse.clamp(min=1e-12)
+    return (
+        torch.nn.functional.logsigmoid(upper)
+        + torch.nn.functional.logsigmoid(-lower_)
+        + torch.log(-torch.expm1(-width))
+    )
+
+
+def train_network(
+    rows: Rows,
+    hidden: Sequence[int],
+    *,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    report: Report | None = None,
+) -> tuple[Program, float]:
+    """Fit the network to rows; returns the program and the last bits per sample in training."""
+    generator = torch.Generator().manual_seed(seed)
+    net = ResidualNet([rows.inputs.shape[1], *hidden, 3], generator)
+    optimiser = torch.optim.Adam(net.parameters(), lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=learning_rate, total_steps=steps, pct_start=0.1
+    )
+    taught = np.flatnonzero(~rows.flat)  # flat surroundings never reach the network
+    inputs = torch.from_numpy(rows.inputs[taught])
+    offset = torch.from_numpy(
+        ((rows.sample[taught] << 8) - rows.prediction[taught]).astype(np.float32) / 256
+    )
+    energy = torch.from_numpy(rows.energy[taught].astype(np.float32) / 256)
+    smoothed = float("nan")
+    for step in range(steps):
+        pick = torch.randint(len(taught), (batch,), generator=generator)
+        outputs = net(inputs[pick].float() / 2.0**INPUT_UNIT)
+        bits = density_bits(outputs, offset[pick], energy[pick]).mean()
+        optimiser.zero_grad()
+        bits.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        smoothed = bits.item() if step == 0 else 0.98 * smoothed + 0.02 * bits.item()
+        if report is not None and step % 20 == 0:
+            report(step, steps, smoothed)
+    return lower(net), smoothed
+
+
+def fit_tables(
+    rows: Rows, program: Program, predictor: Predictor
+) -> tuple[npt.NDArray[np.uint16], tuple[int, int], float]:
+    """Token tables, tail thresholds and the bits per sample that they give on the rows."""
+    outputs = _outputs(rows, program)
+    loose = outputs[2][~rows.flat] if (~rows.flat).any() else outputs[2]
+    tails = (int(np.quantile(loose, 0.5)), int(np.quantile(loose, 0.85)) + 1)
+    prediction = rows.prediction
+    counts = np.zeros((c.N_TABLES, c.N_SYMBOLS))
+    parts = []
+    for start in range(0, len(rows), 1 << 18):
+        s = slice(start, start + (1 << 18))
+        flat = rows.flat[s]
+        centre, flip, table, low = _place(rows, s, outputs, prediction, tails, flat)
+        difference = c.wrap32(rows.sample[s] - centre)
+        token, n_raw, _ = c.tokenise(np.where(flip, -difference, difference), low)
+        np.add.at(counts, (table, token), 1.0)
+        parts.append((table, token, n_raw))
+    tables = _smoothed(counts)
+    bits = cost_bits(tables)
+    bits = np.where(np.isinf(bits), bits[:, -1:] + 8, bits)
+    total = sum(float(bits[t, k].sum() + n.sum()) for t, k, n in parts)
+    return tables, tails, total / max(1, len(rows))
+
+
+def _outputs(rows: Rows, program: Program) -> npt.NDArray[np.int64]:
+    run = select().run
+    parts = [
+        run(program, rows.inputs[i : i + (1 << 18)].astype(np.int32))
+        for i in range(0, len(rows), 1 << 18)
+    ]
+    limits = np.array([[c.MEAN_LIMIT], [c.SCALE_LIMIT], [c.TAIL_LIMIT]])
+    return np.clip(np.concatenate(parts).T.astype(np.int64), -limits, limits)
+
+
+def _place(rows, s, outputs, prediction, tails, flat):  # type: ignore[no-untyped-def]
+    return c.place(
+        np.where(flat, 0, outputs[:, s]),
+        prediction[s],
+        rows.energy[s],
+        flat,
+        tails,
+        rows.lo[s],
+        rows.hi[s],
+    )
+
+
+def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
+    """Tables from counts; thin classes lean on the sum over their scale."""
+    must_have = np.zeros(c.N_SYMBOLS, bool)
+    must_have[c.ESCAPE] = True
+    by_tail = counts[1:].reshape(c.N_TAILS, c.TABLES_PER_TAIL, c.N_SYMBOLS)
+    over_tails = by_tail.sum(0)
+    everything = counts.sum(0) + 1e-3
+    tables = [_table(counts[0], everything, must_have)]
+    for tail in range(c.N_TAILS):
+        for column in range(c.TABLES_PER_TAIL):
+            parent = over_tails[column] + 8 * everything / everything.sum()
+            tables.append(_table(by_tail[tail, column], parent, must_have))
+    return np.stack(tables)
+
+
+def _table(
+    counts: npt.NDArray[np.float64],
+    parent: npt.NDArray[np.float64],
+    must_have: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.uint16]:
+    mixed = counts + 4 * parent / parent.sum()
+    # What is rarer than a sixteenth of a slot is left to the escape.
+    mixed = np.where(mixed * 65536 < mixed.sum(), 0, mixed)
+    return normalise(mixed, must_have)
