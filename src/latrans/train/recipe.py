@@ -105,9 +105,6 @@ class Objective:
         Bits per sample of the latents.
     residual : float
         Bits per sample of the residual, given the reconstruction.
-    context : int
-        Where positive, the residual is that of a causal predictor with this many hidden units
-        that sees the reconstruction and the samples before; else of the reconstruction alone.
     sparse, sparse_target : float
         Kullback-Leibler divergence between a target activation of the latents and the mean one.
     variational : float
@@ -124,7 +121,6 @@ class Objective:
     bce: float = 0.0
     rate: float = 0.0
     residual: float = 0.0
-    context: int = 0
     sparse: float = 0.0
     sparse_target: float = 0.1
     variational: float = 0.0
@@ -145,21 +141,62 @@ class Objective:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Size and training of the network that predicts samples for the residual coder."""
+    """Size and training of the network that predicts samples for the residual coder.
+
+    Attributes
+    ----------
+    hidden : tuple of int
+        Widths of the hidden layers.
+    examples, rows : int
+        Random pieces of data that are learned from, and samples drawn from each.
+    steps, batch : int
+        Optimiser steps, samples in each.
+    learning_rate : float
+        Peak of the schedule.
+    augment : bool
+        Whether pieces are also learned from at other bit depths, noise levels and sharpness.
+    flat : bool
+        Whether equal surroundings have a class of their own.
+    """
 
     hidden: tuple[int, ...] = (32, 16)
-    steps: int = 4000
-    rows: int = 2048
-    batch: int = 64
+    examples: int = 96
+    rows: int = 8000
+    steps: int = 3000
+    batch: int = 4096
     learning_rate: float = 4e-3
     augment: bool = True
+    flat: bool = True
 
     def __post_init__(self) -> None:
         _at_least("hidden", min(self.hidden, default=0), 1)
-        for name in ("steps", "rows", "batch"):
+        for name in ("examples", "steps", "rows", "batch"):
             _at_least(name, getattr(self, name), 1)
         if self.learning_rate <= 0:
             raise RecipeError(f"learning_rate is {self.learning_rate}; expected it above 0")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to train on, for recipes that name their data.
+
+    Attributes
+    ----------
+    file : str
+        Path below the folder that is given to the training.
+    axes : str
+        One letter per dimension; the recipe's if empty.
+    weight : float
+        How often pieces are drawn from it.
+    """
+
+    file: str
+    axes: str = ""
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.weight <= 0:
+            raise RecipeError(f"weight of {self.file!r} is {self.weight}; expected it above 0")
 
 
 @dataclass(frozen=True)
@@ -221,6 +258,8 @@ class Recipe:
         One line for people.
     autoencoder : AutoencoderRecipe or None
         None: the model has a residual coder only.
+    sources : tuple of SourceFile
+        Data that the recipe was made for; empty for recipes that suit any.
     """
 
     name: str
@@ -232,6 +271,7 @@ class Recipe:
     objective: Objective = field(default_factory=lambda: Objective(mse=1.0))
     predictor: Predictor = field(default_factory=Predictor)
     training: Training = field(default_factory=Training)
+    sources: tuple[SourceFile, ...] = ()
 
     def __post_init__(self) -> None:
         _choice("geometry", self.geometry, GEOMETRIES)
@@ -320,6 +360,11 @@ def _value(kind: Any, value: Any, where: str) -> Any:
             return _read(kind, value, where)
         raise RecipeError(f"{where} is {value!r}; expected a table")
     if get_origin(kind) is tuple:
+        item = get_args(kind)[0]
+        if hasattr(item, "__dataclass_fields__"):
+            if isinstance(value, list) and all(isinstance(v, dict) for v in value):
+                return tuple(_read(item, v, f"{where}[{i}]") for i, v in enumerate(value))
+            raise RecipeError(f"{where} is {value!r}; expected a list of tables")
         if isinstance(value, list) and all(type(v) is int for v in value):
             return tuple(value)
         raise RecipeError(f"{where} is {value!r}; expected a list of integers")
