@@ -34,7 +34,7 @@ MODELS = {
     "satellite": ("image-1", "cyx"),
     "medical": ("image-1", "zyx"),
     "ecg_eeg": ("series-1", "ct"),
-    "seismic": ("series-1", "tc"),
+    "seismic": ("series-1", "ct"),
     "ephys": ("series-1", "tc"),
     "speech": ("series-1", "t"),
     "imu": ("series-1", "tc"),

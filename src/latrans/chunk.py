@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from . import axes, field
 from .arrange import arrange
+from .autoencoder import LATENT_LIMITS
 from .engine import select
 from .errors import CodecError, ConfigError
 from .frame import Frame
@@ -44,13 +45,9 @@ def suits(model: Model, array: Array, layout: axes.Layout) -> bool:
     if array.size == 0 or not field.suits(array.dtype):
         return False
     auto = model.autoencoder
-    if auto is None or auto.kind != "dense":
+    if auto is None or auto.normalise == "affine":
         return True
-    return (
-        auto.normalise == "identity"
-        and array.dtype == np.uint8
-        and layout.shape == auto.sample_shape
-    )
+    return array.dtype.kind in "iu" and auto.fits(layout.shape, int(array.min()), int(array.max()))
 
 
 def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Frame | None:
@@ -159,32 +156,36 @@ def _analyse(task: Task, integers: Ints) -> tuple[bytes, Ints]:
     """Latents section of all planes, and their reconstruction."""
     model, auto = task.model, task.model.autoencoder
     assert auto is not None
-    run = select(task.engine)
-    latents, statistics = auto.analyse(run, integers)
-    pictures = auto.synthesise(run, latents, statistics, integers.shape)
-    return model.latent_coder.encode(latents, statistics), pictures
+    engine = select(task.engine)
+    planes = integers.astype(np.int32)
+    statistics = auto.statistics(planes)
+    latents = auto.analyse(engine, planes, statistics)
+    pictures = auto.synthesise(engine, latents, planes.shape[1:], statistics)
+    return model.latent_coder.encode(latents, statistics), pictures.astype(np.int64)
 
 
-def _read_latents(
-    model: Model, frame: Frame, shape: tuple[int, int, int]
-) -> tuple[Array, Array | None]:
+def _read_latents(model: Model, frame: Frame, shape: tuple[int, int, int]) -> tuple[Array, Array]:
     auto = model.autoencoder
     if auto is None or frame.latent_dtype == "none":
         raise CodecError(f"frame holds no latents: model {model.name!r} has no autoencoder")
+    if frame.latent_dtype != auto.latent_dtype:
+        raise CodecError(f"frame is damaged: its latents are {frame.latent_dtype}")
     return model.latent_coder.decode(
-        frame.latents, auto.latent_shape(shape), auto.normalise == "affine"
+        frame.latents,
+        (shape[0], *auto.latent_shape(shape[1:])),
+        auto.normalise == "affine",
+        LATENT_LIMITS[auto.latent_dtype],
     )
 
 
 def _synthesise(
-    model: Model,
-    latents: Array,
-    statistics: Array | None,
-    shape: tuple[int, ...],
-    engine: str | None,
+    model: Model, latents: Array, statistics: Array, shape: tuple[int, int, int], engine: str | None
 ) -> Ints:
     assert model.autoencoder is not None
-    return model.autoencoder.synthesise(select(engine), latents, statistics, shape)
+    pictures = model.autoencoder.synthesise(
+        select(engine), latents.astype(np.int32), shape[1:], statistics
+    )
+    return pictures.astype(np.int64)
 
 
 def _check_earned(shape: Sequence[int], frame: Frame) -> None:

@@ -205,8 +205,7 @@ class Codec:
         parts, model = self._with_latents(item)
         from . import chunk
 
-        carrier = _carrier_dtype(parts.dtype)
-        return _finish(chunk.preview(model, parts, carrier, self.engine), parts)
+        return _finish(chunk.preview(model, parts, _carrier_of(parts), self.engine), parts)
 
     def cost_map(self, array: Array) -> npt.NDArray[np.float64]:
         """Bits that each sample of an array takes in lossless mode, same shape as the array."""
@@ -244,9 +243,7 @@ class Codec:
             return _finish(fallback.decode(parts.residual, parts.dtype, parts.shape), parts)
         from . import chunk
 
-        carrier = _carrier_dtype(parts.dtype)
-        if carrier is None:
-            raise CodecError(f"frame is damaged: {parts.dtype} is always stored by the fallback")
+        carrier = _carrier_of(parts)
         return _finish(chunk.decode(self._model_of(parts), parts, carrier, self.engine), parts)
 
     def _model_of(self, parts: Frame) -> Model:
@@ -349,6 +346,13 @@ def _carrier_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
     if dtype.kind in "iuf":
         return dtype.newbyteorder("=")
     return None
+
+
+def _carrier_of(parts: Frame) -> np.dtype[Any]:
+    carrier = _carrier_dtype(parts.dtype)
+    if carrier is None:
+        raise CodecError(f"frame is damaged: {parts.dtype} is always stored by the fallback")
+    return carrier
 
 
 def _to_carrier(array: Array) -> Array | None:

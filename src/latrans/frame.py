@@ -235,7 +235,7 @@ def _read_dtype(reader: Reader, code: int) -> np.dtype[np.generic]:
 
         literal = text.decode("utf-8")
         descr = ast.literal_eval(literal) if literal[:1] in "[(" else literal
-        dtype = np.lib.format.descr_to_dtype(descr)
+        dtype = np.lib.format.descr_to_dtype(descr)  # type: ignore[arg-type]
     except Exception as error:  # NumPy raises many kinds for a bad description
         raise CodecError(f"frame has an unreadable dtype {text[:40]!r}: {error}") from error
     if dtype.hasobject:

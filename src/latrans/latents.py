@@ -16,7 +16,7 @@ from .entropy import reference as rans
 from .entropy.tables import normalise, slots, starts
 from .errors import CodecError
 from .frame import Reader, pack_varint
-from .residual.classes import ESCAPE, N_SYMBOLS, N_TOKENS, raw_length, tokenise, untokenise
+from .residual.classes import ESCAPE, N_SYMBOLS, N_TOKENS, tokenise, untokenise
 from .residual.schedule import n_states
 
 Array = npt.NDArray[Any]
@@ -35,8 +35,8 @@ class LatentCoder:
         self.starts = starts(tables)
         self.slots = slots(tables)
 
-    def encode(self, latents: Array, statistics: Array | None) -> bytes:
-        """Section of latents (items, channels, ...) and, if any, (items, 2) centres and shifts."""
+    def encode(self, latents: Array, statistics: Array) -> bytes:
+        """Section of latents (items, channels, ...) and their (items, 2 or 0) statistics."""
         channel, values = _by_channel(latents)
         token, n_raw, raw = tokenise(values, np.zeros_like(values))
         symbol = np.where(self.tables[channel, token] == 0, ESCAPE, token)
@@ -55,17 +55,17 @@ class LatentCoder:
             np.concatenate([g[k][g[3]].astype(np.int64) for g in groups])[order] for k in range(3)
         )
         body = rans.encode(lane[index[order] // 3], start, frequency, bits, states)
-        if statistics is None:
+        if not statistics.size:
             return body
         front = zlib.compress(np.asarray(statistics, "<i4").T.tobytes(), 9)
         return pack_varint(len(front)) + front + body
 
     def decode(
-        self, section: bytes, shape: tuple[int, ...], has_statistics: bool
-    ) -> tuple[Array, Array | None]:
-        """Inverse of `encode` for latents of `shape`."""
+        self, section: bytes, shape: tuple[int, ...], has_statistics: bool, limit: int
+    ) -> tuple[Array, Array]:
+        """Inverse of `encode` for latents of `shape`, none of them beyond +-`limit`."""
         reader = Reader(section)
-        statistics = None
+        statistics = np.zeros((shape[0], 0), np.int64)
         if has_statistics:
             inflater = zlib.decompressobj()
             try:
@@ -93,7 +93,9 @@ class LatentCoder:
             raw = decoder.pop_raw(lane, n_raw) if n_raw else 0
             values[i] = _value(token, raw)
         decoder.finish()
-        return _from_channels(values, shape), statistics
+        if values.size and int(np.abs(values).max()) > limit:
+            raise CodecError(f"frame is damaged: a latent lies beyond {limit}")
+        return values.reshape(shape), statistics
 
 
 N_DIRECT_LIMIT = 32 + 4 * 12  # tokens of 16-bit latents have at most 15 raw bits
@@ -114,10 +116,6 @@ def _by_channel(latents: Array) -> tuple[Array, Array]:
     return channels.reshape(-1), latents.reshape(-1).astype(np.int64)
 
 
-def _from_channels(values: Array, shape: tuple[int, ...]) -> Array:
-    return values.reshape(shape)
-
-
 def fit_tables(latents: Array) -> npt.NDArray[np.uint16]:
     """Tables (channels, N_SYMBOLS) for latents (items, channels, ...) like these."""
     must_have = np.zeros(N_SYMBOLS, bool)
@@ -134,6 +132,3 @@ def fit_tables(latents: Array) -> npt.NDArray[np.uint16]:
         blurred[blurred * 65536 < blurred.sum()] = 0
         tables.append(normalise(blurred, must_have))
     return np.stack(tables)
-
-
-__all__ = ["LatentCoder", "fit_tables", "raw_length"]

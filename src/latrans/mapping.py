@@ -182,7 +182,7 @@ def _estimate(model: Model, planes: Sequence[Ints], n_samples: int) -> float:
         else:
             top = max(0, (plane.shape[0] - _SAMPLE_ROWS) // 2)
             run = plane[top : top + _SAMPLE_ROWS, :_SAMPLE_COLUMNS]
-            info = PlaneInfo(*run.shape, run.size)
+            info = PlaneInfo(run.shape[0], run.shape[1], run.size)
         pieces.append(np.ascontiguousarray(run))
         infos.append(info)
         seen += run.size

@@ -158,7 +158,7 @@ class TwoLayer:
 
     @staticmethod
     def exponents(values: Array) -> Iterator[int]:
-        """Grids worth trying for finite float32 values: their own one first, then coarse to fine."""
+        """Grids worth trying for finite values: their own one first, then coarse to fine."""
         magnitude = float(np.abs(values.astype(np.float64)).max(initial=0))
         if magnitude == 0:
             yield 0

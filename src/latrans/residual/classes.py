@@ -1,4 +1,4 @@
-"""Classes and tokens: from the network's answer to a probability table and a symbol (FORMAT.md 6.5).
+"""Classes and tokens: from the network's answer to a table and a symbol (FORMAT.md 6.5).
 
 The network says where the sample is expected and how sure it is.  Sureness becomes a class; each
 class owns a static table over *tokens*, small offsets directly and larger ones as exponent and
@@ -36,8 +36,8 @@ def place(
     energy: Ints,
     flat: Any,
     tails: tuple[int, int],
-    lo: int,
-    hi: int,
+    lo: int | Ints,
+    hi: int | Ints,
 ) -> tuple[Ints, Ints, Ints, Ints]:
     """Turn network outputs (3, ...) into the sample's centre and class.
 
@@ -49,7 +49,7 @@ def place(
     low_bits : bits of the offset that go raw.
     """
     mean = prediction + ((energy * outputs[0]) >> 6)
-    mean = np.clip(mean, lo << 8, hi << 8)
+    mean = np.clip(mean, np.left_shift(lo, 8), np.left_shift(hi, 8))
     centre = (mean + 128) >> 8
     fraction = mean - (centre << 8)
     flip = (fraction < 0).astype(np.int64)
@@ -79,7 +79,7 @@ def wrap32(value: Ints) -> Ints:
 
 
 def tokenise(offset: Ints, low_bits: Ints) -> tuple[Ints, Ints, Ints]:
-    """Split offsets into (token, n_raw, raw): raw holds the low n_raw bits the token leaves open."""
+    """Split offsets into (token, n_raw, raw): raw holds the n_raw bits the token leaves open."""
     low = offset & ((np.int64(1) << low_bits) - 1)
     quotient = offset >> low_bits
     zigzag = np.where(quotient >= 0, 2 * quotient, -2 * quotient - 1)

@@ -142,9 +142,10 @@ def plan(
 
 
 def _trained(surface: Surface, rows: int, previous: Plan | None) -> Plan:
-    weights = surface.predictor.linear.astype(np.int64)
     space = surface.workspace(())
     base, differences, target = surface.gathered(space, 0, rows)
+    # Estimates come without the reconstruction that the last weights belong to.
+    weights = surface.predictor.linear[: len(differences)].astype(np.int64)
     set_, cost = _measured(weights, TRAINED_SHIFT, base, differences, target)
     if previous is not None and not previous.own:
         # A repeated record costs next to nothing; the value only floors the energy.

@@ -189,7 +189,7 @@ def operations(
     symbol = np.where(escaped, ESCAPE, token)
     twelve = np.full_like(token, 12)
     long = n_raw > 16
-    groups = [
+    groups: list[tuple[Any, ...]] = [
         (order, starts[table, symbol], frequencies[table, symbol], twelve, slice(None)),
         (order + LANES, token, None, np.full_like(token, 8), escaped),
         (order + 2 * LANES, raw & 0xFFFF, None, np.minimum(n_raw, 16), n_raw > 0),

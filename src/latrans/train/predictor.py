@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -27,17 +28,17 @@ INPUT_UNIT = 4  # network inputs count in 1/16
 ACTIVATION_UNIT = 5  # activations count in 1/32
 OUTPUT_UNITS = (6, 5, 4)  # outputs count in 1/64 energy, 1/32 octave, 1/16 nat
 _FLOOR = 1e-6
-Report = Callable[[int, int, float], None]
+Report = Callable[..., None]
 
 
-class ResidualNet(torch.nn.Module):
+class ResidualNet(torch.nn.Module):  # type: ignore[misc]
     """Small dense network whose forward pass is the integer program's, in floats."""
 
     def __init__(self, sizes: Sequence[int], generator: torch.Generator) -> None:
         super().__init__()
         self.weights = torch.nn.ParameterList()
         self.biases = torch.nn.ParameterList()
-        for i, (n_in, n_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for i, (n_in, n_out) in enumerate(pairwise(sizes)):
             last = i == len(sizes) - 2
             spread = (0.1 if last else 1.0) * math.sqrt(2 / n_in)
             self.weights.append(torch.randn(n_out, n_in, generator=generator) * spread)
@@ -157,7 +158,7 @@ def train_network(
         schedule.step()
         smoothed = bits.item() if step == 0 else 0.98 * smoothed + 0.02 * bits.item()
         if report is not None and step % 20 == 0:
-            report(step, steps, smoothed)
+            report(step, bits=smoothed)
     return lower(net), smoothed
 
 
@@ -168,13 +169,11 @@ def fit_tables(
     outputs = _outputs(rows, program)
     loose = outputs[2][~rows.flat] if (~rows.flat).any() else outputs[2]
     tails = (int(np.quantile(loose, 0.5)), int(np.quantile(loose, 0.85)) + 1)
-    prediction = rows.prediction
     counts = np.zeros((c.N_TABLES, c.N_SYMBOLS))
     parts = []
     for start in range(0, len(rows), 1 << 18):
         s = slice(start, start + (1 << 18))
-        flat = rows.flat[s]
-        centre, flip, table, low = _place(rows, s, outputs, prediction, tails, flat)
+        centre, flip, table, low = _place(rows, s, outputs, tails)
         difference = c.wrap32(rows.sample[s] - centre)
         token, n_raw, _ = c.tokenise(np.where(flip, -difference, difference), low)
         np.add.at(counts, (table, token), 1.0)
@@ -196,10 +195,16 @@ def _outputs(rows: Rows, program: Program) -> npt.NDArray[np.int64]:
     return np.clip(np.concatenate(parts).T.astype(np.int64), -limits, limits)
 
 
-def _place(rows, s, outputs, prediction, tails, flat):  # type: ignore[no-untyped-def]
+def _place(
+    rows: Rows,
+    s: slice,
+    outputs: npt.NDArray[np.int64],
+    tails: tuple[int, int],
+) -> tuple[npt.NDArray[np.int64], ...]:
+    flat = rows.flat[s]
     return c.place(
         np.where(flat, 0, outputs[:, s]),
-        prediction[s],
+        rows.prediction[s],
         rows.energy[s],
         flat,
         tails,

@@ -6,6 +6,7 @@ loads is a recipe that means what it says.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -312,7 +313,10 @@ def load_recipe(source: str | Path | Recipe) -> Recipe:
     if text in recipe_names():
         content = (_packaged() / f"{text}.toml").read_text("utf-8")
     elif Path(text).is_file():
-        content = Path(text).read_text("utf-8")
+        try:
+            content = Path(text).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RecipeError(f"recipe {text!r} cannot be read: {error}") from error
     else:
         raise RecipeError(
             f"no recipe {text!r}: it is neither a file nor one of {', '.join(recipe_names())}"
@@ -370,7 +374,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         raise RecipeError(f"{where} is {value!r}; expected a list of integers")
     if kind is float and type(value) is int:
         return float(value)
-    if type(value) is not kind:
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
         raise RecipeError(f"{where} is {value!r}; expected {kind.__name__}")
     return value
 

@@ -7,7 +7,7 @@ come from `latrans.residual`, so what the network learns from is what it will be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ..residual import plan as planning
 from ..residual.features import activity, is_flat
 from ..residual.fixed import floor_log2
+from ..residual.gather import Coded
 from ..residual.geometry import RECONSTRUCTION_TAPS, Geometry
 from ..residual.linear import quantise
 from ..residual.plan import Surface
@@ -33,6 +34,9 @@ class Example:
     weight: float = 1.0
 
 
+_COLUMNS = ("inputs", "sample", "prediction", "energy", "flat", "lo", "hi")
+
+
 @dataclass
 class Rows:
     """Rows of many planes; `inputs` (n, inputs) int8, the others (n,)."""
@@ -44,7 +48,6 @@ class Rows:
     flat: npt.NDArray[np.bool_]
     lo: npt.NDArray[np.int64]
     hi: npt.NDArray[np.int64]
-    weight: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -119,7 +122,7 @@ def collect(
     """
     parts: list[Rows] = []
     for example in examples:
-        finished = []
+        finished: list[Coded] = []
         for reference in example.references:
             _, coded = _features(predictor, reference, (), None, (), False)
             finished.append(coded)
@@ -131,24 +134,22 @@ def collect(
             )
             n = min(len(rows), int(rows_per_example * example.weight))
             parts.append(_take(rows, rng.choice(len(rows), n, replace=False)))
-    return Rows(
-        *(
-            np.concatenate([getattr(p, name) for p in parts])
-            for name in ("inputs", "sample", "prediction", "energy", "flat", "lo", "hi")
-        )
-    )
+    return _joined(parts)
 
 
 def _take(rows: Rows, index: npt.NDArray[np.int64]) -> Rows:
-    return Rows(
-        *(
-            getattr(rows, name)[index]
-            for name in ("inputs", "sample", "prediction", "energy", "flat", "lo", "hi")
-        )
-    )
+    return Rows(*(getattr(rows, name)[index] for name in _COLUMNS))
 
 
-def _features(predictor, plane, finished, reconstruction, candidates, only_trained):  # type: ignore[no-untyped-def]
+def _features(
+    predictor: Predictor,
+    plane: npt.NDArray[np.int64],
+    finished: Sequence[Coded],
+    reconstruction: npt.NDArray[np.int64] | None,
+    candidates: Sequence[tuple[int, ...]],
+    only_trained: bool,
+) -> tuple[Rows, Coded]:
+    """Rows of every sample of a plane, and the plane as a reference."""
     surface = Surface(predictor, plane, plane.size, finished, reconstruction)
     chosen = planning.plan(surface, list(candidates), None, may_fit=not only_trained)
     lo, hi = int(plane.min()), int(plane.max())
@@ -172,6 +173,8 @@ def _features(predictor, plane, finished, reconstruction, candidates, only_train
                 np.full(keep.sum(), hi),
             )
         )
-    names = ("inputs", "sample", "prediction", "energy", "flat", "lo", "hi")
-    rows = Rows(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
-    return rows, space.finish()
+    return _joined(parts), space.finish()
+
+
+def _joined(parts: Sequence[Rows]) -> Rows:
+    return Rows(*(np.concatenate([getattr(p, name) for p in parts]) for name in _COLUMNS))

@@ -1,0 +1,219 @@
+"""Examples: random pieces of training data, as the coder would meet them.
+
+A piece goes through the same axes and value maps as a chunk does, and brings the planes that it
+could refer to.  Augmentation changes what should not matter to a general model: orientation, bit
+depth, noise, sharpness.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import axes as axes_module
+from .. import field
+from ..arrange import arrange
+from ..errors import ConfigError
+from ..residual.fixed import Ints
+from .files import Named, open_arrays
+from .rows import Example, as_track
+
+Array = npt.NDArray[Any]
+
+PATCH = 256
+_TRACK_LENGTHS = (65536, 16384, 16384, 8192)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Training data with its own axes.
+
+    Attributes
+    ----------
+    data : array, path, or list of those
+    axes : str or None
+        One letter per dimension; the recipe's by default.
+    weight : float
+        How often pieces are drawn from it.
+    """
+
+    data: Any
+    axes: str | None = None
+    weight: float = 1.0
+
+
+class Sampler:
+    """Draws examples from sources."""
+
+    def __init__(
+        self, sources: Sequence[Source], axes: str, geometry: str, augment: bool, identity: bool
+    ) -> None:
+        self.geometry = geometry
+        self.augment = augment
+        self.identity = identity
+        self._stacks: list[_Stack] = []
+        weights: list[float] = []
+        for source in sources:
+            arrays = open_arrays(source.data)
+            for named in arrays:
+                self._stacks.append(_Stack(named, source.axes or axes, geometry))
+                weights.append(source.weight / len(arrays))
+        self._weights = np.array(weights) / sum(weights)
+
+    def draw(self, rng: np.random.Generator) -> Example:
+        """One random piece."""
+        stack = self._stacks[int(rng.choice(len(self._stacks), p=self._weights))]
+        if self.geometry == "track":
+            return self._track(stack, rng)
+        return self._plane(stack, rng)
+
+    def _plane(self, stack: _Stack, rng: np.random.Generator) -> Example:
+        layout = stack.layout
+        index = int(rng.integers(layout.n_planes))
+        rows, columns = layout.shape
+        height, width = min(PATCH, rows), min(PATCH, columns)
+        top = int(rng.integers(rows - height + 1))
+        left = int(rng.integers(columns - width + 1))
+        window = (slice(top, top + height), slice(left, left + width))
+        colours = stack.n_channels == 3 and stack.dtype.kind in "iu"
+        if colours:
+            first = index // 3 * 3
+            planes = [stack.read(first + i, *window) for i in (1, 0, 2)]
+            whole = [p.astype(np.int64) for p in planes]
+            if not self.identity and rng.random() < 0.85:
+                whole = [whole[0], whole[1] - whole[0], whole[2] - whole[0]]
+            position = int(rng.integers(3))
+            chosen, before = whole[position], whole[:position][::-1]
+        else:
+            distances = layout.neighbours(index)
+            planes = [stack.read(index - d, *window) for d in [0, *distances[:2]]]
+            mapped = self._mapped(np.stack(planes), rng)
+            chosen, before = mapped[0], list(mapped[1:])
+        if self.augment and not self.identity:
+            chosen, *before = _augmented([chosen, *before], rng, degrade=stack.dtype.kind in "iu")
+        return Example(np.ascontiguousarray(chosen), tuple(map(np.ascontiguousarray, before)))
+
+    def _track(self, stack: _Stack, rng: np.random.Generator) -> Example:
+        layout = stack.layout
+        total = layout.shape[1]
+        length = min(total, int(rng.choice(_TRACK_LENGTHS)))
+        start = int(rng.integers(total - length + 1))
+        window = (slice(0, 1), slice(start, start + length))
+        channels = stack.n_channels
+        item = int(rng.integers(layout.n_planes // channels)) * channels
+        wanted = item + int(rng.integers(channels))
+        first = max(item, wanted - 16)
+        tracks = [stack.read(i, *window) for i in range(first, wanted + 1)]
+        mapped = np.stack([self._mapped(t[None], rng)[0] for t in tracks])
+        plan = arrange("track", stack.layout_of(len(tracks), length), mapped.shape, mapped)
+        distances = plan.infos[-1].candidates[-1][:2] if plan.infos[-1].candidates else ()
+        runs = [mapped[len(tracks) - 1 - d, 0] for d in (0, *distances)]
+        if self.augment and rng.random() < 0.3:
+            runs = [r * -1 if rng.random() < 0.5 else r >> int(rng.integers(1, 3)) for r in runs]
+        lanes = [as_track(r[:65536]) for r in runs]
+        return Example(lanes[0], tuple(lanes[1:]))
+
+    def _mapped(self, planes: Array, rng: np.random.Generator) -> Ints:
+        """Planes as integers, by one of the maps a codec might choose."""
+        if planes.dtype.kind in "iu":
+            if self.identity:
+                return planes.astype(np.int64)
+            offers = list(field.lossless(planes, None))
+            if not offers:
+                raise ConfigError(f"training data of dtype {planes.dtype} spans more than 32 bits")
+            return offers[-1].integers
+        finite = planes[np.isfinite(planes)]
+        span = float(finite.max()) - float(finite.min()) if finite.size else 0.0
+        if rng.random() < 0.6 and span > 0:
+            mapped = field.bounded(planes, span * 10 ** rng.uniform(-5, -1.7), None)
+            if mapped is not None:
+                return mapped.integers
+        offers = list(field.lossless(planes.astype(np.float32), None))
+        return offers[int(rng.integers(min(2, len(offers))))].integers
+
+
+class _Stack:
+    """An array seen as planes, read piece by piece."""
+
+    def __init__(self, named: Named, axes: str, geometry: str) -> None:
+        self.array = named.array
+        self.dtype = np.dtype(named.array.dtype)
+        shape = tuple(int(n) for n in named.array.shape)
+        while len(axes) > len(shape) and axes[0] not in "yxt":
+            axes = axes[1:]
+        axes = axes.rjust(len(shape), "n")
+        self.axes = axes_module.check(axes, len(shape), geometry)
+        self.layout = axes_module.layout(self.axes, shape, geometry)
+        self._geometry = geometry
+        self._whole = np.asarray(self.array) if isinstance(self.array, np.ndarray) else None
+
+    @property
+    def n_channels(self) -> int:
+        layout = self.layout
+        last = layout.order[len(layout.counts) - 1] if layout.counts else -1
+        return layout.counts[-1] if layout.counts and self.axes[last] == "c" else 1
+
+    def layout_of(self, channels: int, length: int) -> axes_module.Layout:
+        """Layout of a few channels cut out of this array."""
+        return axes_module.layout("ct", (channels, length), "track")
+
+    def read(self, index: int, rows: slice, columns: slice) -> Array:
+        """Part of plane `index`, (rows, columns)."""
+        layout = self.layout
+        place = np.unravel_index(index, layout.counts) if layout.counts else ()
+        key: list[Any] = [slice(None)] * len(self.axes)
+        for dimension, position in zip(layout.order, place, strict=False):
+            key[dimension] = slice(int(position), int(position) + 1)
+        inner = layout.order[len(layout.counts) :]
+        for dimension, part in zip(inner, (rows, columns)[-len(inner) :], strict=True):
+            key[dimension] = part
+        piece = np.asarray(self.array[tuple(key)])
+        return piece.transpose(layout.order).reshape(
+            1 if len(inner) == 1 else rows.stop - rows.start, columns.stop - columns.start
+        )
+
+
+def _augmented(planes: list[Ints], rng: np.random.Generator, degrade: bool) -> list[Ints]:
+    """The same change for a plane and its references."""
+    if rng.random() < 0.5:
+        planes = [p.T for p in planes]
+    flips = rng.random(2) < 0.5
+    planes = [p[:: -1 if flips[0] else 1, :: -1 if flips[1] else 1] for p in planes]
+    choice = rng.random()
+    if not degrade or choice < 0.5:
+        return planes
+    if choice < 0.6:
+        bits = int(rng.integers(1, 4))
+        return [p >> bits for p in planes]
+    if choice < 0.75:  # smoother, at another depth
+        gain = float(rng.choice([1, 2, 8, 32]))
+        noise = rng.uniform(0, 2)
+        return [
+            np.rint(_blurred(p) * gain + noise * rng.normal(size=p.shape)).astype(np.int64)
+            for p in planes
+        ]
+    if choice < 0.9:
+        scale = np.maximum(0, np.stack(planes)).mean() ** 0.5 * rng.uniform(0.02, 0.3)
+        return [np.rint(p + scale * rng.normal(size=p.shape)).astype(np.int64) for p in planes]
+    gain = int(rng.integers(2, 9))
+    return [p * gain + rng.integers(0, gain, p.shape) for p in planes]
+
+
+def _blurred(plane: Ints) -> npt.NDArray[np.float64]:
+    padded = np.pad(plane.astype(np.float64), 1, "edge")
+    rows = (padded[:-2] + 2 * padded[1:-1] + padded[2:]) / 4
+    return (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 4
+
+
+def as_sources(data: Any) -> list[Source]:
+    """Sources from whatever `latrans.fit` was given."""
+    if isinstance(data, Source):
+        return [data]
+    if isinstance(data, (list, tuple)) and not isinstance(data, (str, os.PathLike)):
+        return [d if isinstance(d, Source) else Source(d) for d in data]
+    return [Source(data)]

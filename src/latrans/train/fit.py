@@ -1,0 +1,181 @@
+"""fit: data and a recipe in, a model out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..engine import select
+from ..errors import ConfigError
+from ..latents import fit_tables as fit_latent_tables
+from ..model import Model
+from ..residual.geometry import GEOMETRIES
+from ..residual.predictor import Predictor
+from .data import PatchSource
+from .examples import Sampler, Source, as_sources
+from .predictor import fit_tables, train_network
+from .progress import progress_bar
+from .recipe import Recipe, load_recipe
+from .rows import Example, blank_predictor, collect, train_linear
+
+_TRAINED_SHARE = 0.15
+
+
+def fit(
+    data: Any = None,
+    recipe: str | Path | Recipe = "image",
+    *,
+    axes: str | None = None,
+    name: str | None = None,
+    seed: int | None = None,
+    steps: int | None = None,
+    progress: bool = True,
+) -> Model:
+    """Train a model on data.
+
+    Parameters
+    ----------
+    data : array, path, Source, or list of those
+        NumPy or Zarr arrays; .npy, .npz and idx files or Zarr stores.  Random pieces are read,
+        never everything at once.  A folder, for recipes that name their files.
+    recipe : str, path or Recipe
+        A packaged recipe by name ("image", "series", "field", "digits", ...) or a TOML file.
+    axes : str, optional
+        One letter per dimension of the data; the recipe's by default.
+    name : str, optional
+        Name of the model; the recipe's by default.
+    seed, steps : int, optional
+        Override the recipe's; `steps` counts for both networks.
+    progress : bool
+        Show a progress bar where standard error is a terminal.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    RecipeError, ConfigError
+        If the recipe or the data cannot be used.
+
+    Examples
+    --------
+    >>> import numpy as np, latrans
+    >>> rng = np.random.default_rng(0)
+    >>> images = rng.integers(0, 50, (4, 64, 64)).cumsum(2).astype(np.uint16)
+    >>> model = latrans.fit(images, "field", name="mine", steps=20, progress=False)
+    >>> model.name
+    'mine'
+    """
+    recipe = load_recipe(recipe)
+    seed = recipe.training.seed if seed is None else seed
+    axes = axes or recipe.axes
+    if steps is not None:
+        recipe = replace(
+            recipe,
+            predictor=replace(recipe.predictor, steps=steps),
+            training=replace(recipe.training, steps=steps),
+        )
+    sources = _sources(data, recipe)
+    autoencoder = None
+    if recipe.autoencoder is not None:
+        from .autoencoder import train_autoencoder
+
+        patches = PatchSource([s.data for s in sources], axes, recipe.geometry)
+        autoencoder = train_autoencoder(recipe, patches, seed=seed, progress=progress)
+    rng = np.random.default_rng(seed)
+    identity = autoencoder is not None and autoencoder.normalise == "identity"
+    sampler = Sampler(sources, axes, recipe.geometry, recipe.predictor.augment, identity)
+    examples = [sampler.draw(rng) for _ in range(recipe.predictor.examples)]
+    latent_tables = None
+    if autoencoder is not None:
+        examples, latents = _with_reconstructions(autoencoder, examples)
+        latent_tables = fit_latent_tables(latents)
+    predictor, bits = _train_predictor(recipe, examples, rng, seed, progress)
+    return Model(
+        name=name or recipe.name,
+        version=recipe.version,
+        axes=axes,
+        predictor=predictor,
+        autoencoder=autoencoder,
+        latent_tables=latent_tables,
+        training={
+            "recipe": recipe.to_dict(),
+            "seed": seed,
+            "bits_per_sample": round(bits, 4),
+            "data": [
+                asdict(entry)
+                for s in sources
+                for entry in PatchSource(s.data, s.axes or axes, recipe.geometry).manifest()
+            ],
+        },
+        summary=recipe.description,
+    )
+
+
+def _sources(data: Any, recipe: Recipe) -> list[Source]:
+    if not recipe.sources:
+        if data is None:
+            raise ConfigError(f"recipe {recipe.name!r} names no data; give some to train on")
+        return as_sources(data)
+    if not isinstance(data, (str, Path)) or not Path(data).is_dir():
+        raise ConfigError(
+            f"recipe {recipe.name!r} names its own files; give the folder that holds them, "
+            f"found {data!r}"
+        )
+    return [Source(Path(data) / s.file, s.axes or None, s.weight) for s in recipe.sources]
+
+
+def _with_reconstructions(
+    autoencoder: Any, examples: Sequence[Example]
+) -> tuple[list[Example], np.ndarray[Any, Any]]:
+    engine = select()
+    out, latents = [], []
+    for example in examples:
+        planes = example.plane[None].astype(np.int32)
+        statistics = autoencoder.statistics(planes)
+        mine = autoencoder.analyse(engine, planes, statistics)
+        picture = autoencoder.synthesise(engine, mine, planes.shape[1:], statistics)
+        out.append(replace(example, reconstruction=picture[0].astype(np.int64)))
+        latents.append(mine.reshape(*mine.shape[:2], -1))
+    widths = {v.shape[2] for v in latents}
+    if len(widths) > 1:  # items of several sizes: one long item serves the tables as well
+        return out, np.concatenate(
+            [v.transpose(1, 0, 2).reshape(1, v.shape[1], -1) for v in latents], axis=2
+        )
+    return out, np.concatenate(latents)
+
+
+def _train_predictor(
+    recipe: Recipe,
+    examples: Sequence[Example],
+    rng: np.random.Generator,
+    seed: int,
+    progress: bool,
+) -> tuple[Predictor, float]:
+    geometry = GEOMETRIES[recipe.geometry]
+    settings = recipe.predictor
+    has_reconstruction = recipe.autoencoder is not None
+    has_reference = any(e.references for e in examples)
+    linear = train_linear(geometry, examples, has_reconstruction)
+    blank = blank_predictor(geometry, has_reference, has_reconstruction, linear, settings.flat)
+    rows = collect(blank, examples, rng, settings.rows, _TRAINED_SHARE)
+    # The layers are tiny: a second thread would only wait for the first.
+    torch.set_num_threads(1)
+    with progress_bar("residual", settings.steps, progress) as report:
+        program, _ = train_network(
+            rows,
+            settings.hidden,
+            steps=settings.steps,
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            seed=seed,
+            report=report,
+        )
+    tables, tails, bits = fit_tables(rows, program, blank)
+    return replace(blank, network=program, tables=tables, tails=tails), bits
