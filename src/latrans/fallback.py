@@ -16,6 +16,8 @@ from .errors import CodecError
 
 RAW, ZSTD, BLOSC, CONSTANT = range(4)  # FORMAT.md 3.1
 _ZSTD_LEVEL = 9
+MAX_CONSTANT_NBYTES = 1 << 26  # FORMAT.md 3.1: what a payload of one item may ask for
+MAX_RATIO = 1 << 15  # FORMAT.md 3.1: a Zstandard block of 128 KiB takes four bytes or more
 
 
 def encode(array: np.ndarray[Any, Any]) -> bytes:
@@ -25,7 +27,8 @@ def encode(array: np.ndarray[Any, Any]) -> bytes:
     size = array.dtype.itemsize
     if not data:
         return bytes((RAW,))
-    if len(data) > size and data == data[:size] * (len(data) // size):
+    constant = size < len(data) <= MAX_CONSTANT_NBYTES
+    if constant and data == data[:size] * (len(data) // size):
         return bytes((CONSTANT,)) + data[:size]
     candidates = [bytes((RAW,)) + data, bytes((ZSTD,)) + bytes(Zstd(_ZSTD_LEVEL).encode(data))]
     # Blosc takes item sizes up to 255 and buffers below 2 GiB.
@@ -47,8 +50,8 @@ def decode(payload: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.n
         n_items *= n
     expected = n_items * dtype.itemsize
     if method == CONSTANT:
-        if len(body) != dtype.itemsize:
-            raise CodecError(f"constant of {len(body)} bytes in a chunk of {dtype}")
+        if len(body) != dtype.itemsize or expected > MAX_CONSTANT_NBYTES:
+            raise CodecError(f"constant of {len(body)} bytes in {expected} bytes of {dtype}")
         out = np.empty(shape, dtype)
         out.reshape(-1).view(np.uint8).reshape(n_items, -1)[:] = np.frombuffer(body, np.uint8)
         return out
@@ -60,12 +63,14 @@ def decode(payload: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.n
         raise CodecError(f"unknown fallback method {method}")
     if len(data) != expected:
         raise CodecError(f"fallback payload has {len(data)} bytes, the chunk has {expected}")
+    if not expected:
+        return np.ndarray(shape, dtype)  # `empty` would widen types of no bytes
     return np.frombuffer(bytearray(data), dtype).reshape(shape)
 
 
 def unpack_checked(method: int, body: bytes, nbytes: int) -> bytes:
     """Decompress a ZSTD or BLOSC body of exactly `nbytes`, refusing any other size unopened."""
-    if _claimed_nbytes(method, body) != nbytes:
+    if _claimed_nbytes(method, body) != nbytes or nbytes > len(body) * MAX_RATIO:
         raise CodecError(f"compressed payload does not hold the {nbytes} bytes expected of it")
     try:
         data = bytes((Zstd() if method == ZSTD else Blosc()).decode(body))

@@ -6,9 +6,11 @@ model; everything below the header belongs to the value maps, the latents and th
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,7 @@ FORMAT_VERSION = 1  # FORMAT.md 2.1
 MODES = ("lossy", "bounded", "lossless")  # FORMAT.md 2.2
 LATENT_DTYPES = ("none", "int8", "int16")  # FORMAT.md 2.2
 MAX_NDIM = 64
-MAX_NBYTES = 1 << 40  # a header may not claim more than this for one chunk
+MAX_NBYTES = 1 << 40  # of a chunk; empty dimensions and items count as one
 
 # FORMAT.md 2.3; the position is the code, byte order is part of the type.
 _DTYPES = (
@@ -81,13 +83,19 @@ def pack(frame: Frame) -> bytes:
         | frame.fallback << 5
         | bool(frame.maps) << 6
     )
+    if _nbytes(frame.shape, frame.dtype) > MAX_NBYTES:
+        raise ConfigError(
+            f"array of shape {frame.shape} and dtype {frame.dtype} is too large for one chunk; "
+            f"at most {MAX_NBYTES} bytes: split it"
+        )
     descr = _dtype_descr(frame.dtype)
     code = _DTYPES.index(descr) if descr in _DTYPES else _DTYPE_OTHER
     out.append(code << 3 | min(len(frame.shape), 7))
     if len(frame.shape) >= 7:
         out += pack_varint(len(frame.shape))
     if code == _DTYPE_OTHER:
-        out += pack_varint(len(descr)) + descr.encode("utf-8")
+        text = descr.encode("utf-8")
+        out += pack_varint(len(text)) + text
     for n in frame.shape:
         out += pack_varint(n)
     if frame.model_digest is not None:
@@ -138,11 +146,8 @@ def unpack(data: bytes | memoryview) -> Frame:
         raise CodecError(f"frame claims {ndim} dimensions; at most {MAX_NDIM} are allowed")
     dtype = _read_dtype(reader, kind >> 3)
     shape = tuple(reader.varint() for _ in range(ndim))
-    n_bytes = dtype.itemsize
-    for n in shape:
-        n_bytes *= n
-    if n_bytes > MAX_NBYTES:
-        raise CodecError(f"frame claims a chunk of {n_bytes} bytes; at most {MAX_NBYTES}")
+    if _nbytes(shape, dtype) > MAX_NBYTES:
+        raise CodecError(f"frame claims shape {shape} of {dtype}; at most {MAX_NBYTES} bytes")
     digest = None if flags >> 5 & 1 else bytes(reader.take(8))
     mode = MODES[mode_code]
     max_error = struct.unpack("<d", reader.take(8))[0] if mode == "bounded" else None
@@ -214,13 +219,41 @@ def pack_varint(value: int) -> bytes:
     return bytes(out)
 
 
+def _nbytes(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:
+    return math.prod(max(1, n) for n in shape) * max(1, dtype.itemsize)
+
+
 def _dtype_descr(dtype: np.dtype[np.generic]) -> str:
-    """NumPy's own type string; structured types as the literal of their `descr`."""
+    """NumPy's own type string; structured types as a literal."""
     if dtype.hasobject:
         raise TypeError("latrans stores numbers, not Python objects: convert the array first")
     if dtype.names is None and dtype.subdtype is None:
         return dtype.str
-    return repr(np.lib.format.dtype_to_descr(dtype))
+    return repr(_literal(dtype))
+
+
+def _literal(dtype: np.dtype[np.generic]) -> Any:
+    """Description of a structured type as in .npy files; a dict where fields are out of order."""
+    try:
+        descr = np.lib.format.dtype_to_descr(dtype)
+        if np.lib.format.descr_to_dtype(descr) == dtype:
+            return descr
+    except ValueError:
+        pass
+    if dtype.subdtype is not None:
+        return _literal(dtype.subdtype[0]), dtype.subdtype[1]
+    if dtype.names is None or dtype.fields is None:
+        return dtype.str
+    fields = [dtype.fields[name] for name in dtype.names]
+    description = {
+        "names": list(dtype.names),
+        "formats": [_literal(field[0]) for field in fields],
+        "offsets": [field[1] for field in fields],
+        "itemsize": dtype.itemsize,
+    }
+    if any(len(field) > 2 for field in fields):
+        description["titles"] = [field[2] if len(field) > 2 else None for field in fields]
+    return description
 
 
 def _read_dtype(reader: Reader, code: int) -> np.dtype[np.generic]:
@@ -234,12 +267,13 @@ def _read_dtype(reader: Reader, code: int) -> np.dtype[np.generic]:
         import ast
 
         literal = text.decode("utf-8")
-        descr = ast.literal_eval(literal) if literal[:1] in "[(" else literal
-        dtype = np.lib.format.descr_to_dtype(descr)  # type: ignore[arg-type]
+        descr: Any = ast.literal_eval(literal) if literal[:1] in "[{" else literal
+        known = isinstance(descr, dict)
+        dtype = np.dtype(descr) if known else np.lib.format.descr_to_dtype(descr)
     except Exception as error:  # NumPy raises many kinds for a bad description
         raise CodecError(f"frame has an unreadable dtype {text[:40]!r}: {error}") from error
-    if dtype.hasobject:
-        raise CodecError("frame claims an object dtype, which latrans never writes")
+    if dtype.hasobject or dtype.subdtype is not None:
+        raise CodecError(f"frame claims dtype {dtype}, which latrans never writes")
     return np.dtype(dtype)
 
 
