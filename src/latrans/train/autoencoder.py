@@ -232,9 +232,10 @@ def _principal_components(network: Autoencoder, x: Tensor) -> None:
     few steps of the synthesis' int8 weights, not at all too few of their own.
     """
     mean = x.mean(0)
-    _, spread, axes = torch.linalg.svd(x - mean, full_matrices=False)
+    variance, axes = torch.linalg.eigh((x - mean).T.double() @ (x - mean).double() / len(x))
     n = network.recipe.latents
-    axes, spread = axes[:n], (spread[:n] / math.sqrt(len(x))).clamp_min(1e-4)
+    axes = axes.flip(1)[:, :n].T.float()
+    spread = variance.flip(0)[:n].clamp_min(1e-8).sqrt().float()
     gain = _PCA_STD / (spread * spread[0]).sqrt()
     analysis, synthesis = network.analysis[0], network.synthesis[0]
     analysis.weight.copy_(axes * gain[:, None])

@@ -36,6 +36,8 @@ class Grid:
         return max(abs(self.lo), abs(self.hi))
 
 
+_BIAS_LIMIT = ACCUMULATOR_LIMIT // 2
+
 HIDDEN = Grid(6, 0, 255)  # after ReLU: 0 to almost 4
 SAMPLES = Grid(8, 0, 255)  # dense families: the data's own integers
 AFFINE_IN = Grid(6, -127, 127)  # conv families: normalised planes
@@ -66,7 +68,7 @@ class _OnSteps(torch.autograd.Function):
     """Nearest multiple of ``1 / scale`` of magnitude up to ``limit / scale``; straight-through."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, limit: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor, limit: Tensor) -> Tensor:
         return (x * scale).round_().clamp_(-limit, limit).div_(scale)
 
     @staticmethod
@@ -93,6 +95,7 @@ class Quantised(nn.Module):
     """
 
     exponent: Tensor
+    limit: Tensor
 
     def __init__(
         self,
@@ -109,24 +112,30 @@ class Quantised(nn.Module):
         self.weight = nn.Parameter(torch.randn(shape) * math.sqrt(gain / fan_in))
         self.bias = nn.Parameter(torch.zeros(shape[0]))
         self.register_buffer("exponent", torch.zeros(shape[0]))
+        self.register_buffer("limit", torch.zeros(shape[0]))
         self.refresh()
 
     def refresh(self) -> None:
         """Choose e of the weights' step ``2**-e`` per output channel, from the weights.
 
         The largest with which weights fit int8, accumulators stay below their limit, and the
-        shift ``source.bits + e - target.bits`` lies in 1 to 31.
+        shift ``source.bits + e - target.bits`` lies in 1 to 31.  Where a shift of 1 is still too
+        much, weights are cut to a `limit` below 127 that keeps the accumulator.
         """
         weight = self.weight.detach().double().flatten(1).abs()
+        bias = self.bias.detach().double().abs() * 2.0**self.source.bits
         # Rounding adds at most half a step to each weight and to the bias.
         room = ACCUMULATOR_LIMIT - 1 - 0.5 * weight.shape[1] * self.source.largest
-        reach = weight.sum(1) * self.source.largest
-        reach += self.bias.detach().double().abs() * 2.0**self.source.bits
+        reach = weight.sum(1) * self.source.largest + bias
         fits = torch.minimum(
             127.49 / weight.amax(1).clamp_min(1e-30), room / reach.clamp_min(1e-30)
-        )
-        shift = fits.log2().floor() + self.source.bits - self.target.bits
-        self.exponent = (shift.clamp(1, 31) - self.source.bits + self.target.bits).to(self.weight)
+        ).log2()
+        offset = self.source.bits - self.target.bits
+        exponent = (fits.floor() + offset).clamp(1, 31) - offset
+        share = (ACCUMULATOR_LIMIT - 1 - _BIAS_LIMIT) // (weight.shape[1] * self.source.largest)
+        cut = torch.full_like(exponent, min(127, share))
+        self.exponent = exponent.to(self.weight)
+        self.limit = torch.where(exponent > fits, cut, 127).to(self.weight)
 
     def integers(self) -> tuple[Tensor, Tensor, Tensor]:
         """Weights, biases and shifts of the program's layer."""
@@ -150,11 +159,12 @@ class Quantised(nn.Module):
         return quantise(self.linear(x), self.target, self.relu)
 
     def _rounded(self) -> tuple[Tensor, Tensor]:
-        step = 2.0 ** self.exponent.reshape(-1, *(1,) * (self.weight.ndim - 1))
-        weight: Tensor = _OnSteps.apply(self.weight, step, 127.0)
-        bias: Tensor = _OnSteps.apply(
-            self.bias, 2.0 ** (self.source.bits + self.exponent), float(ACCUMULATOR_LIMIT)
-        )
+        per_channel = (-1,) + (1,) * (self.weight.ndim - 1)
+        step, limit = 2.0 ** self.exponent.reshape(per_channel), self.limit.reshape(per_channel)
+        weight: Tensor = _OnSteps.apply(self.weight, step, limit)
+        bias_step = 2.0 ** (self.source.bits + self.exponent)
+        bias_limit = torch.full_like(bias_step, _BIAS_LIMIT)
+        bias: Tensor = _OnSteps.apply(self.bias, bias_step, bias_limit)
         return weight, bias
 
 

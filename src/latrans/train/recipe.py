@@ -231,7 +231,7 @@ class Training:
     validation: float = 0.05
     patch: int = 64
     shift: int = 0
-    threads: int = 2
+    threads: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
