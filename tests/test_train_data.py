@@ -181,6 +181,16 @@ def test_several_inputs_become_one_source(digits, tmp_path):
     assert [entry.name for entry in source.manifest()] == ["array-0", "data.npy"]
 
 
+def test_joined_sources_keep_their_own_axes(digits):
+    colours = np.arange(6 * 8 * 3).reshape(6, 8, 3)
+    joined = PatchSource.join([PatchSource(digits, "nyx"), PatchSource(colours, "yxc")])
+    assert len(joined) == 43
+    assert np.array_equal(joined.take([41])[0], colours[..., 1])
+    assert len(joined.manifest()) == 2
+    with pytest.raises(ConfigError, match="joined"):
+        PatchSource.join([joined, PatchSource(np.arange(9), "t", "track")])
+
+
 @pytest.mark.parametrize(
     ("data", "axes", "geometry"),
     [

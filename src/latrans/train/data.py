@@ -90,6 +90,19 @@ class PatchSource:
         if not self.n_samples:
             raise ConfigError("training data holds no samples; expected at least one")
 
+    @classmethod
+    def join(cls, sources: Sequence[PatchSource]) -> PatchSource:
+        """One source of all planes of several, whose arrays may have different axes."""
+        joined = object.__new__(cls)
+        joined.geometry, joined._arrays, joined._planes = sources[0].geometry, [], []
+        for source in sources:
+            if source.geometry != joined.geometry:
+                raise ConfigError("sources of planes and of tracks cannot be joined")
+            offset = len(joined._arrays)
+            joined._arrays += source._arrays
+            joined._planes += [replace(p, array=p.array + offset) for p in source._planes]
+        return joined
+
     def __len__(self) -> int:
         """Number of planes."""
         return len(self._planes)
