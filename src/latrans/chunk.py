@@ -71,7 +71,7 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
     maps = mapping.section(named if named != default else "")
     auto = model.autoencoder
     latents, pictures, residual = b"", None, b""
-    if auto is not None:
+    if auto is not None and (task.mode == "lossy" or model.predictor.has_reconstruction):
         latents, pictures = _analyse(task, mapping.integers)
     if task.mode != "lossy":
         plan = arrange(model.geometry, layout, mapping.integers.shape, mapping.integers)
@@ -90,7 +90,7 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
         fortran=fortran,
         model_digest=bytes.fromhex(model.digest[:16]),
         model_version=model.version,
-        latent_dtype="none" if auto is None else auto.latent_dtype,
+        latent_dtype="none" if auto is None or pictures is None else auto.latent_dtype,
         max_error=task.max_error if task.mode == "bounded" else None,
         maps=maps,
         latents=latents,
@@ -104,12 +104,11 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
     shape = (layout.n_planes, *layout.shape)
     _check_earned(shape, frame)
     pictures = None
-    if model.autoencoder is not None:
+    if frame.mode == "lossy" or model.predictor.has_reconstruction:
         latents, statistics = _read_latents(model, frame, shape)
         pictures = _synthesise(model, latents, statistics, shape, engine)
     if frame.mode == "lossy":
-        if pictures is None:
-            raise CodecError(f"lossy frame, but model {model.name!r} makes no reconstruction")
+        assert pictures is not None
         integers = pictures
     else:
         plan = arrange(model.geometry, layout, shape, None)
@@ -219,7 +218,7 @@ def cost_map(task: Task, array: Array) -> npt.NDArray[np.float64]:
         raise ConfigError(f"model {model.name!r} does not suit a {array.dtype} array of {named!r}")
     plan = arrange(model.geometry, layout, mapping.integers.shape, mapping.integers)
     pictures = None
-    if model.autoencoder is not None:
+    if model.predictor.has_reconstruction:
         _, pictures = _analyse(task, mapping.integers)
     bits = cost_bits(model.predictor.tables)
     parts = []

@@ -8,61 +8,24 @@ suit is stored by the fallback, so that nothing an array can hold is refused.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import fallback
+from .carrier import carrier_of, finish, to_carrier
 from .errors import CodecError, ConfigError
-from .frame import Frame, check_mode, pack, unpack
+from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 
 if TYPE_CHECKING:
     from .model import Model
 
 Array = npt.NDArray[Any]
-Buffer = bytes | bytearray | memoryview
 
 _SMALL = 1 << 16  # bytes; larger chunks try the fallback on a part first
 _PROMISING = 1.15  # a part's size may mislead by this much
-
-
-@dataclass(frozen=True)
-class FrameInfo:
-    """What a frame says about itself, readable without the model.
-
-    Attributes
-    ----------
-    model_name : str or None
-        Where a model of that digest is at hand.
-    model_version : int or None
-    model_digest : str or None
-        First 16 hexadecimal digits of the model file's SHA-256; None for a fallback frame.
-    latent_dtype : {"none", "int8", "int16"}
-    mode : {"lossy", "bounded", "lossless"}
-    max_error : float or None
-    dtype : numpy.dtype
-    shape : tuple of int
-    order : {"C", "F"}
-    nbytes, latent_nbytes, residual_nbytes : int
-        Of the frame, and of its two main sections.
-    fallback : bool
-    """
-
-    model_name: str | None
-    model_version: int | None
-    model_digest: str | None
-    latent_dtype: str
-    mode: str
-    max_error: float | None
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    order: str
-    nbytes: int
-    latent_nbytes: int
-    residual_nbytes: int
-    fallback: bool
 
 
 class Codec:
@@ -142,20 +105,21 @@ class Codec:
         fortran = bool(array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous)
         plain = np.ascontiguousarray(array).reshape(array.shape)
         model = self._open()
-        carried = _to_carrier(plain)
+        if self.mode == "lossy" and model.autoencoder is None:
+            raise ConfigError(
+                f"model {model.name!r} has no autoencoder and so no lossy mode; use mode 'bounded' "
+                "or a model trained with one"
+            )
+        carried = to_carrier(plain)
         frame = None
         if carried is not None and carried.ndim:
             frame = self._try(model, carried, dtype, fortran)
-        if frame is None or self.mode != "lossless":
-            # A bound or a loss that the model cannot keep is kept exactly.
-            chosen = frame or _fallback_frame(plain, dtype, fortran)
-            if frame is None or self.mode == "lossy":
-                return pack(chosen)
-        packed = pack(frame) if frame is not None else b""
-        if _fallback_may_win(plain, len(packed)):
-            other = pack(_fallback_frame(plain, dtype, fortran))
-            return min(packed, other, key=len)
-        return packed
+        if frame is None:
+            return pack(_fallback_frame(plain, dtype, fortran))
+        packed = pack(frame)
+        if self.mode == "lossy" or not _fallback_may_win(plain, len(packed)):
+            return packed
+        return min(packed, pack(_fallback_frame(plain, dtype, fortran)), key=len)
 
     def decode(self, frame: Buffer, out: Array | None = None) -> Array:
         """Decode a frame; dtype, byte order, shape and memory order are those of the array.
@@ -173,7 +137,7 @@ class Codec:
         ModelNotFoundError
             If the model that wrote the frame is not at hand.
         """
-        parts = unpack(_as_bytes(frame))
+        parts = unpack(as_bytes(frame))
         array = self._decode(parts)
         if out is None:
             return array
@@ -205,13 +169,13 @@ class Codec:
         parts, model = self._with_latents(item)
         from . import chunk
 
-        return _finish(chunk.preview(model, parts, _carrier_of(parts), self.engine), parts)
+        return finish(chunk.preview(model, parts, carrier_of(parts), self.engine), parts)
 
     def cost_map(self, array: Array) -> npt.NDArray[np.float64]:
         """Bits that each sample of an array takes in lossless mode, same shape as the array."""
         from . import chunk
 
-        carried = _to_carrier(np.ascontiguousarray(array))
+        carried = to_carrier(np.ascontiguousarray(array))
         if carried is None:
             raise ConfigError(f"a cost map needs numbers of up to 32 bits, found {array.dtype}")
         return chunk.cost_map(replace(self._task(self._open()), mode="lossless"), carried)
@@ -240,11 +204,11 @@ class Codec:
 
     def _decode(self, parts: Frame) -> Array:
         if parts.fallback:
-            return _finish(fallback.decode(parts.residual, parts.dtype, parts.shape), parts)
+            return finish(fallback.decode(parts.residual, parts.dtype, parts.shape), parts)
         from . import chunk
 
-        carrier = _carrier_of(parts)
-        return _finish(chunk.decode(self._model_of(parts), parts, carrier, self.engine), parts)
+        carrier = carrier_of(parts)
+        return finish(chunk.decode(self._model_of(parts), parts, carrier, self.engine), parts)
 
     def _model_of(self, parts: Frame) -> Model:
         from . import store
@@ -254,17 +218,17 @@ class Codec:
 
     def _with_latents(self, item: Array | Buffer) -> tuple[Frame, Model]:
         if isinstance(item, np.ndarray):
-            item = replace_mode(self, "lossy").encode(item)
-        parts = unpack(_as_bytes(item))
+            item = _in_mode(self, "lossy").encode(item)
+        parts = unpack(as_bytes(item))
         if parts.fallback or parts.latent_dtype == "none":
             raise CodecError(
-                "the frame holds no latents: it was written by the fallback or by a model without "
-                "an autoencoder"
+                "the frame holds no latents: it was written by the fallback, or losslessly by a "
+                "model whose residual needs none"
             )
         return parts, self._model_of(parts)
 
 
-def replace_mode(codec: Codec, mode: str) -> Codec:
+def _in_mode(codec: Codec, mode: str) -> Codec:
     """The same codec in another mode (not bounded)."""
     return Codec(codec.model, mode, None, codec.fill_value, codec.axes, codec.engine)
 
@@ -279,50 +243,6 @@ def decode(frame: Buffer, out: Array | None = None, engine: str | None = None) -
     return Codec(engine=engine).decode(frame, out)
 
 
-def inspect(frame: Buffer) -> FrameInfo:
-    """What a frame says about itself; needs no model.
-
-    Examples
-    --------
-    >>> import numpy as np, latrans
-    >>> frame = latrans.encode(np.zeros((8, 8), np.int64))
-    >>> latrans.inspect(frame).shape
-    (8, 8)
-    """
-    data = _as_bytes(frame)
-    parts = unpack(data)
-    name = None
-    if parts.model_digest is not None:
-        from . import store
-        from .errors import ModelError
-
-        try:
-            name = store.find(parts.model_digest.hex()).name
-        except ModelError:
-            name = None
-    return FrameInfo(
-        model_name=name,
-        model_version=None if parts.fallback else parts.model_version,
-        model_digest=None if parts.model_digest is None else parts.model_digest.hex(),
-        latent_dtype=parts.latent_dtype,
-        mode=parts.mode,
-        max_error=parts.max_error,
-        dtype=parts.dtype,
-        shape=parts.shape,
-        order="F" if parts.fortran else "C",
-        nbytes=len(data),
-        latent_nbytes=len(parts.latents),
-        residual_nbytes=len(parts.residual),
-        fallback=parts.fallback,
-    )
-
-
-def _as_bytes(frame: Any) -> bytes:
-    if isinstance(frame, bytes):
-        return frame
-    return bytes(memoryview(frame).cast("B"))
-
-
 def _fallback_frame(array: Array, dtype: np.dtype[Any], fortran: bool) -> Frame:
     return Frame("lossless", dtype, array.shape, fortran, residual=fallback.encode(array))
 
@@ -335,38 +255,3 @@ def _fallback_may_win(array: Array, nbytes: int) -> bool:
     middle = flat.size // 2
     part = flat[middle : middle + _SMALL // array.dtype.itemsize]
     return len(fallback.encode(part)) * array.nbytes < _PROMISING * nbytes * part.nbytes
-
-
-def _carrier_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """Numeric dtype in native byte order that models can work on, or None."""
-    if dtype.kind == "b":
-        return np.dtype(np.uint8)
-    if dtype.kind in "mM":
-        return np.dtype(np.int64)
-    if dtype.kind in "iuf":
-        return dtype.newbyteorder("=")
-    return None
-
-
-def _carrier_of(parts: Frame) -> np.dtype[Any]:
-    carrier = _carrier_dtype(parts.dtype)
-    if carrier is None:
-        raise CodecError(f"frame is damaged: {parts.dtype} is always stored by the fallback")
-    return carrier
-
-
-def _to_carrier(array: Array) -> Array | None:
-    carrier = _carrier_dtype(array.dtype)
-    if carrier is None:
-        return None
-    native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return native.view(carrier) if native.dtype.kind in "bmM" else native
-
-
-def _finish(array: Array, parts: Frame) -> Array:
-    """Give a decoded array the dtype, byte order and memory order of the original."""
-    if array.dtype != parts.dtype:
-        if parts.dtype.kind in "bmM":
-            array = array.view(parts.dtype.newbyteorder("="))
-        array = array.astype(parts.dtype, copy=False)
-    return np.asfortranarray(array) if parts.fortran else array

@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from .errors import CodecError, ConfigError
 
+Buffer = bytes | bytearray | memoryview
+
 MAGIC = 0xCA  # FORMAT.md 2.1
 FORMAT_VERSION = 1  # FORMAT.md 2.1
 MODES = ("lossy", "bounded", "lossless")  # FORMAT.md 2.2
@@ -275,6 +277,13 @@ def _read_dtype(reader: Reader, code: int) -> np.dtype[np.generic]:
     if dtype.hasobject or dtype.subdtype is not None:
         raise CodecError(f"frame claims dtype {dtype}, which latrans never writes")
     return np.dtype(dtype)
+
+
+def as_bytes(frame: Buffer) -> bytes:
+    """A frame in whatever buffer it came, as bytes."""
+    if isinstance(frame, bytes):
+        return frame
+    return bytes(memoryview(frame).cast("B"))
 
 
 def check_mode(mode: str) -> str:

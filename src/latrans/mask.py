@@ -45,7 +45,8 @@ def find(array: Array, fill_value: float | None, exact: bool) -> Mask | None:
     if exact:
         where |= (array == 0) & np.signbit(array)
     if fill_value is not None:
-        where |= array == array.dtype.type(fill_value)
+        with np.errstate(over="ignore"):
+            where |= array == array.dtype.type(fill_value)
     else:
         found = _detected_fill(array, where)
         if found is not None:

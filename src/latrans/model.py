@@ -160,6 +160,8 @@ class Model:
                 raise ModelError(f"latent tables have shape {latent_tables.shape}")
             if not check_tables(latent_tables):
                 raise ModelError("latent tables do not sum to 4096")
+        if predictor.has_reconstruction and autoencoder is None:
+            raise ModelError(f"model {spec['name']!r} expects a reconstruction but makes none")
         if not check_tables(predictor.tables):
             raise ModelError("residual tables do not sum to 4096")
         return cls(

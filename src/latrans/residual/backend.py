@@ -81,4 +81,8 @@ class ReferenceDecoding:
 
 def backend(predictor: Predictor, engine: str) -> Backend:
     """The backend that belongs to an engine's name."""
+    if engine == "native":
+        from .native import NativeBackend
+
+        return NativeBackend(predictor)
     return ReferenceBackend(predictor)

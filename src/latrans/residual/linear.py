@@ -48,6 +48,7 @@ def fit(
     rows, scale = rows[:, keep], activity[::step][keep]
     if rows.shape[1] < 2 * len(differences):
         return None
+    exact = rows.astype(np.float64)
     weights = shift = None
     error = scale
     for _ in range(_ROUNDS):
@@ -55,17 +56,14 @@ def fit(
         # Powers of two near 1 / error, eight octaves of them.
         octave = floor_log2(error + floor + 8)
         octave = np.minimum(octave - octave.min(), 8)
-        weighted = (rows << (8 - octave)).astype(np.float64)
-        moments = weighted @ rows.T.astype(np.float64)  # exact: below 2**53
+        moments = (exact * np.exp2(8 - octave)) @ exact.T  # exact: below 2**53
         solution = _solve(moments[:-1, :-1], moments[:-1, -1])
         if solution is None:
             break
         weights, shift = quantise(solution)
-        predicted = np.tensordot(weights, rows[:-1], 1)
-        error = np.abs(
-            (rows[-1] << 8) - (predicted >> (shift - 8) if shift >= 8 else predicted << (8 - shift))
-        )
-        error = (error << drop) + (scale >> 3)
+        predicted = (weights.astype(np.float64) @ exact[:-1]).astype(np.int64)
+        predicted = predicted >> (shift - 8) if shift >= 8 else predicted << (8 - shift)
+        error = (np.abs((rows[-1] << 8) - predicted) << drop) + (scale >> 3)
     return None if weights is None or shift is None else (weights, shift)
 
 

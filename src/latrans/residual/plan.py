@@ -21,7 +21,8 @@ from .predictor import TRAINED_SHIFT, Coefficients, Predictor
 from .reference import Job, fill_samples
 
 BAND_SAMPLES = 1 << 16
-_FIT_SAMPLES = 1 << 14
+MIN_SAMPLES = 1 << 10  # smaller planes cannot pay for coefficients of their own
+_FIT_SAMPLES = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def plan(
     if surface.predictor.geometry.up == 0 and rows == 16:
         heights = [16, 4, 1]
     best = _trained(surface, rows, previous)
-    if not may_fit:
+    if not may_fit or surface.n_samples < MIN_SAMPLES:
         return best
     for references in [(), *candidates]:
         space = surface.workspace(references)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .examples import Source
-    from .fit import fit
+    from .training import fit
 
 __all__ = ["Source", "fit"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "fit":
-        from .fit import fit
+        from .training import fit
 
         return fit
     if name == "Source":

@@ -158,6 +158,9 @@ class Predictor:
         Whether pieces are also learned from at other bit depths, noise levels and sharpness.
     flat : bool
         Whether equal surroundings have a class of their own.
+    reconstruction : bool
+        Whether the autoencoder's reconstruction is under the residual, so that every lossless
+        chunk holds latents and has a preview; otherwise it serves lossy mode alone.
     """
 
     hidden: tuple[int, ...] = (32, 16)
@@ -168,6 +171,7 @@ class Predictor:
     learning_rate: float = 4e-3
     augment: bool = True
     flat: bool = True
+    reconstruction: bool = True
 
     def __post_init__(self) -> None:
         _at_least("hidden", min(self.hidden, default=0), 1)

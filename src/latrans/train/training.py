@@ -94,8 +94,9 @@ def fit(
     examples = [sampler.draw(rng) for _ in range(recipe.predictor.examples)]
     latent_tables = None
     if autoencoder is not None:
-        examples, latents = _with_reconstructions(autoencoder, examples)
+        pictured, latents = _with_reconstructions(autoencoder, examples)
         latent_tables = fit_latent_tables(latents)
+        examples = pictured if recipe.predictor.reconstruction else examples
     predictor, bits = _train_predictor(recipe, examples, rng, seed, progress)
     return Model(
         name=name or recipe.name,
@@ -160,7 +161,7 @@ def _train_predictor(
 ) -> tuple[Predictor, float]:
     geometry = GEOMETRIES[recipe.geometry]
     settings = recipe.predictor
-    has_reconstruction = recipe.autoencoder is not None
+    has_reconstruction = recipe.autoencoder is not None and settings.reconstruction
     has_reference = any(e.references for e in examples)
     linear = train_linear(geometry, examples, has_reconstruction)
     blank = blank_predictor(geometry, has_reference, has_reconstruction, linear, settings.flat)

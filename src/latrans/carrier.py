@@ -1,0 +1,53 @@
+"""Carrier: the numbers behind a dtype, which models work on, and the way back.
+
+Booleans travel as bytes, datetimes as int64, and everything in native byte order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import CodecError
+from .frame import Frame
+
+Array = npt.NDArray[Any]
+
+
+def carrier_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """Numeric dtype in native byte order that models can work on, or None."""
+    if dtype.kind == "b":
+        return np.dtype(np.uint8)
+    if dtype.kind in "mM":
+        return np.dtype(np.int64)
+    if dtype.kind in "iuf":
+        return dtype.newbyteorder("=")
+    return None
+
+
+def carrier_of(parts: Frame) -> np.dtype[Any]:
+    """Carrier dtype of a frame that is not a fallback."""
+    carrier = carrier_dtype(parts.dtype)
+    if carrier is None:
+        raise CodecError(f"frame is damaged: {parts.dtype} is always stored by the fallback")
+    return carrier
+
+
+def to_carrier(array: Array) -> Array | None:
+    """A C-ordered array in its carrier dtype, or None if only the fallback can store it."""
+    carrier = carrier_dtype(array.dtype)
+    if carrier is None:
+        return None
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return native.view(carrier) if native.dtype.kind in "bmM" else native
+
+
+def finish(array: Array, parts: Frame) -> Array:
+    """Give a decoded array the dtype, byte order and memory order of the original."""
+    if array.dtype != parts.dtype:
+        if parts.dtype.kind in "bmM":
+            array = array.view(parts.dtype.newbyteorder("="))
+        array = array.astype(parts.dtype, copy=False)
+    return np.asfortranarray(array) if parts.fortran else array

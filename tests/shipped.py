@@ -1,0 +1,71 @@
+"""Inputs of the shipped codecs' golden files, and how to write these files anew.
+
+``python tests/shipped.py`` replaces every ``codecs/*/golden.json``: only for a commit that changes
+output bytes, and says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latrans import Codec, open_model
+
+CODECS = Path(__file__).resolve().parent.parent / "codecs"
+
+
+def inputs(name: str) -> dict[str, tuple[np.ndarray[Any, Any], dict[str, Any]]]:
+    """Small arrays made by integer arithmetic alone, with the options of their codec."""
+    y, x = np.mgrid[0:48, 0:80]
+    noise = (x * 7919 + y * 104729) * 2654435761 % 2**32 >> 27
+    picture = (x * y // 40 + 3 * noise) % 250
+    if name.startswith("digits"):
+        rows, columns = np.mgrid[0:28, 0:28]
+        rings = [
+            np.clip(255 - 40 * np.abs((rows - 13) ** 2 + (columns - 14) ** 2 - r * r) // 9, 0, 255)
+            for r in (5, 7, 9)
+        ]
+        return {
+            "rings": (np.stack(rings).astype(np.uint8), {}),
+            "rings lossy": (np.stack(rings).astype(np.uint8), {"mode": "lossy"}),
+        }
+    if name.startswith("series"):
+        t = np.arange(5000)
+        wave = (t % 200 - 100) ** 2 // 50 + (t * 7919 % 13)
+        pair = np.stack([wave, wave // 2 + t % 3]).astype(np.int16)
+        return {"wave": (wave.astype(np.int16), {}), "pair": (pair, {"axes": "ct"})}
+    if name.startswith("field"):
+        field = (picture.astype(np.float32) + x / np.float32(8)).astype(np.float32)
+        stack = np.stack([field, field + np.float32(0.5)])
+        bounded = {"mode": "bounded", "max_error": 0.25, "axes": "zyx"}
+        return {"field": (field, {}), "stack bounded": (stack, bounded)}
+    stack = np.stack([picture, picture // 2 + noise]).astype(np.uint16)
+    return {
+        "picture": (picture.astype(np.uint8), {}),
+        "stack": (stack, {"axes": "zyx"}),
+        "picture bounded": (stack[0], {"mode": "bounded", "max_error": 2}),
+    }
+
+
+def measured(name: str) -> dict[str, Any]:
+    """What golden.json of a codec should hold."""
+    frames = {}
+    for label, (array, options) in inputs(name).items():
+        frame = Codec(name, **options).encode(array)
+        decoded = Codec(name).decode(frame)
+        frames[label] = {
+            "nbytes": len(frame),
+            "frame_sha256": hashlib.sha256(frame).hexdigest(),
+            "decoded_sha256": hashlib.sha256(decoded.tobytes()).hexdigest(),
+        }
+    return {"model_sha256": open_model(name).digest, "frames": frames}
+
+
+if __name__ == "__main__":
+    for model in sorted(CODECS.glob("*/model.safetensors")):
+        text = json.dumps(measured(model.parent.name), indent=1)
+        (model.parent / "golden.json").write_text(text + "\n", "utf-8")
