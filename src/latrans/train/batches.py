@@ -20,7 +20,8 @@ Batch = npt.NDArray[np.float32]  # (n, rows, columns), integers
 
 _POOL_SAMPLES = 1 << 26  # of a dense pool, one byte each
 _POOL_PATCHES = 64
-_SPREAD = 4  # planes are normalised over patches this many times as long as those trained on
+# Planes are normalised as a whole: here over pieces so many times as long as those trained on.
+_SPREAD, _TRACK_SPREAD = 4, 16
 
 
 class Batches(Protocol):
@@ -84,7 +85,7 @@ class _Patches:
 
     def __init__(self, source: PatchSource, patch: int, track: bool) -> None:
         shapes = np.array(source.plane_shapes)
-        wide = np.minimum(patch * _SPREAD, shapes.max(0))
+        wide = np.minimum(patch * (_TRACK_SPREAD if track else _SPREAD), shapes.max(0))
         self._source, self._track = source, track
         self._wide = (1, int(wide[1])) if track else (int(wide[0]), int(wide[1]))
         self._size = (min(patch, self._wide[0]), min(patch, self._wide[1]))
