@@ -18,7 +18,7 @@ from . import axes, field
 from .arrange import arrange
 from .autoencoder import LATENT_LIMITS
 from .engine import select
-from .errors import CodecError, ConfigError
+from .errors import CodecError
 from .frame import Frame
 from .mapping import Mapping, choose, lossy_mapping, read_mapping
 from .model import Model
@@ -72,12 +72,15 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
     auto = model.autoencoder
     latents, pictures, residual = b"", None, b""
     if auto is not None and (task.mode == "lossy" or model.predictor.has_reconstruction):
-        latents, pictures = _analyse(task, mapping.integers)
-    if task.mode != "lossy":
+        latents, pictures = analyse(task, mapping.integers)
+    if model.by_value and task.mode != "lossy":
+        assert pictures is not None
+        residual = model.value_coder(task.engine).encode(mapping.integers, pictures)
+    elif task.mode != "lossy":
         plan = arrange(model.geometry, layout, mapping.integers.shape, mapping.integers)
         residual = coder.encode(
             model.backend(task.engine),
-            model.predictor,
+            model.neighbourhood,
             plan.infos,
             plan.cut(mapping.integers),
             None if pictures is None else plan.cut(pictures),
@@ -110,11 +113,14 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
     if frame.mode == "lossy":
         assert pictures is not None
         integers = pictures
+    elif model.by_value:
+        assert pictures is not None
+        integers = model.value_coder(engine).decode(frame.residual, pictures)
     else:
         plan = arrange(model.geometry, layout, shape, None)
         parts = coder.decode(
             model.backend(engine),
-            model.predictor,
+            model.neighbourhood,
             plan.infos,
             None if pictures is None else plan.cut(pictures),
             plan.horizon,
@@ -151,7 +157,7 @@ def _read_maps(model: Model, frame: Frame) -> tuple[axes.Layout, Mapping]:
     return layout, rest(layout)
 
 
-def _analyse(task: Task, integers: Ints) -> tuple[bytes, Ints]:
+def analyse(task: Task, integers: Ints) -> tuple[bytes, Ints]:
     """Latents section of all planes, and their reconstruction."""
     model, auto = task.model, task.model.autoencoder
     assert auto is not None
@@ -193,45 +199,3 @@ def _check_earned(shape: Sequence[int], frame: Frame) -> None:
     held = len(frame.residual) + 64 * len(frame.latents) + len(frame.maps) + 64
     if n > held * 8 * 4096:
         raise CodecError(f"frame is damaged: {n} samples in {held} bytes of payload")
-
-
-def cost_map(task: Task, array: Array) -> npt.NDArray[np.float64]:
-    """Bits of each sample of an array, without headers; by the reference coder."""
-    from .entropy.tables import cost_bits
-    from .residual.backend import ReferenceBackend
-    from .residual.classes import ESCAPE, tokenise
-
-    model = task.model
-    named = axes.check(
-        task.axes or axes.default(model.axes, array.shape, model.geometry),
-        array.ndim,
-        model.geometry,
-    )
-    layout = axes.layout(named, array.shape, model.geometry)
-    planes = layout.split(array)
-    mapping = (
-        choose(model, layout, planes, None, task.fill_value)
-        if suits(model, array, layout)
-        else None
-    )
-    if mapping is None:
-        raise ConfigError(f"model {model.name!r} does not suit a {array.dtype} array of {named!r}")
-    plan = arrange(model.geometry, layout, mapping.integers.shape, mapping.integers)
-    pictures = None
-    if model.predictor.has_reconstruction:
-        _, pictures = _analyse(task, mapping.integers)
-    bits = cost_bits(model.predictor.tables)
-    parts = []
-    for classes in coder.classes_of(
-        ReferenceBackend(model.predictor),
-        model.predictor,
-        plan.infos,
-        plan.cut(mapping.integers),
-        None if pictures is None else plan.cut(pictures),
-        plan.horizon,
-    ):
-        token, n_raw, _ = tokenise(classes.offset, classes.low_bits)
-        cost = bits[classes.table, token]
-        escaped = bits[classes.table, ESCAPE] + 8
-        parts.append(np.where(np.isinf(cost), escaped, cost) + n_raw)
-    return layout.join(plan.paste(parts), array.shape)

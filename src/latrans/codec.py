@@ -173,12 +173,12 @@ class Codec:
 
     def cost_map(self, array: Array) -> npt.NDArray[np.float64]:
         """Bits that each sample of an array takes in lossless mode, same shape as the array."""
-        from . import chunk
+        from .cost import cost_map
 
         carried = to_carrier(np.ascontiguousarray(array))
         if carried is None:
             raise ConfigError(f"a cost map needs numbers of up to 32 bits, found {array.dtype}")
-        return chunk.cost_map(replace(self._task(self._open()), mode="lossless"), carried)
+        return cost_map(replace(self._task(self._open()), mode="lossless"), carried)
 
     def _open(self) -> Model:
         from .store import open_model

@@ -186,7 +186,7 @@ def _estimate(model: Model, planes: Sequence[Ints], n_samples: int) -> float:
         pieces.append(np.ascontiguousarray(run))
         infos.append(info)
         seen += run.size
-    bits = coder.estimate(model.predictor, infos, pieces, range(len(pieces)))
+    bits = coder.estimate(model.neighbourhood, infos, pieces, range(len(pieces)))
     return bits * n_samples / max(1, seen)
 
 

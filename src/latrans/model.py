@@ -27,12 +27,14 @@ from .program import Program
 from .residual.backend import Backend, backend
 from .residual.classes import N_SYMBOLS
 from .residual.predictor import Predictor, predictor_from
+from .residual.values import ValueCoder, ValuePredictor
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder
 
 MODEL_FORMAT = 1  # FORMAT.md 9.1
 MAX_NBYTES = 1 << 26
+BY_VALUE = "values"  # FORMAT.md 6.7
 _KEY = "latrans"
 
 
@@ -45,7 +47,8 @@ class Model:
     name, version : alias and version; the digest is the identity.
     axes : str
         Letters of the dimensions that the model was trained on, such as "yx" or "t".
-    predictor : Predictor
+    predictor : Predictor or ValuePredictor
+        The latter codes small samples of one shape by value, see `residual.values`.
     autoencoder : Autoencoder or None
     latent_tables : (channels, symbols) uint16, with an autoencoder.
     training : what it was trained on and how, for people and for checks.
@@ -61,7 +64,7 @@ class Model:
     name: str
     version: int
     axes: str
-    predictor: Predictor
+    predictor: Predictor | ValuePredictor
     autoencoder: Autoencoder | None = None
     latent_tables: npt.NDArray[np.uint16] | None = None
     training: dict[str, Any] = field(default_factory=dict)
@@ -69,15 +72,24 @@ class Model:
 
     @property
     def geometry(self) -> str:
-        return self.predictor.geometry.name
+        return "plane" if self.by_value else self.neighbourhood.geometry.name
+
+    @property
+    def by_value(self) -> bool:
+        return isinstance(self.predictor, ValuePredictor)
+
+    @property
+    def neighbourhood(self) -> Predictor:
+        """The predictor of planes and tracks; not for models that code by value."""
+        assert isinstance(self.predictor, Predictor)
+        return self.predictor
 
     @cached_property
     def data(self) -> bytes:
         """The file's bytes."""
-        tensors: dict[str, npt.NDArray[Any]] = {
-            "residual.linear": self.predictor.linear,
-            "residual.tables": self.predictor.tables,
-        }
+        tensors: dict[str, npt.NDArray[Any]] = {"residual.tables": self.predictor.tables}
+        if isinstance(self.predictor, Predictor):
+            tensors["residual.linear"] = self.predictor.linear
         network, network_spec = self.predictor.network.to_tensors("residual.network")
         tensors.update(network)
         spec: dict[str, Any] = {
@@ -141,12 +153,19 @@ class Model:
                 f"model has format {spec.get('format')}; this latrans reads {MODEL_FORMAT}: update"
             )
         residual = spec["residual"]
-        predictor = predictor_from(
-            residual,
-            network=Program.from_tensors("residual.network", tensors, residual["network"]),
-            linear=tensors["residual.linear"],
-            tables=tensors["residual.tables"],
-        )
+        network = Program.from_tensors("residual.network", tensors, residual["network"])
+        predictor: Predictor | ValuePredictor
+        if residual["geometry"] == BY_VALUE:
+            rows, columns = residual["shape"]
+            shape = (int(rows), int(columns))
+            predictor = ValuePredictor(shape, network, tensors["residual.tables"])
+        else:
+            predictor = predictor_from(
+                residual,
+                network=network,
+                linear=tensors["residual.linear"],
+                tables=tensors["residual.tables"],
+            )
         problem = predictor.problems()
         if problem:
             raise ModelError(f"model {spec['name']!r} is inconsistent: {problem}")
@@ -180,8 +199,13 @@ class Model:
         name = select(engine).name
         ready: dict[str, Backend] = self.__dict__.setdefault("_backends", {})
         if name not in ready:
-            ready[name] = backend(self.predictor, name)
+            ready[name] = backend(self.neighbourhood, name)
         return ready[name]
+
+    def value_coder(self, engine: str | None) -> ValueCoder:
+        """Value coder on an engine."""
+        assert isinstance(self.predictor, ValuePredictor)
+        return ValueCoder(self.predictor, select(engine).run)
 
     @cached_property
     def latent_coder(self) -> LatentCoder:

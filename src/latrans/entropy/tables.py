@@ -54,10 +54,10 @@ def starts(frequencies: Frequencies) -> npt.NDArray[np.uint32]:
     return cumulative - frequencies
 
 
-def slots(frequencies: Frequencies) -> npt.NDArray[np.uint8]:
+def slots(frequencies: Frequencies) -> npt.NDArray[np.unsignedinteger[Any]]:
     """Symbol of each of the 4096 probability slots, per table: (tables, 4096)."""
     flat = frequencies.reshape(-1, frequencies.shape[-1])
-    symbols = np.arange(flat.shape[-1], dtype=np.uint8)
+    symbols = np.arange(flat.shape[-1], dtype=np.uint8 if flat.shape[-1] <= 256 else np.uint16)
     return np.stack([np.repeat(symbols, row) for row in flat])
 
 

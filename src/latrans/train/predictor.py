@@ -70,28 +70,34 @@ def _through(hard: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
 
 def lower(net: ResidualNet) -> Program:
     """The network as an integer program (three outputs as `classes.place` reads them)."""
+    return lower_dense(net, INPUT_UNIT, OUTPUT_UNITS, -127, 127)
+
+
+def lower_dense(
+    net: ResidualNet, input_unit: int, output_units: Sequence[int], lo: int, hi: int
+) -> Program:
+    """A dense network whose inputs and outputs count in powers of 1/2, as an integer program."""
     layers = []
-    unit = INPUT_UNIT
+    unit = input_unit
     last = len(net.weights) - 1
     for i, (weight, bias) in enumerate(zip(net.weights, net.biases, strict=True)):
         bits = weight_shift(weight)
         whole = torch.round(weight.detach() * torch.exp2(bits)[:, None]).clamp(-127, 127)
         fraction = bits + unit
-        target = torch.tensor(OUTPUT_UNITS if i == last else [ACTIVATION_UNIT] * len(bias))
+        target = torch.tensor(output_units if i == last else [ACTIVATION_UNIT] * len(bias))
+        scaled = (bias.detach().double() * torch.exp2(fraction)).numpy()
         layers.append(
             Layer(
                 op="dense",
                 weight=whole.numpy().astype(np.int8),
-                bias=np.rint((bias.detach().double() * torch.exp2(fraction)).numpy()).astype(
-                    np.int32
-                ),
-                shift=(fraction - target).numpy().astype(np.uint8),
+                bias=np.rint(scaled).astype(np.int32),
+                shift=(fraction - target).clamp(min=1).numpy().astype(np.uint8),
                 lo=-2047 if i == last else 0,
                 hi=2047 if i == last else 255,
             )
         )
         unit = ACTIVATION_UNIT
-    program = Program(tuple(layers), -127, 127, (int(net.weights[0].shape[1]),))
+    program = Program(tuple(layers), lo, hi, (int(net.weights[0].shape[1]),))
     program.check()
     return program
 

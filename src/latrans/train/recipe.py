@@ -161,6 +161,9 @@ class Predictor:
     reconstruction : bool
         Whether the autoencoder's reconstruction is under the residual, so that every lossless
         chunk holds latents and has a preview; otherwise it serves lossy mode alone.
+    by_value : bool
+        Whether small samples of bytes are coded value by value instead of as offsets from a
+        prediction; needs a dense autoencoder.
     """
 
     hidden: tuple[int, ...] = (32, 16)
@@ -172,6 +175,7 @@ class Predictor:
     augment: bool = True
     flat: bool = True
     reconstruction: bool = True
+    by_value: bool = False
 
     def __post_init__(self) -> None:
         _at_least("hidden", min(self.hidden, default=0), 1)
@@ -289,6 +293,8 @@ class Recipe:
                 f"{' and '.join(repr(a) for a in spatial)} among them"
             )
         family = self.autoencoder.family if self.autoencoder else None
+        if self.predictor.by_value and family != "dense":
+            raise RecipeError("predictor.by_value needs an autoencoder of family 'dense'")
         if (family == "conv1d") != (self.geometry == "track") and family is not None:
             raise RecipeError(f"family {family!r} does not fit geometry {self.geometry!r}")
 

@@ -16,12 +16,14 @@ from ..latents import fit_tables as fit_latent_tables
 from ..model import Model
 from ..residual.geometry import GEOMETRIES
 from ..residual.predictor import Predictor
+from ..residual.values import ValuePredictor
 from .data import PatchSource
 from .examples import Sampler, Source, as_sources
 from .predictor import fit_tables, train_network
 from .progress import progress_bar
 from .recipe import Recipe, load_recipe
 from .rows import Example, blank_predictor, collect, train_linear
+from .values import collect_values, train_values
 
 _TRAINED_SHARE = 0.15
 
@@ -90,14 +92,22 @@ def fit(
         autoencoder = train_autoencoder(recipe, patches, seed=seed, progress=progress)
     rng = np.random.default_rng(seed)
     identity = autoencoder is not None and autoencoder.normalise == "identity"
-    sampler = Sampler(sources, axes, recipe.geometry, recipe.predictor.augment, identity)
-    examples = [sampler.draw(rng) for _ in range(recipe.predictor.examples)]
     latent_tables = None
-    if autoencoder is not None:
-        pictured, latents = _with_reconstructions(autoencoder, examples)
+    predictor: Predictor | ValuePredictor
+    if recipe.predictor.by_value:
+        assert autoencoder is not None
+        predictor, bits, latents = _train_values(
+            recipe, autoencoder, sources, axes, rng, seed, progress
+        )
         latent_tables = fit_latent_tables(latents)
-        examples = pictured if recipe.predictor.reconstruction else examples
-    predictor, bits = _train_predictor(recipe, examples, rng, seed, progress)
+    else:
+        sampler = Sampler(sources, axes, recipe.geometry, recipe.predictor.augment, identity)
+        examples = [sampler.draw(rng) for _ in range(recipe.predictor.examples)]
+        if autoencoder is not None:
+            pictured, latents = _with_reconstructions(autoencoder, examples)
+            latent_tables = fit_latent_tables(latents)
+            examples = pictured if recipe.predictor.reconstruction else examples
+        predictor, bits = _train_predictor(recipe, examples, rng, seed, progress)
     return Model(
         name=name or recipe.name,
         version=recipe.version,
@@ -150,6 +160,40 @@ def _with_reconstructions(
             [v.transpose(1, 0, 2).reshape(1, v.shape[1], -1) for v in latents], axis=2
         )
     return out, np.concatenate(latents)
+
+
+def _train_values(
+    recipe: Recipe,
+    autoencoder: Any,
+    sources: Sequence[Source],
+    axes: str,
+    rng: np.random.Generator,
+    seed: int,
+    progress: bool,
+) -> tuple[ValuePredictor, float, np.ndarray[Any, Any]]:
+    """Value predictor, its bits per pixel, and the latents of the items it was trained on."""
+    settings = recipe.predictor
+    source = PatchSource([s.data for s in sources], axes, recipe.geometry)
+    chosen = rng.permutation(len(source))[: settings.examples]
+    items = source.take(sorted(chosen.tolist())).astype(np.int32)
+    engine = select()
+    statistics = autoencoder.statistics(items)
+    latents = autoencoder.analyse(engine, items, statistics)
+    pictures = autoencoder.synthesise(engine, latents, items.shape[1:], statistics)
+    rows = collect_values(items.astype(np.int64), pictures.astype(np.int64), rng)
+    torch.set_num_threads(1)
+    with progress_bar("residual", settings.steps, progress) as report:
+        predictor, bits = train_values(
+            rows,
+            (items.shape[1], items.shape[2]),
+            settings.hidden,
+            steps=settings.steps,
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            seed=seed,
+            report=report,
+        )
+    return predictor, bits, latents
 
 
 def _train_predictor(
