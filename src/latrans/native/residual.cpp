@@ -1,3 +1,208 @@
+// Bindings of the residual coder: arguments are checked and copied here, then coded without the GIL.
 #include "bindings.h"
 
-void bind_residual(nanobind::module_ &) {}
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "residual_classes.h"
+#include "residual_coder.h"
+#include "residual_kernels.h"
+
+namespace nb = nanobind;
+using namespace latrans;
+
+namespace {
+
+template <class T, size_t n>
+using Array = nb::ndarray<const T, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
+
+using Pair = std::pair<int, int>;
+using Pairs = std::vector<Pair>;
+using LayerArgs = std::tuple<Array<int8_t, 2>, Array<int32_t, 1>, Array<uint8_t, 1>, int, int>;
+
+void require(bool holds, const char *what) {
+    if (!holds) throw nb::value_error(what);
+}
+
+std::vector<Offset> offsets(const Pairs &pairs) {
+    std::vector<Offset> result;
+    for (Pair pair : pairs) result.push_back({pair.first, pair.second});
+    return result;
+}
+
+Geometry make_geometry(bool plane, const Pairs &base, const Pairs &taps, const Pairs &errors,
+                       std::vector<int> error_weights,
+                       const std::vector<std::tuple<int, int, int>> &windows,
+                       const std::vector<std::vector<std::pair<int, Pair>>> &predictors,
+                       bool median, const Pairs &reference_taps, const Pairs &reference_errors,
+                       std::tuple<int, int, int> reach) {
+    require(base.size() == 2, "the reference level is the mean of two neighbours");
+    Geometry g{};
+    g.plane = plane;
+    g.base[0] = {base[0].first, base[0].second};
+    g.base[1] = {base[1].first, base[1].second};
+    g.taps = offsets(taps);
+    g.errors = offsets(errors);
+    g.error_weights = std::move(error_weights);
+    for (auto [above, left, right] : windows) g.windows.push_back({above, left, right});
+    for (const auto &predictor : predictors) {
+        g.predictors.emplace_back();
+        for (const auto &[weight, at] : predictor)
+            g.predictors.back().push_back({weight, {at.first, at.second}});
+    }
+    g.median = median;
+    g.reference_taps = offsets(reference_taps);
+    g.reference_errors = offsets(reference_errors);
+    std::tie(g.up, g.left, g.right) = reach;
+    return g;
+}
+
+std::shared_ptr<Model> make_model(const Geometry &geometry, bool has_reference, bool has_picture,
+                                  bool flat, std::array<int32_t, 2> tails,
+                                  std::vector<int32_t> trained, Array<int32_t, 1> logs,
+                                  Array<int32_t, 1> reciprocals,
+                                  const std::vector<LayerArgs> &layers, Pair input_range,
+                                  Array<uint16_t, 2> frequencies, const std::string &kernel) {
+    const Kernel *chosen = nullptr;
+    for (const Kernel *usable : kernels())
+        if (!chosen && (kernel.empty() || kernel == usable->name)) chosen = usable;
+    require(chosen, "no kernel of this name runs on this machine");
+    require(logs.shape(0) == kTableSteps && reciprocals.shape(0) == kTableSteps,
+            "logarithms and reciprocals have 64 steps");
+    require(frequencies.shape(0) == kTables && frequencies.shape(1) == kSymbols,
+            "probability tables have another shape");
+    ModelSource source{geometry,
+                       has_reference,
+                       has_picture,
+                       flat,
+                       tails,
+                       std::move(trained),
+                       logs.data(),
+                       reciprocals.data(),
+                       {},
+                       input_range.first,
+                       input_range.second,
+                       frequencies.data(),
+                       chosen};
+    for (const auto &[weight, bias, shift, lo, hi] : layers) {
+        require(bias.shape(0) == weight.shape(0) && shift.shape(0) == weight.shape(0),
+                "bias and shift of a layer need one entry per output");
+        require(lo <= hi, "a layer clamps to an empty range");
+        source.layers.push_back({weight.shape(1), weight.shape(0), weight.data(), bias.data(),
+                                 shift.data(), lo, hi});
+    }
+    return std::make_shared<Model>(source);
+}
+
+// A job and the arrays it points to.
+struct OwnedJob {
+    Job job;
+    Array<int32_t, 2> weights;
+    std::optional<Array<int32_t, 2>> picture;
+};
+
+OwnedJob make_job(bool plane, std::tuple<int64_t, int64_t, int64_t> shape,
+                  std::pair<int64_t, int64_t> range,
+                  Array<int32_t, 2> weights, const std::vector<int32_t> &shifts,
+                  const std::vector<int64_t> &sigmas, int64_t band_rows,
+                  std::vector<std::shared_ptr<Coded>> references,
+                  std::optional<Array<int32_t, 2>> picture) {
+    OwnedJob owned{{}, weights, picture};
+    Job &job = owned.job;
+    const auto [rows, columns, n_samples] = shape;
+    job.schedule = {plane, rows, columns, n_samples};
+    require(range.first >= INT32_MIN && range.second <= INT32_MAX, "samples exceed 32 bits");
+    job.lo = static_cast<int32_t>(std::min<int64_t>(range.first, INT32_MAX));
+    job.hi = static_cast<int32_t>(std::max<int64_t>(range.second, INT32_MIN));
+    require(shifts.size() == weights.shape(0) && sigmas.size() == weights.shape(0),
+            "every coefficient set needs a shift and an error");
+    require(weights.shape(1) <= kMaxTaps, "too many weights");
+    job.n_weights = static_cast<int>(weights.shape(1));
+    for (size_t i = 0; i < shifts.size(); ++i)
+        job.bands.push_back({weights.data() + i * weights.shape(1), shifts[i], sigmas[i]});
+    job.band_rows = band_rows;
+    job.references.assign(references.begin(), references.end());
+    job.picture = nullptr;
+    if (picture) {
+        require(int64_t(picture->shape(0)) == rows && int64_t(picture->shape(1)) == columns,
+                "reconstruction has another shape than its plane");
+        job.picture = picture->data();
+    }
+    return owned;
+}
+
+auto classify_plane(const Model &model, const OwnedJob &owned, Array<int32_t, 2> plane) {
+    const Schedule &s = owned.job.schedule;
+    require(int64_t(plane.shape(0)) == s.rows && int64_t(plane.shape(1)) == s.columns,
+            "plane has another shape than its job");
+    const nb::gil_scoped_release release;
+    owned.job.check(model);
+    Classified result = classify(model, owned.job, plane.data());
+    return std::pair(std::move(result.classes), std::move(result.coded));
+}
+
+nb::bytes encode_planes(const Model &model, const std::vector<std::shared_ptr<Classes>> &planes,
+                        size_t n_states) {
+    require(n_states >= 1 && n_states <= kLanes, "n_states out of range");
+    std::vector<uint8_t> data;
+    {
+        const nb::gil_scoped_release release;
+        data = encode(model, planes, n_states);
+    }
+    return nb::bytes(data.data(), data.size());
+}
+
+auto decode_plane(const Model &model, RansDecoder &decoder, const OwnedJob &owned,
+                  std::optional<Array<int32_t, 1>> firsts) {
+    const Schedule &s = owned.job.schedule;
+    require(s.plane != firsts.has_value(), "a track needs its first samples, a plane has none");
+    require(!firsts || int64_t(firsts->shape(0)) == s.rows, "every lane needs a first sample");
+    std::shared_ptr<Coded> coded;
+    std::unique_ptr<int64_t[]> samples;
+    {
+        const nb::gil_scoped_release release;
+        owned.job.check(model);
+        const std::lock_guard lock(decoder.mutex);
+        coded = decode(model, owned.job, decoder, firsts ? firsts->data() : nullptr);
+        samples.reset(new int64_t[coded->samples.size()]);
+        std::copy(coded->samples.begin(), coded->samples.end(), samples.get());
+    }
+    int64_t *values = samples.release();
+    const nb::capsule owner(values, [](void *p) noexcept { delete[] static_cast<int64_t *>(p); });
+    const size_t rows = static_cast<size_t>(s.rows), columns = static_cast<size_t>(s.columns);
+    return std::pair(nb::ndarray<nb::numpy, int64_t>(values, {rows, columns}, owner),
+                     std::move(coded));
+}
+
+}  // namespace
+
+void bind_residual(nb::module_ &module) {
+    nb::class_<Coded>(module, "ResidualCoded");
+    nb::class_<Classes>(module, "ResidualClasses");
+    nb::class_<Geometry>(module, "ResidualGeometry").def(nb::new_(&make_geometry));
+    nb::class_<OwnedJob>(module, "ResidualJob").def(nb::new_(&make_job), nb::arg(), nb::arg(),
+        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none());
+    nb::class_<Model>(module, "ResidualModel")
+        .def(nb::new_(&make_model))
+        .def("classify", &classify_plane)
+        .def("encode", &encode_planes)
+        .def("decode", &decode_plane, nb::arg(), nb::arg(), nb::arg().none());
+    module.def("residual_kernels", [] {
+        std::vector<const char *> names;
+        for (const Kernel *kernel : kernels()) names.push_back(kernel->name);
+        return names;
+    });
+}

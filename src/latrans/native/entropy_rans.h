@@ -1,0 +1,138 @@
+// Interleaved rANS: the compiled twin of entropy/reference.py, where the format is described.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+namespace latrans {
+
+constexpr uint32_t kLow = 1u << 16;  // states stay in [kLow, 2^32)
+constexpr int kProbabilityBits = 12;
+constexpr uint32_t kProbabilities = 1u << kProbabilityBits;
+
+// What is being decoded is damaged or cut short; becomes latrans.errors.CodecError.
+struct Damaged : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+// Slots [start, start + frequency) of 4096; a frequency of 0 means the symbol cannot be coded.
+struct Interval {
+    uint16_t start, frequency;
+};
+
+class RansEncoder {
+public:
+    explicit RansEncoder(size_t n_states) : states_(n_states, kLow) {}
+
+    // Operations come last first.  The interval is not empty and lies within 2^bits <= 2^16.
+    void push(size_t which, uint32_t start, uint32_t frequency, int bits) {
+        uint32_t state = states_[which];
+        if (state >= uint64_t{frequency} << (32 - bits)) {
+            words_.push_back(static_cast<uint16_t>(state));
+            state >>= 16;
+        }
+        const uint32_t quotient = state / frequency;
+        states_[which] = (quotient << bits) + start + (state - quotient * frequency);
+    }
+
+    void push_raw(size_t which, uint32_t value, int bits) {
+        uint32_t state = states_[which];
+        if (state >> (32 - bits)) {
+            words_.push_back(static_cast<uint16_t>(state));
+            state >>= 16;
+        }
+        states_[which] = state << bits | value;
+    }
+
+    // States, then words in the order in which a decoder needs them, all little-endian.
+    std::vector<uint8_t> finish() const {
+        std::vector<uint8_t> data;
+        data.reserve(4 * states_.size() + 2 * words_.size());
+        for (uint32_t state : states_)
+            for (int shift = 0; shift < 32; shift += 8)
+                data.push_back(static_cast<uint8_t>(state >> shift));
+        for (size_t i = words_.size(); i-- > 0;) {
+            data.push_back(static_cast<uint8_t>(words_[i]));
+            data.push_back(static_cast<uint8_t>(words_[i] >> 8));
+        }
+        return data;
+    }
+
+private:
+    std::vector<uint32_t> states_;
+    std::vector<uint16_t> words_;
+};
+
+class RansDecoder {
+public:
+    using Mark = std::pair<std::vector<uint32_t>, size_t>;
+
+    RansDecoder(const uint8_t *data, size_t nbytes, size_t n_states) {
+        if (nbytes < 4 * n_states || nbytes % 2)
+            throw Damaged("entropy-coded section of " + std::to_string(nbytes) +
+                          " bytes cannot hold " + std::to_string(n_states) + " states");
+        for (size_t i = 0; i < n_states; ++i, data += 4)
+            states_.push_back(data[0] | data[1] << 8 | data[2] << 16 | uint32_t{data[3]} << 24);
+        words_.resize((nbytes - 4 * n_states) / 2);
+        for (uint16_t &word : words_) {
+            word = static_cast<uint16_t>(data[0] | data[1] << 8);
+            data += 2;
+        }
+        for (uint32_t state : states_)
+            if (state < kLow) throw Damaged("entropy-coded section starts with an impossible state");
+    }
+
+    size_t n_states() const { return states_.size(); }
+
+    // Next symbol: `slots` maps 4096 slots to symbols, `intervals` describes symbols.
+    uint32_t pop(size_t which, const uint8_t *slots, const Interval *intervals) {
+        const uint32_t state = states_[which], slot = state & (kProbabilities - 1);
+        const uint32_t symbol = slots[slot];
+        const Interval interval = intervals[symbol];
+        renew(which, interval.frequency * (state >> kProbabilityBits) + slot - interval.start);
+        return symbol;
+    }
+
+    // Next raw bits, 1 to 16.
+    uint32_t pop_raw(size_t which, int bits) {
+        const uint32_t state = states_[which];
+        renew(which, state >> bits);
+        return state & ((1u << bits) - 1);
+    }
+
+    void finish() const {
+        bool ended = at_ == words_.size();
+        for (uint32_t state : states_) ended &= state == kLow;
+        if (!ended)
+            throw Damaged("entropy-coded section does not end where its symbols do: damaged");
+    }
+
+    Mark mark() const { return {states_, at_}; }
+    void rewind(const Mark &mark) {
+        states_ = mark.first;
+        at_ = mark.second;
+    }
+
+    std::mutex mutex;  // whoever pops without the GIL holds it
+
+private:
+    // States never fall below kLow: one word brings back any state that was legal before.
+    void renew(size_t which, uint32_t state) {
+        if (state < kLow) {
+            if (at_ == words_.size())
+                throw Damaged("entropy-coded section ends before its last symbol");
+            state = state << 16 | words_[at_++];
+        }
+        states_[which] = state;
+    }
+
+    std::vector<uint32_t> states_;
+    std::vector<uint16_t> words_;
+    size_t at_ = 0;
+};
+
+}  // namespace latrans

@@ -1,0 +1,47 @@
+// What is to be coded: a plane's shape and coefficients, and finished planes that it refers to.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "residual_geometry.h"
+#include "residual_model.h"
+
+namespace latrans {
+
+// A finished plane as later ones may see it, (rows, columns) each.
+struct Coded {
+    int64_t rows, columns, n_samples;
+    int32_t lo, hi;
+    bool narrow;
+    std::vector<int32_t> samples;
+    std::vector<int32_t> errors32, energy32;  // narrow
+    std::vector<int64_t> errors64, energy64;  // otherwise
+};
+
+// Linear prediction of one group of rows.
+struct Band {
+    const int32_t *weights;
+    int32_t shift;
+    int64_t sigma;
+};
+
+// One plane to code; `check` has seen it.
+struct Job {
+    Schedule schedule;
+    int32_t lo, hi;
+    std::vector<Band> bands;
+    int64_t band_rows;
+    int n_weights;
+    std::vector<std::shared_ptr<const Coded>> references;
+    const int32_t *picture;  // the reconstruction, or null
+
+    // Throws std::invalid_argument.
+    void check(const Model &model) const;
+    // Whether int32 takes the plane, as far as can be said beforehand.
+    bool narrow(const Model &model) const;
+    // Whether weighted sums of a plane that int32 takes may need more.
+    bool has_wide_sums(const Model &model) const;
+};
+
+}  // namespace latrans

@@ -1,0 +1,12 @@
+// The step kernels that were compiled in, and those that this machine runs.
+#pragma once
+#include <vector>
+
+#include "residual_step.h"
+
+namespace latrans {
+
+// Fastest first; never empty.
+std::vector<const Kernel *> kernels();
+
+}  // namespace latrans

@@ -1,0 +1,81 @@
+// A predictor, prepared for coding: plan of a step, network and tables.  Immutable once built.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "entropy_rans.h"
+#include "residual_canvas.h"
+#include "residual_classes.h"
+#include "residual_geometry.h"
+#include "residual_step.h"
+
+namespace latrans {
+
+constexpr int kPictureReach = 1;
+
+struct LayerSource {
+    size_t n_in, n_out;
+    const int8_t *weights;  // (n_out, n_in)
+    const int32_t *bias;
+    const uint8_t *shift;
+    int32_t lo, hi;
+};
+
+struct ModelSource {
+    Geometry geometry;
+    bool has_reference, has_picture, flat;
+    std::array<int32_t, 2> tails;
+    std::vector<int32_t> trained;
+    const int32_t *logs, *reciprocals;  // kTableSteps each
+    std::vector<LayerSource> layers;
+    int32_t input_lo, input_hi;
+    const uint16_t *frequencies;  // (kTables, kSymbols)
+    const Kernel *kernel;
+};
+
+class Model {
+public:
+    // Throws std::invalid_argument for what the kernels cannot take.
+    explicit Model(const ModelSource &source);
+    Model(const Model &) = delete;
+
+    const Geometry &geometry() const { return geometry_; }
+    const Layout &layout() const { return layout_; }
+    const Plan &plan() const { return plan_; }
+    const Kernel &kernel() const { return kernel_; }
+    bool has_picture() const { return plan_.has_picture; }
+    size_t widest_layer() const { return widest_; }
+    // How far steps look around in reference planes.
+    int reference_reach() const { return reference_reach_; }
+    int error_reach() const { return error_reach_; }
+
+    const uint8_t *slots(int32_t table) const { return &slots_[size_t(table) * kProbabilities]; }
+    const Interval *intervals(int32_t table) const { return &intervals_[size_t(table) * kSymbols]; }
+
+    // Logarithm of value >= 1 in 1/32 octave.
+    int32_t log2(uint64_t value) const;
+
+private:
+    struct LayerStore {
+        std::vector<int32_t> weights, bias, shift;
+    };
+
+    void lay_out();
+    void plan_looks();
+    void add_layer(const LayerSource &source, int32_t lo, int32_t hi);
+    void add_table(const uint16_t *frequencies, size_t table);
+
+    const Kernel &kernel_;
+    Geometry geometry_;
+    Layout layout_{};
+    Plan plan_{};
+    int reference_reach_ = 0, error_reach_ = 0;
+    std::vector<LayerStore> stores_;
+    std::vector<DenseLayer> layers_;
+    size_t widest_ = 0;
+    std::vector<uint8_t> slots_;
+    std::vector<Interval> intervals_;
+};
+
+}  // namespace latrans

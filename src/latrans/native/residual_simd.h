@@ -1,0 +1,182 @@
+// Vectors of lanes, as wide as the instruction set that is compiled for.  The translation unit
+// names the set (LATRANS_AVX2, LATRANS_AVX512, LATRANS_VNNI; none of them for what every machine
+// has), for the compiler's own macros do not follow its pragma.  Without vector extensions one
+// lane is a vector.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace latrans {
+namespace {
+
+#if defined(__GNUC__) && !defined(LATRANS_SCALAR)
+
+#if defined(LATRANS_AVX512)
+constexpr int kBytes = 64;
+#elif defined(LATRANS_AVX2)
+constexpr int kBytes = 32;
+#else
+constexpr int kBytes = 16;
+#endif
+
+template <class T, int n>
+struct Lane {
+    typedef T vector __attribute__((vector_size(n * sizeof(T))));
+    typedef T memory __attribute__((vector_size(n * sizeof(T)), aligned(alignof(T)), may_alias));
+};
+template <class T>
+constexpr int width = kBytes / static_cast<int>(sizeof(T));
+template <class T, int n = width<T>>
+using V = typename Lane<T, n>::vector;
+
+template <class T>
+V<T> load(const T *p) {
+    return *reinterpret_cast<const typename Lane<T, width<T>>::memory *>(p);
+}
+template <class T>
+void store(T *p, V<T> v) {
+    *reinterpret_cast<typename Lane<T, width<T>>::memory *>(p) = v;
+}
+template <class To, int n, class Vector>
+V<To, n> convert(Vector v) {
+    return __builtin_convertvector(v, V<To, n>);
+}
+template <class T>
+V<int32_t, width<T>> load32(const int32_t *p) {
+    return *reinterpret_cast<const typename Lane<int32_t, width<T>>::memory *>(p);
+}
+template <class T>
+void store32(int32_t *p, V<T> v) {
+    *reinterpret_cast<typename Lane<int32_t, width<T>>::memory *>(p) =
+        convert<int32_t, width<T>>(v);
+}
+template <class T>
+V<T> number(T value) {
+    return V<T>{} + value;
+}
+// Bits of a vector, seen as another type.
+template <class To, class Vector>
+To bits(Vector v) {
+    return reinterpret_cast<To>(v);
+}
+template <class T, class Mask>
+bool any(Mask mask) {
+    int64_t words[kBytes / 8], all = 0;
+    __builtin_memcpy(words, &mask, kBytes);
+    for (int64_t word : words) all |= word;
+    return all != 0;
+}
+
+#else
+
+template <class T>
+constexpr int width = 1;
+template <class T, int n = 1>
+using V = T;
+
+template <class T>
+T load(const T *p) {
+    return *p;
+}
+template <class T>
+void store(T *p, T v) {
+    *p = v;
+}
+template <class To, int n, class From>
+To convert(From v) {
+    return static_cast<To>(v);
+}
+template <class T>
+int32_t load32(const int32_t *p) {
+    return *p;
+}
+template <class T>
+void store32(int32_t *p, T v) {
+    *p = static_cast<int32_t>(v);
+}
+template <class T>
+T number(T value) {
+    return value;
+}
+template <class To, class From>
+To bits(From v) {
+    static_assert(sizeof(To) == sizeof(From), "same bits");
+    To to;
+    const char *from = reinterpret_cast<const char *>(&v);
+    for (size_t i = 0; i < sizeof(To); ++i) reinterpret_cast<char *>(&to)[i] = from[i];
+    return to;
+}
+template <class T, class Mask>
+bool any(Mask mask) {
+    return mask;
+}
+
+#endif
+
+template <class Mask, class Vector>
+Vector select(Mask mask, Vector yes, Vector no) {
+    return mask ? yes : no;
+}
+template <class Vector>
+Vector least(Vector a, Vector b) {
+    return a < b ? a : b;
+}
+template <class Vector>
+Vector most(Vector a, Vector b) {
+    return a > b ? a : b;
+}
+template <class Vector>
+Vector clamp(Vector v, Vector lo, Vector hi) {
+    return most(lo, least(v, hi));
+}
+template <class Vector>
+Vector magnitude(Vector v) {
+    return v < 0 ? -v : v;
+}
+
+// table[index] for 64 entries; higher bits of the index are ignored.
+template <class T>
+V<T> look_up(const int32_t *table, V<T> index) {
+#if defined(LATRANS_AVX512)
+    // Two registers at a time; the upper halves of 64-bit lanes find nonsense that is cut off.
+    const auto i = bits<V<int32_t>>(index);
+    const auto low = __builtin_shuffle(load(table), load(table + 16), i);
+    const auto high = __builtin_shuffle(load(table + 32), load(table + 48), i);
+    const auto found = bits<V<T>>(select((i & 32) != 0, high, low));
+    return sizeof(T) == 4 ? found : found & INT32_MAX;
+#else
+    alignas(64) T lanes[width<T>];
+    store(lanes, index);
+    for (int i = 0; i < width<T>; ++i) lanes[i] = table[lanes[i] & 63];
+    return load(lanes);
+#endif
+}
+
+// sum + x.low * w.low + x.high * w.high, where low and high are the int16 halves of each lane.
+inline V<int32_t> add_products(V<int32_t> sum, V<int32_t> x, V<int32_t> w) {
+#if defined(LATRANS_SCALAR) || !defined(__x86_64__) || !defined(__GNUC__)
+    const auto low = [](V<int32_t> v) {
+        return bits<V<int32_t>>(bits<V<uint32_t>>(v) << 16) >> 16;
+    };
+    return sum + low(x) * low(w) + (x >> 16) * (w >> 16);
+#elif defined(LATRANS_VNNI)
+    return reinterpret_cast<V<int32_t>>(
+        _mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(x),
+                            reinterpret_cast<__m512i>(w)));
+#elif defined(LATRANS_AVX512)
+    return sum + reinterpret_cast<V<int32_t>>(_mm512_madd_epi16(reinterpret_cast<__m512i>(x),
+                                                                reinterpret_cast<__m512i>(w)));
+#elif defined(LATRANS_AVX2)
+    return sum + reinterpret_cast<V<int32_t>>(_mm256_madd_epi16(reinterpret_cast<__m256i>(x),
+                                                                reinterpret_cast<__m256i>(w)));
+#else
+    return sum + reinterpret_cast<V<int32_t>>(_mm_madd_epi16(reinterpret_cast<__m128i>(x),
+                                                             reinterpret_cast<__m128i>(w)));
+#endif
+}
+
+}  // namespace
+}  // namespace latrans

@@ -1,0 +1,121 @@
+// What the step kernel is given and what it answers.
+//
+// A step looks at up to 16 samples, one per lane.  All planes it reads lie in skewed canvases
+// (residual_canvas.h), where a neighbour is at one fixed distance for all lanes and steps, so that
+// vectors of lanes are plain loads.  Values are relative to the plane's smallest sample.
+//
+// Two carriers.  int64 serves every plane.  int32 serves planes of up to 16 bits; what keeps its
+// arithmetic below 2^31 is listed here and referred to as [B]:
+//   samples, relative                              0 .. 2^16 - 1
+//   taps minus reference level                     below 2^17 in magnitude, at most 64 taps
+//   weights                                        16 bits
+//   prediction minus reference level, 8 fraction bits   below 2^24, or the step returns false
+//   errors and sigma, 8 fraction bits              below 2^25: 128 of them fit 32 bits unsigned
+//   energy = 1.2 errors + 5                        below 2^26: 8 of them fit 31 bits
+// With int64 these are 2^32, 2^34 (256 taps), 2^45 (where predictions saturate), 2^46 (128 errors
+// are exact in a double) and 2^47.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace latrans {
+
+constexpr int kLanes = 16;
+constexpr int kMaxTaps = 256, kMaxOwnTaps = 64, kMaxErrors = 8, kMaxWindows = 4;
+constexpr int kMaxPredictors = 4, kMaxTerms = 4, kMaxReferenceTaps = 16, kMaxReferences = 8;
+constexpr int kPictureTaps = 9;
+constexpr int64_t kNarrowLimit = int64_t{1} << 24, kWideLimit = int64_t{1} << 45;
+constexpr int kTableSteps = 64;
+constexpr int kOutputBlock = 8;  // outputs of a layer that the kernel sums side by side
+
+// Where a neighbour is, from the sample's own cell.
+struct Look {
+    ptrdiff_t delta;
+    bool above;  // in a row above; in the first row the left neighbour stands for it
+};
+
+// Box around a sample: rows above from `leave` (exclusive) to `enter`, and the run to the left.
+struct Box {
+    int above;
+    ptrdiff_t enter, leave;  // of the row the sample is in
+    int32_t count, log_count;
+};
+
+struct DenseLayer {
+    int n_in, n_out;           // n_out is a multiple of kOutputBlock; the last ones are zeros
+    const int32_t *weights;    // (n_out / kOutputBlock, pairs of inputs, kOutputBlock), two int16
+    const int32_t *bias, *shift;
+    int32_t lo, hi;
+};
+
+// What a model says about steps; offsets are distances in its canvases.
+struct Plan {
+    bool plane, median, flat;
+    bool has_reference, has_picture;
+    ptrdiff_t row_above;
+    Look left, above, base[2];
+    int n_taps, n_own_taps;  // n_own_taps counts the reconstruction's
+    Look taps[kMaxOwnTaps];
+    int32_t trained[kMaxOwnTaps + kPictureTaps];
+    int n_errors;
+    Look errors[kMaxErrors];
+    int32_t error_weights[kMaxErrors];
+    int n_windows;
+    Box windows[kMaxWindows];
+    int n_predictors;
+    struct {
+        int n_terms;
+        int32_t weights[kMaxTerms];
+        Look looks[kMaxTerms];
+    } predictors[kMaxPredictors];
+    Look picture_taps[kPictureTaps];
+    Look picture_errors[2];
+    Look reference_base[2];
+    int n_reference_taps, n_reference_errors;
+    Look reference_taps[kMaxReferenceTaps], reference_errors[kMaxErrors];
+    int n_layers, n_inputs;
+    const DenseLayer *layers;
+    int32_t tails[2];
+    int32_t logs[kTableSteps], reciprocals[kTableSteps];
+};
+
+// One plane, and the strip of it that is being coded.  Pointers are to lane 0 at step 0.
+template <class T>
+struct Scene {
+    const Plan *plan;
+    const T *samples, *errors, *picture;  // picture is the reconstruction, or null
+    struct {
+        const T *samples, *errors, *energy;
+    } references[kMaxReferences];
+    int n_references;
+    T largest;  // sample
+    bool first_row;
+    bool wide_sums;  // sums of weighted taps may exceed T
+    int n_weights;
+    alignas(64) T weights[kMaxTaps][kLanes];
+    // Prediction = (sum >> 8) * gain + ((sum & 255) << up >> down), |sum >> 8| <= limit.
+    alignas(64) T gain[kLanes], up[kLanes], down[kLanes], limit[kLanes];
+    alignas(64) T sigma[kLanes], log_sigma[kLanes];
+};
+
+template <class T>
+struct Answer {
+    alignas(64) T prediction[kLanes], energy[kLanes], level[kLanes], centre[kLanes];
+    alignas(64) T sums[kMaxWindows][kLanes];  // box sums, modulo 2^32 or 2^64; kept between steps
+    alignas(64) int32_t flat[kLanes], log_energy[kLanes], phase[kLanes], flip[kLanes];
+    alignas(64) int32_t table[kLanes], low_bits[kLanes];
+    int32_t *rows[2];  // network inputs and what comes between layers, (n, kLanes) each
+};
+
+// Fills the answer for lanes begin .. end of the step whose lane 0 lies `at` cells from the
+// origin.  Returns false where a value is beyond what int32 takes.
+template <class T>
+using Step = bool (*)(const Scene<T> &scene, ptrdiff_t at, int begin, int end, Answer<T> &answer);
+
+struct Kernel {
+    const char *name;
+    Step<int32_t> narrow;
+    Step<int64_t> wide;
+};
+
+}  // namespace latrans

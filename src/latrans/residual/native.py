@@ -1,0 +1,164 @@
+"""The compiled twin of the reference backend: the same classes, bytes and samples, faster.
+
+Everything of a predictor that does not change is laid out once, in an object that threads share;
+coding itself runs without the GIL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _native
+from ..errors import CodecError, ConfigError, ModelError
+from .canvas import Reference
+from .fixed import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
+from .predictor import Predictor
+from .reference import Job
+from .schedule import n_states
+
+Int32 = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class NativeCoded:
+    """A finished plane: samples for the planner, all of it for the compiled coder."""
+
+    samples: Reference
+    handle: Any
+
+
+class NativeBackend:
+    """Codes planes in compiled code; raises `ModelError` for predictors that it cannot take.
+
+    `kernel` names one of `kernels()`; without it the fastest that runs here is used.
+    """
+
+    def __init__(self, predictor: Predictor, kernel: str = "") -> None:
+        self.predictor = predictor
+        predictor.network.check()
+        try:
+            self._model = _model(predictor, kernel)
+        except ValueError as error:
+            raise ModelError(f"predictor does not suit the compiled coder: {error}") from error
+
+    def classify(self, job: Job, plane: Ints) -> tuple[Any, NativeCoded]:
+        try:
+            classes, handle = self._model.classify(self._job(job), _int32(plane))
+        except ValueError as error:
+            raise ConfigError(f"plane cannot be coded: {error}") from error
+        return classes, self._coded(plane, job, handle)
+
+    def encode(self, planes: Sequence[Any], n_samples: int) -> bytes:
+        data: bytes = self._model.encode(list(planes), n_states(n_samples))
+        return data
+
+    def decoding(self, data: bytes, n_samples: int) -> NativeDecoding:
+        section = np.frombuffer(data, np.uint8)
+        return NativeDecoding(self, _native.RansDecoder(section, n_states(n_samples)))
+
+    def decode(self, decoder: Any, job: Job, firsts: Ints | None) -> tuple[Ints, NativeCoded]:
+        try:
+            start = None if firsts is None else _int32(firsts)
+            plane, handle = self._model.decode(decoder, self._job(job), start)
+        except CodecError:
+            raise
+        except ValueError as error:
+            raise CodecError(f"frame is damaged: {error}") from error
+        return plane, self._coded(plane, job, handle)
+
+    def _coded(self, plane: Ints, job: Job, handle: Any) -> NativeCoded:
+        return NativeCoded(Reference(self.predictor.geometry, plane, job.n_samples), handle)
+
+    def _job(self, job: Job) -> Any:
+        sets = job.bands
+        # What the job refers to came out of this backend.
+        references = cast("Sequence[NativeCoded]", job.references)
+        weights = np.zeros((len(sets), max((len(s.weights) for s in sets), default=0)), np.int32)
+        for row, s in zip(weights, sets, strict=True):
+            row[: len(s.weights)] = _int32(s.weights)
+        return _native.ResidualJob(
+            self.predictor.geometry.up > 0,
+            (job.rows, job.columns, job.n_samples),
+            (job.lo, job.hi),
+            weights,
+            [s.shift for s in sets],
+            [sigma_from_code(s.sigma_code) for s in sets],
+            job.band_rows,
+            [coded.handle for coded in references],
+            None if job.reconstruction is None else _int32(job.reconstruction),
+        )
+
+
+class NativeDecoding:
+    def __init__(self, backend: NativeBackend, decoder: Any) -> None:
+        self._backend = backend
+        self._decoder = decoder
+
+    def plane(self, job: Job, firsts: Ints | None) -> tuple[Ints, NativeCoded]:
+        return self._backend.decode(self._decoder, job, firsts)
+
+    def finish(self) -> None:
+        self._decoder.finish()
+
+
+def kernels() -> list[str]:
+    """Names of the compiled kernels that run on this machine, fastest first."""
+    names: list[str] = _native.residual_kernels()
+    return names
+
+
+def _int32(values: npt.NDArray[Any]) -> Int32:
+    """Integers as contiguous int32; ValueError where they do not fit."""
+    if values.size and not np.can_cast(values.dtype, np.int32):
+        lo, hi = int(values.min()), int(values.max())
+        if lo < -(1 << 31) or hi >= 1 << 31:
+            raise ValueError(f"values from {lo} to {hi} do not fit 32 bits")
+    return np.ascontiguousarray(values, np.int32)
+
+
+def _model(predictor: Predictor, kernel: str) -> Any:
+    g, network = predictor.geometry, predictor.network
+    if any(layer.op != "dense" for layer in network.layers):
+        raise ValueError("its network has layers that are not dense")
+    geometry = _native.ResidualGeometry(
+        g.up > 0,
+        g.base,
+        g.taps,
+        g.errors,
+        g.error_weights,
+        g.windows,
+        g.predictors,
+        g.median,
+        g.reference_taps,
+        g.reference_errors,
+        (g.up, g.left, g.right),
+    )
+    layers = [
+        (
+            np.ascontiguousarray(layer.weight),
+            np.ascontiguousarray(layer.bias),
+            np.ascontiguousarray(layer.shift),
+            layer.lo,
+            layer.hi,
+        )
+        for layer in network.layers
+    ]
+    return _native.ResidualModel(
+        geometry,
+        bool(predictor.has_reference),
+        bool(predictor.has_reconstruction),
+        bool(predictor.flat),
+        predictor.tails,
+        predictor.linear.tolist(),
+        LOG_TABLE.astype(np.int32),
+        RECIPROCAL_TABLE.astype(np.int32),
+        layers,
+        (network.input_lo, network.input_hi),
+        np.ascontiguousarray(predictor.tables),
+        kernel,
+    )
