@@ -2,9 +2,9 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <mutex>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -89,7 +89,8 @@ public:
     size_t n_states() const { return states_.size(); }
 
     // Next symbol: `slots` maps 4096 slots to symbols, `intervals` describes symbols.
-    uint32_t pop(size_t which, const uint8_t *slots, const Interval *intervals) {
+    template <class Slot>
+    uint32_t pop(size_t which, const Slot *slots, const Interval *intervals) {
         const uint32_t state = states_[which], slot = state & (kProbabilities - 1);
         const uint32_t symbol = slots[slot];
         const Interval interval = intervals[symbol];

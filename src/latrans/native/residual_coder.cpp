@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-
 namespace latrans {
 
 namespace {
@@ -62,15 +61,15 @@ bool classify_as(const Model &model, const Job &job, const int32_t *values, Clas
 
 // Samples of one step, relative to the smallest.  Phases as in residual/schedule.py.
 template <class T>
-void pop_step(const Model &model, const Answer<T> &answer, Range lanes, RansDecoder &decoder,
-              uint32_t largest, T *samples) {
+void pop_step(const SymbolTables<uint8_t> &tables, const Answer<T> &answer, Range lanes,
+              RansDecoder &decoder, uint32_t largest, T *samples) {
     const size_t n_states = decoder.n_states();
     uint32_t tokens[kLanes], raw[kLanes] = {};
     bool escaped = false;
     int longest = 0, lengths[kLanes];
     for (int64_t l = lanes.begin; l < lanes.end; ++l) {
-        const int32_t table = answer.table[l];
-        tokens[l] = decoder.pop(size_t(l) % n_states, model.slots(table), model.intervals(table));
+        const auto table = static_cast<size_t>(answer.table[l]);
+        tokens[l] = decoder.pop(size_t(l) % n_states, tables.slots(table), tables.intervals(table));
         escaped |= tokens[l] == kEscape;
     }
     if (escaped)
@@ -109,7 +108,7 @@ std::shared_ptr<Coded> decode_as(const Model &model, const Job &job, RansDecoder
         const bool carried = each_step(s, top, [&](int64_t step, Range lanes) {
             if (!plane.look(step, lanes)) return false;
             T samples[kLanes];
-            pop_step(model, plane.answer(), lanes, decoder, largest, samples);
+            pop_step(model.tables(), plane.answer(), lanes, decoder, largest, samples);
             plane.put(step, lanes, samples);
             return true;
         });
@@ -120,7 +119,7 @@ std::shared_ptr<Coded> decode_as(const Model &model, const Job &job, RansDecoder
 }
 
 // Operations of a step, last first, for the classes that end before `end`; returns their start.
-size_t push_step(const Model &model, const Classes &classes, size_t end, Range lanes,
+size_t push_step(const SymbolTables<uint8_t> &tables, const Classes &classes, size_t end, Range lanes,
                  RansEncoder &encoder, size_t n_states) {
     const size_t start = end - static_cast<size_t>(lanes.end - lanes.begin);
     Token tokens[kLanes];
@@ -131,7 +130,7 @@ size_t push_step(const Model &model, const Classes &classes, size_t end, Range l
     for (int i = 0; i < n; ++i) {
         const size_t at = start + static_cast<size_t>(i);
         tokens[i] = tokenise(classes.offset[at], classes.low_bits[at]);
-        intervals[i] = model.intervals(classes.table[at]);
+        intervals[i] = tables.intervals(classes.table[at]);
         escaped |= !intervals[i][tokens[i].token].frequency;
         longest = std::max(longest, tokens[i].n_raw);
     }
@@ -182,7 +181,7 @@ std::vector<uint8_t> encode(const Model &model, const std::vector<std::shared_pt
             for (int64_t step = s.end_step(top); step-- > s.first_step();) {
                 const Range lanes = s.active(top, step);
                 if (lanes.begin < lanes.end)
-                    end = push_step(model, classes, end, lanes, encoder, n_states);
+                    end = push_step(model.tables(), classes, end, lanes, encoder, n_states);
             }
     }
     return encoder.finish();

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
-#include <string>
-
 
 namespace latrans {
 
@@ -19,7 +17,10 @@ constexpr Offset kPicture[kPictureTaps] = {{-1, -1}, {-1, 0}, {-1, 1}, {0, -1}, 
 
 }  // namespace
 
-Model::Model(const ModelSource &source) : kernel_(*source.kernel), geometry_(source.geometry) {
+Model::Model(const ModelSource &source)
+    : kernel_(*source.kernel),
+      geometry_(source.geometry),
+      tables_(source.frequencies, kTables, kSymbols) {
     plan_.plane = geometry_.plane;
     plan_.median = geometry_.median;
     plan_.flat = source.flat;
@@ -56,10 +57,8 @@ Model::Model(const ModelSource &source) : kernel_(*source.kernel), geometry_(sou
     plan_.layers = layers_.data();
     plan_.n_layers = static_cast<int>(layers_.size());
 
-    slots_.resize(size_t{kTables} * kProbabilities);
-    intervals_.resize(size_t{kTables} * kSymbols);
     for (size_t table = 0; table < kTables; ++table)
-        add_table(source.frequencies + table * kSymbols, table);
+        require(tables_.intervals(table)[kEscape].frequency, "a table has no room for escapes");
 }
 
 // Margins that hold everything the geometry looks at; it may not look at what is not yet coded.
@@ -191,21 +190,6 @@ void Model::add_layer(const LayerSource &source, int32_t lo, int32_t hi) {
                        nullptr, source.lo, source.hi});
     stores_.push_back(std::move(store));
     widest_ = std::max({widest_, n_out, 2 * n_pairs});
-}
-
-void Model::add_table(const uint16_t *frequencies, size_t table) {
-    uint32_t start = 0;
-    for (size_t symbol = 0; symbol < kSymbols; ++symbol) {
-        const uint32_t frequency = frequencies[symbol];
-        require(frequency <= kProbabilities - start, "frequencies of a table exceed 4096");
-        intervals_[table * kSymbols + symbol] = {static_cast<uint16_t>(start),
-                                                 static_cast<uint16_t>(frequency)};
-        std::fill_n(&slots_[table * kProbabilities] + start, frequency,
-                    static_cast<uint8_t>(symbol));
-        start += frequency;
-    }
-    require(start == kProbabilities, "frequencies of a table do not sum to 4096");
-    require(frequencies[kEscape] > 0, "a table has no room for escapes");
 }
 
 int32_t Model::log2(uint64_t value) const {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "entropy_rans.h"
+#include "entropy_tables.h"
 #include "residual_canvas.h"
 #include "residual_classes.h"
 #include "residual_geometry.h"
@@ -50,8 +50,7 @@ public:
     int reference_reach() const { return reference_reach_; }
     int error_reach() const { return error_reach_; }
 
-    const uint8_t *slots(int32_t table) const { return &slots_[size_t(table) * kProbabilities]; }
-    const Interval *intervals(int32_t table) const { return &intervals_[size_t(table) * kSymbols]; }
+    const SymbolTables<uint8_t> &tables() const { return tables_; }
 
     // Logarithm of value >= 1 in 1/32 octave.
     int32_t log2(uint64_t value) const;
@@ -64,7 +63,6 @@ private:
     void lay_out();
     void plan_looks();
     void add_layer(const LayerSource &source, int32_t lo, int32_t hi);
-    void add_table(const uint16_t *frequencies, size_t table);
 
     const Kernel &kernel_;
     Geometry geometry_;
@@ -74,8 +72,7 @@ private:
     std::vector<LayerStore> stores_;
     std::vector<DenseLayer> layers_;
     size_t widest_ = 0;
-    std::vector<uint8_t> slots_;
-    std::vector<Interval> intervals_;
+    SymbolTables<uint8_t> tables_;
 };
 
 }  // namespace latrans
