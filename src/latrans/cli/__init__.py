@@ -1,0 +1,50 @@
+"""The command line: ``latrans train | compress | decompress | verify | inspect | models | demo``.
+
+Exit codes: 0 done, 1 `verify` found a violation (or `demo` a wrong array), 2 the command could
+not be carried out; then one line on stderr says why.  Nothing heavy is imported before a command
+needs it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import LatransError
+from . import compress, decompress, demo, inspect, models, train, verify
+
+_COMMANDS = (train, compress, decompress, verify, inspect, models, demo)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except LatransError as error:
+        return _fail(str(error))
+    except ModuleNotFoundError as error:
+        return _fail(f"{error.name} is not installed: pip install 'latrans[all]'")
+    except OSError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="latrans",
+        description="A compression codec that learns your data, for Zarr and numcodecs.",
+    )
+    parser.add_argument("--version", action="version", version=f"latrans {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in _COMMANDS:
+        module.add_command(commands)
+    return parser
+
+
+def _fail(message: str) -> int:
+    print("latrans: " + " ".join(message.split()), file=sys.stderr)
+    return 2

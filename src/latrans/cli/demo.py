@@ -1,0 +1,205 @@
+"""``latrans demo``: real arrays as Zarr, with latrans and with the usual codecs, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import arrays, console
+from .demo_data import Sample, samples
+from .verify import Difference, difference
+
+RELATIVE_ERROR = 1e-3
+_RIVALS = ("zstd", "Blosc", "pcodec", "JPEG XL")
+_MIN_SECONDS = 0.2  # repeat what is faster, up to three times, and keep the best
+
+
+def add_command(commands: Any) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="compress pictures and recordings that are already on this machine",
+        description="Write real pictures and recordings from installed packages as Zarr arrays, "
+        "with latrans and with zstd, Blosc and pcodec; read everything back, check it, print "
+        "sizes and speeds, and draw what latrans did. Needs no network and no training.",
+    )
+    parser.add_argument("--out", type=Path, default=Path("latrans-demo"), metavar="DIR")
+    parser.set_defaults(run=run)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One array, written and read back with one codec."""
+
+    n_bytes: int
+    encode_seconds: float
+    decode_seconds: float
+    difference: Difference
+
+
+def run(args: argparse.Namespace) -> int:
+    with warnings.catch_warnings():
+        # Zarr points out that the names of numcodecs' codecs are not in its specification.
+        warnings.filterwarnings("ignore", message="Numcodecs codecs are not in the Zarr")
+        return _run(args.out)
+
+
+def _run(out: Path) -> int:
+    rows, first, exact = [], None, True
+    raw = np.zeros(1 + len(_RIVALS))
+    total = np.zeros((1 + len(_RIVALS), 3))  # bytes, encode and decode seconds of every codec
+    for sample in samples():
+        first = first or sample
+        folder = out / sample.name.replace(",", "").replace(" ", "_")
+        ours = _store(sample, folder / "latrans.zarr", _latrans(sample))
+        found = [ours, *(_rival(sample, folder / f"{name}.zarr", name) for name in _RIVALS)]
+        exact &= all(f is None or not f.difference.n_different for f in found)
+        for i, stored in enumerate(found):
+            if stored is not None:
+                raw[i] += sample.array.nbytes
+                total[i] += stored.n_bytes, stored.encode_seconds, stored.decode_seconds
+        rows.append(_row(sample, sample.name, found))
+        if sample.array.dtype.kind == "f":
+            bound = RELATIVE_ERROR * _range(sample.array)
+            loose = _latrans(sample, mode="bounded", max_error=bound)
+            bounded = _store(sample, folder / "latrans-bounded.zarr", loose)
+            exact &= bounded.difference.worst <= bound
+            rows.append(_row(sample, f"  within {RELATIVE_ERROR:g} of range", [bounded]))
+        print(f"{sample.name}: done", flush=True)
+
+    header = ("bits per sample", "dtype", "samples", "latrans", *_RIVALS, "encode", "decode")
+    print("\n" + console.table(header, rows))
+    print("\nspeed of all lossless rows, MB/s, files included")
+    speeds = [
+        (name, f"{raw[i] / 1e6 / total[i, 1]:.1f}", f"{raw[i] / 1e6 / total[i, 2]:.1f}")
+        for i, name in enumerate(("latrans", *_RIVALS))
+        if raw[i]
+    ]
+    print(console.table(("", "encode", "decode"), speeds))
+    print(
+        "\nEvery array came back exactly, and every bounded one within its bound."
+        if exact
+        else "\nSome arrays did not come back as promised."
+    )
+    if first is not None:
+        from .demo_picture import draw
+
+        print(f"Arrays and a picture are in {out}: {draw(first, out / 'demo.png')}")
+    return 0 if exact else 1
+
+
+def _row(sample: Sample, name: str, found: list[Stored | None]) -> list[str]:
+    bits = [f"{f.n_bytes * 8 / sample.array.size:.3f}" if f else "-" for f in found]
+    ours = found[0]
+    assert ours is not None
+    return [
+        name,
+        str(sample.array.dtype),
+        str(sample.array.size),
+        *bits,
+        *["-"] * (1 + len(_RIVALS) - len(bits)),
+        f"{sample.array.nbytes / 1e6 / ours.encode_seconds:.1f}",
+        f"{sample.array.nbytes / 1e6 / ours.decode_seconds:.1f}",
+    ]
+
+
+def _latrans(sample: Sample, **options: Any) -> dict[str, Any]:
+    from ..zarr import LatransCodec
+
+    codec = LatransCodec(model=sample.model, axes=sample.axes, **options)
+    return {"serializer": codec, "compressors": None}
+
+
+def _rival(sample: Sample, path: Path, name: str) -> Stored | None:
+    """The same array with another codec; None where that codec does not take its dtype."""
+    from zarr.codecs import BloscCodec, ZstdCodec
+    from zarr.codecs.numcodecs import PCodec
+
+    dtype = sample.array.dtype
+    if name == "JPEG XL":
+        return _jpegxl(sample)
+    if name == "pcodec" and dtype.itemsize == 1:
+        return None
+    return _store(
+        sample,
+        path,
+        {
+            "zstd": {"compressors": ZstdCodec(level=19)},
+            "Blosc": {
+                "compressors": BloscCodec(
+                    cname="zstd", clevel=9, shuffle="bitshuffle", typesize=dtype.itemsize
+                )
+            },
+            "pcodec": {"serializer": PCodec(level=8), "compressors": None},
+        }[name],
+    )
+
+
+def _store(sample: Sample, path: Path, codecs: dict[str, Any]) -> Stored:
+    import zarr
+
+    arrays.remove(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    array = zarr.create_array(
+        zarr.storage.LocalStore(path),
+        shape=sample.array.shape,
+        dtype=sample.array.dtype,
+        chunks=sample.chunks,
+        **codecs,
+    )
+
+    def write() -> None:
+        array[...] = sample.array
+
+    encode_seconds, _ = _timed(write)
+    decode_seconds, decoded = _timed(lambda: zarr.open_array(path, mode="r")[...])
+    return Stored(
+        arrays.stored_nbytes(path) - (path / "zarr.json").stat().st_size,
+        encode_seconds,
+        decode_seconds,
+        difference(sample.array, np.asarray(decoded)),
+    )
+
+
+def _jpegxl(sample: Sample) -> Stored | None:
+    """JPEG XL, lossless, effort 7, of each plane; of whole pictures where they have colours."""
+    array = sample.array
+    if array.ndim < 2 or "y" not in sample.axes or array.dtype.kind == "f":
+        return None
+    try:
+        import imagecodecs
+    except ImportError:
+        return None
+    # JPEG XL has no signed samples: shift them.
+    low = min(int(array.min()), 0)
+    shifted = (array.astype(np.int64) - low).astype(f"u{array.dtype.itemsize}")
+    planes = [shifted] if sample.axes == "yxc" else list(shifted.reshape(-1, *array.shape[-2:]))
+    encode_seconds, coded = _timed(
+        lambda: [imagecodecs.jpegxl_encode(p, lossless=True, effort=7) for p in planes]
+    )
+    decode_seconds, decoded = _timed(lambda: [imagecodecs.jpegxl_decode(c) for c in coded])
+    back = np.stack(decoded).reshape(array.shape).astype(np.int64) + low
+    found = difference(array, back.astype(array.dtype))
+    return Stored(sum(map(len, coded)), encode_seconds, decode_seconds, found)
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    best = np.inf
+    for _ in range(3):
+        start = time.perf_counter()
+        result = work()
+        best = min(best, time.perf_counter() - start)
+        if best > _MIN_SECONDS:
+            break
+    return float(best), result
+
+
+def _range(array: np.ndarray[Any, Any]) -> float:
+    valid = array[np.isfinite(array)].astype(np.float64)
+    return float(valid.max() - valid.min())
