@@ -47,7 +47,7 @@ def to_carrier(array: Array) -> Array | None:
 def finish(array: Array, parts: Frame) -> Array:
     """Give a decoded array the dtype, byte order and memory order of the original."""
     if array.dtype != parts.dtype:
-        if parts.dtype.kind in "bmM":
+        if parts.dtype.kind in "mM":
             array = array.view(parts.dtype.newbyteorder("="))
         array = array.astype(parts.dtype, copy=False)
     return np.asfortranarray(array) if parts.fortran else array

@@ -79,7 +79,7 @@ def bounded(array: Array, max_error: float, fill_value: float | None) -> Mapped 
 
     None where the step is too fine for 32-bit integers or too many values would miss the bound.
     """
-    mask = None if array.dtype.kind in "iu" else masks.find(array, fill_value, exact=False)
+    mask = masks.find(array, fill_value, exact=False)
     values = masks.hide(array, mask)
     quantised = Quantised.of(values, max_error)
     if quantised is None:

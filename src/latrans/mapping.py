@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import field
+from . import mask as masks
 from .axes import Layout
 from .errors import CodecError
 from .field import Mapped
@@ -146,9 +147,9 @@ def lossy_mapping(layout: Layout, planes: Array, fill_value: float | None) -> Ma
     whole = np.zeros(layout.n_planes, np.int64)
     if planes.dtype.kind in "iu":
         return Mapping(planes.astype(np.int64), (b"",), whole)
-    finite = planes[np.isfinite(planes)]
-    span = float(finite.max()) - float(finite.min()) if finite.size else 0.0
-    mapped = field.bounded(planes, max(span, 1e-30) / _LOSSY_STEPS, fill_value)
+    shown = masks.hide(planes, masks.find(planes, fill_value, exact=False))
+    step = (float(shown.max()) - float(shown.min())) / _LOSSY_STEPS
+    mapped = field.bounded(planes, step, fill_value) if step > 0 else None
     return None if mapped is None else Mapping(mapped.integers, (mapped.section,), whole)
 
 

@@ -19,6 +19,8 @@ Ints = npt.NDArray[np.int64]
 
 MAX_PALETTE = 1 << 16
 _LIMIT = 1 << 30
+_EXACT = 1 << 53  # larger integers have no float64 of their own
+_LARGEST_BOUND = 8e307  # twice this is still finite
 
 
 class Map(Protocol):
@@ -58,7 +60,7 @@ class Offset:
     @classmethod
     def read(cls, reader: Reader) -> Offset:
         offset = struct.unpack("<q", reader.take(8))[0]
-        if abs(offset) > 1 << 33:
+        if abs(offset) > 1 << 62:
             raise CodecError(f"frame is damaged: offset {offset} is out of range")
         return cls(offset)
 
@@ -123,6 +125,9 @@ class Quantised:
     @classmethod
     def of(cls, values: Array, max_error: float) -> tuple[Ints, Quantised] | None:
         whole = values.dtype.kind in "iu"
+        if whole and max(-int(values.min()), int(values.max())) >= _EXACT:
+            return None
+        max_error = min(max_error, _LARGEST_BOUND)
         step = float(2 * int(max_error) + 1) if whole else 2.0 * max_error
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = np.rint(values.astype(np.float64) / step)
@@ -134,7 +139,7 @@ class Quantised:
         values = integers.astype(np.float64) * self.step
         if dtype.kind in "iu":
             info = np.iinfo(dtype)
-            return np.clip(values, info.min, info.max).astype(np.int64)
+            return np.clip(values, max(info.min, -_EXACT), min(info.max, _EXACT)).astype(np.int64)
         with np.errstate(over="ignore"):
             return values.astype(dtype)
 

@@ -17,7 +17,7 @@ from .errors import CodecError
 from .frame import Reader, pack_varint
 
 Array = npt.NDArray[Any]
-_BITS = {2: np.uint16, 4: np.uint32, 8: np.uint64}
+_BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,13 @@ class Mask:
 
 
 def find(array: Array, fill_value: float | None, exact: bool) -> Mask | None:
-    """The mask of a float array, or None where nothing needs masking.
+    """The mask of an array, or None where nothing needs masking.
 
     `exact` masks negative zeros too: their sign would be lost.
     """
+    if array.dtype.kind in "iu":
+        where = np.zeros(array.shape, bool) if fill_value is None else array == fill_value
+        return _of(array, where)
     where = ~np.isfinite(array)
     if exact:
         where |= (array == 0) & np.signbit(array)
@@ -51,6 +54,10 @@ def find(array: Array, fill_value: float | None, exact: bool) -> Mask | None:
         found = _detected_fill(array, where)
         if found is not None:
             where |= array == found
+    return _of(array, where)
+
+
+def _of(array: Array, where: npt.NDArray[np.bool_]) -> Mask | None:
     if not where.any():
         return None
     patterns, index = np.unique(
