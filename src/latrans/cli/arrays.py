@@ -63,8 +63,6 @@ def _map(path: Path) -> Any:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
-        if "memory-map" in str(error) or "mmap" in str(error):  # an empty file cannot be mapped
-            return np.load(path, allow_pickle=False)
         raise ConfigError(f"{path.name} cannot be read as an array of numbers: {error}") from error
 
 

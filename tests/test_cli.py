@@ -1,0 +1,475 @@
+"""The command line, end to end: every command on small arrays, and what is left when it fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import latrans
+import synthetic_models
+from latrans import store
+from latrans.cli import arrays, compress, demo, main
+from latrans.cli.demo_data import Sample
+from latrans.errors import CodecError
+
+zarr = pytest.importorskip("zarr")
+
+
+def run(*argv: str | Path) -> int:
+    return main([str(word) for word in argv])
+
+
+def picture(rows: int = 48, columns: int = 60) -> np.ndarray[Any, Any]:
+    y, x = np.mgrid[:rows, :columns]
+    return (x * y // 7 + (x * 7919 + y * 104729) % 5).astype(np.uint16)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    np.save(tmp_path / "a.npy", picture())
+    return tmp_path / "a.npy"
+
+
+@pytest.fixture
+def packed(source: Path) -> Path:
+    """A latrans Zarr array of four chunks, made from `source`."""
+    target = source.with_name("a.zarr")
+    assert run("compress", source, target, "--chunks", "32,32") == 0
+    return target
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+# --- compress, decompress, verify ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "npz member", "zarr"])
+def test_every_source_goes_to_zarr_and_back(tmp_path: Path, kind: str) -> None:
+    array = picture()
+    source = {
+        "npy": "a.npy",
+        "npz": "a.npz",
+        "npz member": "b.npz:second",
+        "zarr": "plain.zarr",
+    }[kind]
+    np.save(tmp_path / "a.npy", array)
+    np.savez_compressed(tmp_path / "a.npz", array)
+    np.savez(tmp_path / "b.npz", first=array[:1], second=array)
+    plain = zarr.create_array(
+        tmp_path / "plain.zarr", data=array, chunks=(20, 20), dimension_names=["north", "east"]
+    )
+    plain.attrs["unit"] = "m"
+
+    target = tmp_path / "out.zarr"
+    assert run("compress", tmp_path / source, target, "--chunks", "32,32") == 0
+    stored = zarr.open_array(target, mode="r")
+    np.testing.assert_array_equal(stored[...], array)
+    assert stored.dtype == array.dtype
+    if kind == "zarr":
+        assert dict(stored.attrs) == {"unit": "m"}
+        assert stored.metadata.dimension_names == ("north", "east")
+    assert run("verify", tmp_path / source, target) == 0
+
+    assert run("decompress", target, tmp_path / "back.npy") == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "back.npy"), array)
+    assert run("decompress", target, tmp_path / "back.zarr") == 0
+    back = zarr.open_array(tmp_path / "back.zarr", mode="r")
+    np.testing.assert_array_equal(back[...], array)
+    assert "latrans" not in (tmp_path / "back.zarr" / "zarr.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([0.0, -0.0, np.nan, np.inf, 1e20], np.float32),
+        np.zeros((0, 5), np.int16),
+        np.array(7, np.int64),
+        np.array([True, False, True]),
+        np.asfortranarray(picture()),
+        picture().astype(">u2"),
+    ],
+    ids=["special floats", "empty", "scalar", "bool", "F order", "big-endian"],
+)
+def test_unusual_arrays_come_back_exactly(tmp_path: Path, array: np.ndarray[Any, Any]) -> None:
+    np.save(tmp_path / "a.npy", array)
+    assert run("compress", tmp_path / "a.npy", tmp_path / "a.zarr") == 0
+    assert run("verify", tmp_path / "a.npy", tmp_path / "a.zarr") == 0
+    assert run("decompress", tmp_path / "a.zarr", tmp_path / "b.npy") == 0
+    back = np.load(tmp_path / "b.npy")
+    assert back.shape == array.shape
+    assert back.astype(array.dtype).tobytes() == array.tobytes()
+
+
+def test_bounded_by_an_absolute_and_by_a_relative_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    field = (picture() / np.float32(3)).astype(np.float32)
+    np.save(tmp_path / "f.npy", field)
+    for option, value, bound in (
+        ("--max-error", "0.25", 0.25),
+        ("--relative-error", "0.01", 0.01 * float(field.max() - field.min())),
+    ):
+        target = tmp_path / "f.zarr"
+        model = ("--model", "field-1", "--overwrite")
+        assert run("compress", tmp_path / "f.npy", target, option, value, *model) == 0
+        decoded = zarr.open_array(target, mode="r")[...].astype(np.float64)
+        assert 0 < np.abs(decoded - field).max() <= bound
+        assert run("verify", tmp_path / "f.npy", target) == 0
+        assert run("verify", tmp_path / "f.npy", target, "--max-error", bound / 100) == 1
+    assert "violation" in capsys.readouterr().out
+
+
+def test_lossy_arrays_promise_nothing(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target, model = source.with_name("lossy.zarr"), source.with_name("conv.safetensors")
+    synthetic_models.make_model("conv").save(model)
+    assert run("compress", source, target, "--mode", "lossy", "--model", model) == 0
+    assert run("verify", source, target) == 0
+    assert "worst error" in capsys.readouterr().out
+
+
+def test_verify_finds_one_changed_sample(
+    source: Path, packed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changed = picture()
+    changed[40, 7] += 3
+    np.save(source, changed)
+    assert run("verify", source, packed) == 1
+    out = capsys.readouterr().out
+    assert "1 of 2880 samples differ, worst error 3 at (40, 7)" in out
+    assert "violation" in out
+
+
+def test_verify_finds_another_shape_and_a_damaged_chunk(source: Path, packed: Path) -> None:
+    np.save(source, picture()[:-1])
+    assert run("verify", source, packed) == 1
+    np.save(source, picture())
+    chunk = packed / "c" / "1" / "0"
+    data = bytearray(chunk.read_bytes())
+    data[len(data) // 2] ^= 1
+    chunk.write_bytes(data)
+    assert run("verify", source, packed) == 1
+
+
+def test_default_chunks_keep_what_is_predicted_jointly_together() -> None:
+    assert compress.default_chunks((100, 2000, 3000), "zyx") == (4, 512, 512)
+    assert compress.default_chunks((1_000_000, 8), "tc") == (131072, 8)
+    assert compress.default_chunks((60000, 28, 28)) == (1337, 28, 28)
+    assert compress.default_chunks(()) == ()
+
+
+def test_blocks_cover_the_array_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "BLOCK_NBYTES", 200)
+    seen = np.zeros((17, 9, 11), int)
+    for block in arrays.blocks(seen.shape, (4, 3, 5), 2):
+        seen[block] += 1
+        assert all(s.start % n == 0 for s, n in zip(block, (4, 3, 5), strict=True))
+        assert seen[block].size * 2 <= 200
+    assert (seen == 1).all()
+
+
+# --- what is left -------------------------------------------------------------------------------
+
+
+def test_a_compress_that_fails_midway_leaves_nothing(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, calls = latrans.Codec.encode, []
+
+    def fails_at_the_third_chunk(self: latrans.Codec, array: Any) -> bytes:
+        calls.append(None)
+        if len(calls) == 3:
+            raise CodecError("no")
+        return encode(self, array)
+
+    monkeypatch.setattr(latrans.Codec, "encode", fails_at_the_third_chunk)
+    monkeypatch.setattr(arrays, "BLOCK_NBYTES", 1)  # one chunk after the other
+    assert run("compress", source, source.with_name("new.zarr"), "--chunks", "32,32") == 2
+    assert len(calls) == 3
+    assert files(source.parent) == {"a.npy"}
+
+
+def test_an_interrupted_command_leaves_nothing(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: Path) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(arrays, "stored_nbytes", interrupted)
+    assert run("compress", source, source.with_name("new.zarr")) == 2
+    assert files(source.parent) == {"a.npy"}
+
+
+def test_a_failed_compress_keeps_what_it_would_have_replaced(
+    source: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: latrans.Codec, array: Any) -> bytes:
+        raise CodecError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(latrans.Codec, "encode", fails)
+        assert run("compress", source, packed, "--overwrite") == 2
+    assert files(source.parent) == {"a.npy", "a.zarr"}
+    assert run("verify", source, packed) == 0
+
+
+def test_existing_targets_need_overwrite(source: Path, packed: Path) -> None:
+    back = source.with_name("back.npy")
+    for argv in (("compress", source, packed), ("decompress", packed, back)):
+        back.touch()
+        assert run(*argv) == 2
+        assert run(*argv, "--overwrite") == 0
+    np.testing.assert_array_equal(np.load(back), picture())
+    assert files(source.parent) == {"a.npy", "a.zarr", "back.npy"}
+
+
+# --- inspect, models ----------------------------------------------------------------------------
+
+
+def test_inspect_a_frame(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = latrans.encode(picture().astype(np.float32), mode="bounded", max_error=0.5)
+    (tmp_path / "a.frame").write_bytes(frame)
+    assert run("inspect", tmp_path / "a.frame", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["model_name"] == "image-1"
+    assert (found["mode"], found["max_error"]) == ("bounded", 0.5)
+    assert (found["dtype"], found["shape"]) == ("float32", [48, 60])
+    assert found["nbytes"] == len(frame)
+    assert run("inspect", tmp_path / "a.frame") == 0
+    assert "image-1" in capsys.readouterr().out
+
+
+def test_inspect_an_array(packed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert run("inspect", packed, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["array"]["configuration"]["model"] == "image-1"
+    assert found["chunks"]["stored"] == 4
+    chunks = [path for path in (packed / "c").rglob("*") if path.is_file()]
+    assert found["chunks"]["bytes"] == sum(path.stat().st_size for path in chunks)
+    assert sum(kind["n_chunks"] for kind in found["kinds"]) == 4
+    assert run("inspect", packed) == 0
+    assert "image-1" in capsys.readouterr().out
+
+
+def test_inspect_and_verify_without_the_model(
+    source: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = synthetic_models.make_model("plane", seed=5)
+    path, target = source.with_name("own.safetensors"), source.with_name("own.zarr")
+    model.save(path)
+    monkeypatch.setattr("latrans.codec._fallback_may_win", lambda array, nbytes: False)
+    assert run("compress", source, target, "--model", path) == 0
+    path.unlink()
+    monkeypatch.setattr(store, "_loaded", {})
+    capsys.readouterr()
+    assert run("inspect", target) == 0
+    out = capsys.readouterr().out
+    assert "not at hand" in out
+    assert model.digest[:16] in out
+    assert run("verify", source, target) == 2
+    assert model.digest[:16] in capsys.readouterr().err
+
+
+def test_inspect_a_sharded_array_and_one_of_format_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from latrans.numcodecs import Latrans
+    from latrans.zarr import LatransCodec
+
+    sharded = zarr.create_array(
+        tmp_path / "sharded.zarr",
+        shape=(48, 60),
+        dtype="u2",
+        chunks=(16, 20),
+        shards=(48, 60),
+        serializer=LatransCodec(),
+        compressors=None,
+    )
+    second = zarr.create_array(
+        tmp_path / "second.zarr",
+        shape=(48, 60),
+        dtype="u2",
+        chunks=(16, 20),
+        zarr_format=2,
+        compressors=Latrans(),
+    )
+    for array, name in ((sharded, "sharded.zarr"), (second, "second.zarr")):
+        array[...] = picture()
+        assert run("inspect", tmp_path / name, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["chunks"]["stored"] == 9
+
+
+def test_models_lists_the_shipped_codecs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("models") == 0
+    out = capsys.readouterr().out
+    for name in ("digits-1", "image-1", "series-1", "field-1"):
+        line = next(line for line in out.splitlines() if line.startswith(name))
+        assert latrans.open_model(name).digest[:16] in line
+
+
+# --- train --------------------------------------------------------------------------------------
+
+
+SMALL_RECIPE = """
+name = "small"
+version = 1
+geometry = "plane"
+axes = "yx"
+[predictor]
+hidden = [8]
+examples = 2
+rows = 500
+batch = 64
+"""
+
+
+def test_train_then_compress(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    model = source.with_name("own.safetensors")
+    recipe = source.with_name("small.toml")
+    recipe.write_text(SMALL_RECIPE)
+    options = ("--recipe", recipe, "--steps", "12", "--name", "own", "--seed", "3")
+    model.write_bytes(b"somebody's")
+    assert run("train", source, "--out", model, *options) == 2
+    assert model.read_bytes() == b"somebody's"
+    capsys.readouterr()
+    assert run("train", source, "--out", model, *options, "--overwrite") == 0
+    out = capsys.readouterr().out
+    assert latrans.open_model(model).digest[:16] in out
+    assert "own.safetensors: own, digest " in out
+    assert "bits per sample in training" in out
+    assert files(source.parent) == {"a.npy", "own.safetensors", "small.toml"}
+    target = source.with_name("own.zarr")
+    assert run("compress", source, target, "--model", model) == 0
+    assert run("verify", source, target) == 0
+
+
+def test_train_hands_every_option_over(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def fit(data: Any, recipe: Any, **options: Any) -> Any:
+        seen.append((data, recipe, options))
+        return latrans.open_model("field-1")
+
+    monkeypatch.setattr(latrans, "fit", fit, raising=False)
+    out = ("--out", source.with_name("m.safetensors"), "--overwrite")
+    assert run("train", "folder", *out) == 0
+    assert run("train", "a.npy", "b.zarr", "--recipe", "r.toml", "--axes", "zyx", *out) == 0
+    nothing = {"axes": None, "name": None, "seed": None, "steps": None}
+    assert seen == [
+        ("folder", "image", nothing),
+        (["a.npy", "b.zarr"], "r.toml", {**nothing, "axes": "zyx"}),
+    ]
+
+
+# --- demo ---------------------------------------------------------------------------------------
+
+
+def test_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for package in ("matplotlib", "pcodec", "imagecodecs"):
+        pytest.importorskip(package)
+    small = (picture() % 200).astype(np.uint8)
+    field = (picture() / np.float32(3)).astype(np.float32)
+    synthetic_models.make_model("conv").save(tmp_path / "conv.safetensors")
+    monkeypatch.setattr(demo, "_MIN_SECONDS", 0.0)
+    monkeypatch.setattr(
+        demo,
+        "samples",
+        lambda: iter(
+            [
+                Sample("picture", small, str(tmp_path / "conv.safetensors"), "yx", (48, 60)),
+                Sample("field", field, "field-1", "yx", (48, 60)),
+            ]
+        ),
+    )
+    assert run("demo", "--out", tmp_path / "demo") == 0
+    out = capsys.readouterr().out
+    assert "Every array came back exactly" in out
+    assert (tmp_path / "demo" / "demo.png").read_bytes()[:4] == b"\x89PNG"
+
+
+# --- errors -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ("compress missing.npy new.zarr", "missing.npy"),
+        ("compress missing.zarr new.zarr", "missing.zarr does not exist"),
+        ("compress notes.txt new.zarr", "notes.txt"),
+        ("compress broken.npz new.zarr", "not an .npz file"),
+        ("compress two.npz new.zarr", "name one"),
+        ("compress two.npz:c new.zarr", "no array 'c'"),
+        ("compress objects.npy new.zarr", "objects.npy"),
+        ("compress a.npy new.zarr --model nobody-9", "nobody-9"),
+        ("compress a.npy new.zarr --mode lossless --max-error 1", "takes no maximal error"),
+        ("compress a.npy new.zarr --mode bounded", "max_error"),
+        ("compress a.npy new.zarr --axes tzyx", "names 4 dimensions"),
+        ("compress a.npy new.zarr --axes qq", "qq"),
+        ("compress a.npy new.zarr --chunks 4", "do not fit"),
+        ("compress a.npy new.zarr --model field-1 --mode lossy", "no lossy mode"),
+        ("compress a.npy memory://new.zarr", "local paths only"),
+        ("decompress a.zarr new.tiff", ".npy nor .zarr"),
+        ("decompress group.zarr new.npy", "is a Zarr group"),
+        ("verify a.npy plain.zarr.missing", "does not exist"),
+        ("inspect plain.zarr", "not written with latrans"),
+        ("inspect notes.txt", "frame"),
+        ("train a.npy --out new.bin", ".safetensors"),
+        ("train a.npy --out folder.safetensors --overwrite", "is a folder"),
+        ("train a.npy --out new.safetensors --recipe nobody", "nobody"),
+        ("train missing.npy --out new.safetensors", "missing.npy"),
+    ],
+)
+def test_errors_are_one_line_and_exit_code_2(
+    broken_inputs: Path, capsys: pytest.CaptureFixture[str], argv: str, expected: str
+) -> None:
+    if argv.startswith("train"):
+        pytest.importorskip("torch")
+    before = files(broken_inputs)
+    assert main(argv.split()) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("latrans: ")
+    assert err.count("\n") == 1
+    assert expected in err
+    assert files(broken_inputs) == before
+
+
+@pytest.fixture
+def broken_inputs(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    np.save(tmp_path / "a.npy", picture())
+    np.save(tmp_path / "objects.npy", np.array([{}, None]), allow_pickle=True)
+    np.savez(tmp_path / "two.npz", a=picture(), b=picture())
+    (tmp_path / "broken.npz").write_bytes(b"PK, but no more")
+    (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "folder.safetensors").mkdir()
+    zarr.create_group(tmp_path / "group.zarr").create_array("inner", data=picture())
+    zarr.create_array(tmp_path / "plain.zarr", data=picture())
+    shutil.copytree(tmp_path / "plain.zarr", tmp_path / "a.zarr")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_python_dash_m(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "latrans", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env=dict(os.environ),
+    )
+    assert done.stdout == f"latrans {latrans.__version__}\n"

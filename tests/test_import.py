@@ -1,0 +1,62 @@
+"""What importing latrans, and coding with it, loads."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "zarr", "dask", "pyarrow", "matplotlib", "rich")
+
+
+def loaded(program: str, *packages: str) -> list[str]:
+    """Which of the packages a fresh interpreter has loaded after running the program."""
+    report = f"""
+import json, sys
+print(json.dumps(sorted(p for p in {packages!r} if p in sys.modules)))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program + report], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_import_is_light() -> None:
+    assert loaded("import latrans", *HEAVY, "numcodecs", "numpy", "safetensors") == []
+
+
+def test_coding_loads_nothing_heavy() -> None:
+    program = """
+import numpy as np, latrans
+array = (np.arange(600).reshape(20, 30) % 251).astype(np.uint8)
+for model in ("image-1", "series-1", "field-1"):
+    frame = latrans.encode(array, model=model)
+    assert (latrans.decode(frame) == array).all()
+codec = latrans.Codec("digits-1", "lossy")
+frame = codec.encode(np.zeros((2, 28, 28), np.uint8))
+codec.preview(frame), codec.decode(frame), latrans.inspect(frame)
+latrans.encode(array.astype("f8"))
+"""
+    assert loaded(program, *HEAVY) == []
+
+
+def test_the_command_line_starts_light() -> None:
+    assert loaded("import latrans.cli", *HEAVY) == []
+
+
+def test_reading_zarr_loads_no_torch(tmp_path: Path) -> None:
+    pytest.importorskip("zarr")
+    program = f"""
+import numpy as np, zarr
+from latrans.zarr import LatransCodec
+array = np.arange(600, dtype=np.uint16).reshape(20, 30)
+zarr.create_array({str(tmp_path / "a.zarr")!r}, data=array, serializer=LatransCodec(),
+                  compressors=None)
+assert (zarr.open_array({str(tmp_path / "a.zarr")!r}, mode="r")[...] == array).all()
+"""
+    assert loaded(program, "torch", "dask", "pyarrow") == []

@@ -1,0 +1,104 @@
+"""Who may import whom, read from the source: the layers of the library stay apart."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+LIBRARY = ROOT / "src" / "latrans"
+MODULES = sorted(LIBRARY.rglob("*.py"))
+
+# Heavy packages, and the modules of the library (or folders of them) that may import each.
+HOMES = {
+    "torch": ("train",),
+    "zarr": ("zarr", "cli", "train.files"),  # training reads Zarr arrays, too
+    "dask": ("dask",),
+    "pyarrow": ("arrow",),
+    "rich": ("cli", "train"),
+    "matplotlib": ("cli",),
+}
+APART = ("engine", "entropy", "frame", "field")  # only what is above them joins them
+
+
+def name_of(path: Path) -> str:
+    """Module name inside the library: "codec", "train.recipe", "train" for its __init__."""
+    parts = path.relative_to(LIBRARY).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Absolute names of all that a module imports, at its top or inside functions."""
+    package = ("latrans", *path.relative_to(LIBRARY).parent.parts)
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*above, *([node.module] if node.module else [])))
+            # `from . import frame` names a module, `from .frame import Frame` what is in one.
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def belongs(module: str, homes: tuple[str, ...]) -> bool:
+    return any(module == home or module.startswith(home + ".") for home in homes)
+
+
+IMPORTS = {name_of(path): imports(path) for path in MODULES}
+
+
+def test_the_modules_were_found() -> None:
+    assert {"", "codec", "frame", "engine", "train.recipe", "cli.compress"} <= set(IMPORTS)
+    assert "latrans.errors" in IMPORTS["cli.compress"]
+    assert "latrans.store.list_models" in IMPORTS["cli.models"]
+
+
+@pytest.mark.parametrize("package", HOMES)
+def test_heavy_packages_stay_in_their_place(package: str) -> None:
+    users = {name for name, found in IMPORTS.items() if belongs_to_any(found, package)}
+    assert {name for name in users if not belongs(name, HOMES[package])} == set()
+
+
+def belongs_to_any(found: set[str], package: str) -> bool:
+    return any(belongs(name, (package,)) for name in found)
+
+
+@pytest.mark.parametrize("layer", APART)
+def test_the_lowest_layers_do_not_know_each_other(layer: str) -> None:
+    others = tuple(f"latrans.{other}" for other in APART if other != layer)
+    known = {
+        (name, other)
+        for name, found in IMPORTS.items()
+        if belongs(name, (layer,))
+        for other in found
+        if belongs(other, others)
+    }
+    assert known == set()
+
+
+def test_only_the_command_line_imports_training() -> None:
+    users = {name for name, found in IMPORTS.items() if belongs_to_any(found, "latrans.train")}
+    # The command line reaches it through `latrans.fit`, which __init__ loads when asked for.
+    assert {name for name in users if not belongs(name, ("cli", "train"))} == set()
+
+
+def test_nothing_pickles_or_evaluates() -> None:
+    for path in MODULES:
+        tree = ast.parse(path.read_text("utf-8"))
+        calls = {
+            node.func.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        }
+        assert not calls & {"eval", "exec"}, path
+    for name, found in IMPORTS.items():
+        assert not belongs_to_any(found, "pickle"), name
+
+
+def test_codecs_are_data_only() -> None:
+    # A folder of that name with Python in it would shadow the standard library's `codecs`.
+    assert list((ROOT / "codecs").rglob("*.py")) == []
