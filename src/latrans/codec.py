@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[Any]
 
-_SMALL = 1 << 16  # bytes; larger chunks try the fallback on a part first
-_PROMISING = 1.15  # a part's size may mislead by this much
-
 
 class Codec:
     """Compress arrays with a model.
@@ -69,7 +66,8 @@ class Codec:
     ) -> None:
         self.mode = check_mode(mode)
         if mode == "bounded":
-            if max_error is None or not 0 < max_error < float("inf"):
+            number = max_error if isinstance(max_error, (int, float, np.number)) else 0
+            if not 0 < number < float("inf"):
                 raise ConfigError(f"mode 'bounded' needs max_error > 0, found {max_error!r}")
         elif max_error is not None:
             raise ConfigError(f"max_error is for mode 'bounded', found it with mode {mode!r}")
@@ -117,9 +115,9 @@ class Codec:
         if frame is None:
             return pack(_fallback_frame(plain, dtype, fortran))
         packed = pack(frame)
-        if self.mode == "lossy" or not _fallback_may_win(plain, len(packed)):
+        if self.mode == "lossy":
             return packed
-        return min(packed, pack(_fallback_frame(plain, dtype, fortran)), key=len)
+        return _or_fallback(packed, plain, dtype, fortran)
 
     def decode(self, frame: Buffer, out: Array | None = None) -> Array:
         """Decode a frame; dtype, byte order, shape and memory order are those of the array.
@@ -247,11 +245,6 @@ def _fallback_frame(array: Array, dtype: np.dtype[Any], fortran: bool) -> Frame:
     return Frame("lossless", dtype, array.shape, fortran, residual=fallback.encode(array))
 
 
-def _fallback_may_win(array: Array, nbytes: int) -> bool:
-    """Whether trying the fallback is worth its time: always for small chunks, else by a part."""
-    if not nbytes or array.nbytes <= _SMALL:
-        return True
-    flat = array.reshape(-1)
-    middle = flat.size // 2
-    part = flat[middle : middle + _SMALL // array.dtype.itemsize]
-    return len(fallback.encode(part)) * array.nbytes < _PROMISING * nbytes * part.nbytes
+def _or_fallback(packed: bytes, array: Array, dtype: np.dtype[Any], fortran: bool) -> bytes:
+    """A model's frame, or the fallback's where that is smaller."""
+    return min(packed, pack(_fallback_frame(array, dtype, fortran)), key=len)

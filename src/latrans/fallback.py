@@ -32,9 +32,10 @@ def encode(array: np.ndarray[Any, Any]) -> bytes:
         return bytes((CONSTANT,)) + data[:size]
     candidates = [bytes((RAW,)) + data, bytes((ZSTD,)) + bytes(Zstd(_ZSTD_LEVEL).encode(data))]
     # Blosc takes item sizes up to 255 and buffers below 2 GiB.
-    if 1 < size <= 255 and len(data) < 2**31 - 64:
+    if size <= 255 and len(data) < 2**31 - 64:
         typed = np.frombuffer(data, np.dtype(f"V{size}"))
-        for shuffle in (Blosc.SHUFFLE, Blosc.BITSHUFFLE):
+        # There is nothing to shuffle in single bytes, but their bits.
+        for shuffle in (Blosc.SHUFFLE, Blosc.BITSHUFFLE)[size == 1 :]:
             codec = Blosc("zstd", clevel=9, shuffle=shuffle)
             candidates.append(bytes((BLOSC,)) + bytes(codec.encode(typed)))
     return min(candidates, key=len)

@@ -34,7 +34,11 @@ def draw(sample: Sample, path: Path) -> Path:
         ("original", sample.array, {"cmap": "gray"}),
         (f"latents alone, {bits(latent_nbytes)}", preview, {"cmap": "gray"}),
         ("residual", residual, {"cmap": "RdBu", "vmin": -limit, "vmax": limit}),
-        (f"bits spent, {bits(nbytes)} in all", cost, {"cmap": "magma", "vmin": 0}),
+        (
+            f"bits spent, {bits(nbytes)} in all",
+            cost,
+            {"cmap": "magma", "vmin": 0, "vmax": float(np.quantile(cost, 0.995))},
+        ),
     )
     for panel, (title, image, options) in zip(panels, images, strict=True):
         shown = panel.imshow(image, interpolation="nearest", **options)
