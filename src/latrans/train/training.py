@@ -88,7 +88,7 @@ def fit(
     if recipe.autoencoder is not None:
         from .autoencoder import train_autoencoder
 
-        patches = PatchSource([s.data for s in sources], axes, recipe.geometry)
+        patches = _patches(sources, axes, recipe)
         autoencoder = train_autoencoder(recipe, patches, seed=seed, progress=progress)
     rng = np.random.default_rng(seed)
     identity = autoencoder is not None and autoencoder.normalise == "identity"
@@ -119,11 +119,7 @@ def fit(
             "recipe": recipe.to_dict(),
             "seed": seed,
             "bits_per_sample": round(bits, 4),
-            "data": [
-                asdict(entry)
-                for s in sources
-                for entry in PatchSource(s.data, s.axes or axes, recipe.geometry).manifest()
-            ],
+            "data": [asdict(entry) for entry in _patches(sources, axes, recipe).manifest()],
         },
         summary=recipe.description,
     )
@@ -140,6 +136,10 @@ def _sources(data: Any, recipe: Recipe) -> list[Source]:
             f"found {data!r}"
         )
     return [Source(Path(data) / s.file, s.axes or None, s.weight) for s in recipe.sources]
+
+
+def _patches(sources: Sequence[Source], axes: str, recipe: Recipe) -> PatchSource:
+    return PatchSource.join([PatchSource(s.data, s.axes or axes, recipe.geometry) for s in sources])
 
 
 def _with_reconstructions(
@@ -173,7 +173,7 @@ def _train_values(
 ) -> tuple[ValuePredictor, float, np.ndarray[Any, Any]]:
     """Value predictor, its bits per pixel, and the latents of the items it was trained on."""
     settings = recipe.predictor
-    source = PatchSource([s.data for s in sources], axes, recipe.geometry)
+    source = _patches(sources, axes, recipe)
     chosen = rng.permutation(len(source))[: settings.examples]
     items = source.take(sorted(chosen.tolist())).astype(np.int32)
     engine = select()
