@@ -25,10 +25,9 @@ def inputs(name: str) -> dict[str, tuple[np.ndarray[Any, Any], dict[str, Any]]]:
     picture = (x * y // 40 + 3 * noise) % 250
     if name.startswith("digits"):
         rows, columns = np.mgrid[0:28, 0:28]
-        rings = [
-            np.clip(255 - 40 * np.abs((rows - 13) ** 2 + (columns - 14) ** 2 - r * r) // 9, 0, 255)
-            for r in (5, 7, 9)
-        ]
+        squared = (rows - 13) ** 2 + (columns - 14) ** 2
+        rings = [np.clip(400 - 160 * abs(squared - r * r) // r, 0, 255) for r in (5, 6, 7)]
+        rings += [np.where(columns > 14, ring, 0) for ring in rings]
         return {
             "rings": (np.stack(rings).astype(np.uint8), {}),
             "rings lossy": (np.stack(rings).astype(np.uint8), {"mode": "lossy"}),
