@@ -27,7 +27,8 @@ def inputs(name: str) -> dict[str, tuple[np.ndarray[Any, Any], dict[str, Any]]]:
         rows, columns = np.mgrid[0:28, 0:28]
         squared = (rows - 13) ** 2 + (columns - 14) ** 2
         rings = [np.clip(400 - 160 * abs(squared - r * r) // r, 0, 255) for r in (5, 6, 7)]
-        rings += [np.where(columns > 14, ring, 0) for ring in rings]
+        edges = (columns * 7919 + rows * 104729) * 2654435761 % 2**32 >> 24
+        rings = [np.where((ring > 0) & (ring < 255), edges, ring) for ring in rings]
         return {
             "rings": (np.stack(rings).astype(np.uint8), {}),
             "rings lossy": (np.stack(rings).astype(np.uint8), {"mode": "lossy"}),

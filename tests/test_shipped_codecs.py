@@ -7,9 +7,9 @@ import tomllib
 
 import numpy as np
 import pytest
-from shipped import CODECS, inputs, measured
 
 import latrans
+from shipped import CODECS, inputs, measured
 
 NAMES = ("digits-1", "field-1", "image-1", "series-1")
 SHIPPABLE = {
