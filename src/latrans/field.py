@@ -17,8 +17,8 @@ import numpy.typing as npt
 
 from . import mask as masks
 from .errors import CodecError
-from .frame import Reader
 from .maps import MAPS, Map, Offset, Palette, Quantised, TwoLayer, ordered
+from .wire import Reader
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]

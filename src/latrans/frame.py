@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from .errors import CodecError, ConfigError
+from .wire import Reader, pack_varint
 
 Buffer = bytes | bytearray | memoryview
 
@@ -168,57 +168,6 @@ def unpack(data: bytes | memoryview) -> Frame:
         latents=bytes(reader.take(latents_nbytes)),
         residual=bytes(reader.rest()),
     )
-
-
-class Reader:
-    """Reads a section front to back and refuses to run past its end."""
-
-    def __init__(self, data: bytes | memoryview) -> None:
-        self._view = memoryview(data)
-        self._at = 0
-
-    def take(self, n: int) -> memoryview:
-        if n < 0 or n > len(self._view) - self._at:
-            raise CodecError(
-                f"section ends early: {n} bytes wanted, {len(self._view) - self._at} left"
-            )
-        self._at += n
-        return self._view[self._at - n : self._at]
-
-    def byte(self) -> int:
-        return self.take(1)[0]
-
-    def varint(self) -> int:
-        """Unsigned LEB128, at most 63 bits."""
-        value = 0
-        for shift in range(0, 63, 7):
-            byte = self.byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-        raise CodecError("variable-length integer is longer than 9 bytes")
-
-    def array(self, dtype: npt.DTypeLike, n: int) -> npt.NDArray[np.generic]:
-        """`n` items, copied; memory is taken only for bytes that are there."""
-        dtype = np.dtype(dtype)
-        return np.frombuffer(self.take(n * dtype.itemsize), dtype).copy()
-
-    def rest(self) -> memoryview:
-        return self.take(len(self._view) - self._at)
-
-    @property
-    def remaining(self) -> int:
-        return len(self._view) - self._at
-
-
-def pack_varint(value: int) -> bytes:
-    """Unsigned LEB128."""
-    out = bytearray()
-    while value >= 128:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
 
 
 def _nbytes(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> int:

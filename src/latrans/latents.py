@@ -15,9 +15,9 @@ import numpy.typing as npt
 from .entropy import reference as rans
 from .entropy.tables import normalise, slots, starts
 from .errors import CodecError
-from .frame import Reader, pack_varint
 from .residual.classes import ESCAPE, N_SYMBOLS, N_TOKENS, tokenise, untokenise
 from .residual.schedule import n_states
+from .wire import Reader, pack_varint
 
 Array = npt.NDArray[Any]
 

@@ -18,11 +18,11 @@ from . import mask as masks
 from .axes import Layout
 from .errors import CodecError
 from .field import Mapped
-from .frame import Reader, pack_varint
 from .model import Model
 from .residual import coder
 from .residual.coder import PlaneInfo
 from .residual.fixed import Ints
+from .wire import Reader, pack_varint
 
 Array = npt.NDArray[Any]
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from numcodecs.zstd import Zstd
 
 from .errors import CodecError
-from .frame import Reader, pack_varint
+from .wire import Reader, pack_varint
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]

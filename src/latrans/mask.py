@@ -14,7 +14,7 @@ import numpy.typing as npt
 from numcodecs.zstd import Zstd
 
 from .errors import CodecError
-from .frame import Reader, pack_varint
+from .wire import Reader, pack_varint
 
 Array = npt.NDArray[Any]
 _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}

@@ -6,9 +6,9 @@ import zlib
 
 import numpy as np
 
-from .. import frame
+from .. import wire
 from ..errors import CodecError
-from ..frame import pack_varint
+from ..wire import pack_varint
 from .fixed import Ints
 from .plan import Plan
 from .predictor import TRAINED_SHIFT, Coefficients, Predictor
@@ -60,7 +60,7 @@ class Writer:
                 self._out += pack_varint(_zigzag(weight))
 
 
-class Reader(frame.Reader):
+class Reader(wire.Reader):
     """Takes the header apart again; every count is checked before it is used."""
 
     def limits(self) -> tuple[int, int]:
@@ -146,7 +146,7 @@ def deflate(header: bytes) -> bytes:
 
 def inflate(section: bytes) -> tuple[bytes, bytes]:
     """(header, rest) of a section."""
-    reader = frame.Reader(section)
+    reader = wire.Reader(section)
     code = reader.varint()
     body, rest = bytes(reader.take(code >> 1)), bytes(reader.rest())
     if not code & 1:
