@@ -83,7 +83,8 @@ public:
             data += 2;
         }
         for (uint32_t state : states_)
-            if (state < kLow) throw Damaged("entropy-coded section starts with an impossible state");
+            if (state < kLow)
+                throw Damaged("entropy-coded section starts with an impossible state");
     }
 
     size_t n_states() const { return states_.size(); }

@@ -15,7 +15,9 @@ class SymbolTables {
 public:
     // frequencies is (n_tables, n_symbols).  Throws std::invalid_argument.
     SymbolTables(const uint16_t *frequencies, size_t n_tables, size_t n_symbols)
-        : n_symbols_(n_symbols), slots_(n_tables * kProbabilities), intervals_(n_tables * n_symbols) {
+        : n_symbols_(n_symbols),
+          slots_(n_tables * kProbabilities),
+          intervals_(n_tables * n_symbols) {
         for (size_t table = 0; table < n_tables; ++table) {
             uint32_t start = 0;
             for (size_t symbol = 0; symbol < n_symbols; ++symbol) {

@@ -1,4 +1,4 @@
-// Bindings of the residual coder: arguments are checked and copied here, then coded without the GIL.
+// Bindings of the residual coder: arguments are checked here, then coded without the GIL.
 #include "bindings.h"
 
 #include <algorithm>
@@ -193,8 +193,9 @@ void bind_residual(nb::module_ &module) {
     nb::class_<Coded>(module, "ResidualCoded");
     nb::class_<Classes>(module, "ResidualClasses");
     nb::class_<Geometry>(module, "ResidualGeometry").def(nb::new_(&make_geometry));
-    nb::class_<OwnedJob>(module, "ResidualJob").def(nb::new_(&make_job), nb::arg(), nb::arg(),
-        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none());
+    nb::class_<OwnedJob>(module, "ResidualJob")
+        .def(nb::new_(&make_job), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+             nb::arg(), nb::arg(), nb::arg().none());
     nb::class_<Model>(module, "ResidualModel")
         .def(nb::new_(&make_model))
         .def("classify", &classify_plane)

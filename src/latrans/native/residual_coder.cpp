@@ -23,8 +23,9 @@ bool classify_as(const Model &model, const Job &job, const int32_t *values, Clas
     std::vector<int32_t> firsts;
     if (!s.plane)
         for (int64_t lane = 0; lane < s.rows; ++lane) {
-            firsts.push_back(values[lane * s.columns]);
-            if (lane * s.columns < s.n_samples && (firsts.back() < job.lo || firsts.back() > job.hi))
+            const int32_t first = values[lane * s.columns];
+            firsts.push_back(first);
+            if (lane * s.columns < s.n_samples && (first < job.lo || first > job.hi))
                 throw std::invalid_argument("a sample lies outside of the range");
         }
     Plane<T> plane(model, job);
@@ -94,7 +95,7 @@ void pop_step(const SymbolTables<uint8_t> &tables, const Answer<T> &answer, Rang
         inside &= sample <= largest;
         samples[l] = static_cast<T>(sample);
     }
-    if (!inside) throw Damaged("entropy-coded section holds a sample outside of its range: damaged");
+    if (!inside) throw Damaged("entropy-coded section holds a sample out of range: damaged");
 }
 
 template <class T>
@@ -119,8 +120,8 @@ std::shared_ptr<Coded> decode_as(const Model &model, const Job &job, RansDecoder
 }
 
 // Operations of a step, last first, for the classes that end before `end`; returns their start.
-size_t push_step(const SymbolTables<uint8_t> &tables, const Classes &classes, size_t end, Range lanes,
-                 RansEncoder &encoder, size_t n_states) {
+size_t push_step(const SymbolTables<uint8_t> &tables, const Classes &classes, size_t end,
+                 Range lanes, RansEncoder &encoder, size_t n_states) {
     const size_t start = end - static_cast<size_t>(lanes.end - lanes.begin);
     Token tokens[kLanes];
     const Interval *intervals[kLanes];

@@ -49,7 +49,8 @@ struct Schedule {
     int64_t rows, columns, n_samples;
 
     int64_t lag() const { return plane ? kLag : 0; }
-    int64_t first_step() const { return plane ? 0 : 1; }  // a track's first samples are stored apart
+    // A track's first samples are stored apart.
+    int64_t first_step() const { return plane ? 0 : 1; }
     int64_t lanes(int64_t top) const { return std::min<int64_t>(kLanes, rows - top); }
     int64_t end_step(int64_t top) const { return columns + lag() * (lanes(top) - 1); }
 

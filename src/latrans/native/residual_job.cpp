@@ -33,8 +33,9 @@ bool exceeds(const Model &model, const Job &job, const int32_t *weights, int n) 
     for (int k = 0; k < n; ++k) {
         int64_t largest = k < plan.n_taps ? own : picture;
         if (k >= plan.n_own_taps) {
-            const auto &coded = job.references[size_t((k - plan.n_own_taps) / plan.n_reference_taps)];
-            largest = range(coded->lo, coded->hi);
+            const int which = (k - plan.n_own_taps) / plan.n_reference_taps;
+            const Coded &coded = *job.references[static_cast<size_t>(which)];
+            largest = range(coded.lo, coded.hi);
         }
         sum += std::abs(int64_t{weights[k]}) * largest;
     }

@@ -34,7 +34,7 @@ Model::Model(const ModelSource &source)
 
     require(source.trained.size() == size_t(plan_.n_own_taps), "wrong number of linear weights");
     for (size_t i = 0; i < source.trained.size(); ++i) {
-        require(std::abs(source.trained[i]) <= 1 << 15, "a linear weight exceeds 16 bits");
+        require(std::abs(int64_t{source.trained[i]}) <= 1 << 15, "a linear weight exceeds 16 bits");
         plan_.trained[i] = source.trained[i];
     }
 
@@ -106,7 +106,8 @@ void Model::plan_looks() {
     const Geometry &g = geometry_;
     const auto look = [&](Offset o) { return Look{layout_.delta(o.dy, o.dx), o.dy < 0}; };
     const auto fill = [&](const std::vector<Offset> &from, size_t least, size_t most, Look *to) {
-        require(from.size() >= least && from.size() <= most, "geometry has too few or many offsets");
+        require(from.size() >= least && from.size() <= most,
+                "geometry has too few or too many offsets");
         std::transform(from.begin(), from.end(), to, look);
         return static_cast<int>(from.size());
     };
@@ -147,7 +148,7 @@ void Model::plan_looks() {
             sum += term.weight;
             size += std::abs(term.weight);
         }
-        require(sum == 1 && size <= 8, "weights of a predictor sum to 1, and to 8 at most unsigned");
+        require(sum == 1 && size <= 8, "weights of a predictor sum to 1, at most 8 without signs");
     }
     for (int i = 0; i < kPictureTaps; ++i)
         p.picture_taps[i] = look({g.plane ? kPicture[i].dy : 0, kPicture[i].dx});

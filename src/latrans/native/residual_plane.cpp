@@ -20,8 +20,7 @@ Plane<T>::Plane(const Model &model, const Job &job)
       rows_(2 * model.widest_layer() * kLanes),
       scene_(std::make_unique<Scene<T>>()) {
     const Layout &layout = model.layout();
-    const T start = static_cast<T>(std::min(std::max(int64_t{0}, int64_t{job.lo}), int64_t{job.hi}) -
-                                   job.lo);
+    const auto start = static_cast<T>(int64_t{std::min(std::max(0, job.lo), job.hi)} - job.lo);
     samples_ = Canvas<T>(layout, columns_, start);
     errors_ = Canvas<T>(layout, columns_, static_cast<T>(job.bands[0].sigma));
     energy_ = Canvas<T>(layout, columns_, 1);
