@@ -83,6 +83,7 @@ def train_autoencoder(
             for step in range(1, settings.steps + 1):
                 if step % _REFRESH == 1:
                     network.refresh()
+                    report(step)
                 found = terms(pool.draw(rng, settings.batch))
                 optimiser.zero_grad()
                 found.loss.backward()
@@ -160,12 +161,13 @@ class Terms(nn.Module):  # type: ignore[misc]
         goal, network = self.objective, self.network
         clean = torch.from_numpy(batch)
         x = self._enter(clean)
-        z = network.analyse(self._corrupt(x) if self.training else x)
+        features = network.features(self._corrupt(x) if self.training else x)
+        z = network.latents(features)
         total = torch.zeros(())
         if self.log_variance is not None:
-            features = network.features(self._corrupt(x) if self.training else x)
             log_variance = self.log_variance.linear(features).clamp(-10, 4)
-            total = total + goal.variational * _per_sample(loss.variational(z, log_variance), clean)
+            divergence = loss.variational(z, log_variance) * len(clean) / clean.numel()
+            total = total + goal.variational * divergence
             if self.training:
                 z = z + torch.randn_like(z) * (0.5 * log_variance).exp()
         rounded = network.quantise_latents(z)
@@ -205,10 +207,6 @@ class Terms(nn.Module):  # type: ignore[misc]
         if goal.corruption:
             x = x * (torch.rand_like(x) >= goal.corruption)
         return x
-
-
-def _per_sample(per_item: Tensor, clean: Tensor) -> Tensor:
-    return per_item * len(clean) / clean.numel()
 
 
 def _scale_to_data(network: Autoencoder, x: Tensor) -> None:

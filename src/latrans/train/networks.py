@@ -210,11 +210,15 @@ class Autoencoder(nn.Module):
             x = self.dropout(layer(x))
         return x
 
-    def analyse(self, x: Tensor) -> Tensor:
-        """Latents, in real units and not yet rounded."""
+    def latents(self, features: Tensor) -> Tensor:
+        """Latents, in real units and not yet rounded, of what `features` returns."""
         last: Any = self.analysis[-1]
-        latents: Tensor = last.linear(self.features(x))
+        latents: Tensor = last.linear(features)
         return latents
+
+    def analyse(self, x: Tensor) -> Tensor:
+        """Latents of samples, in real units and not yet rounded."""
+        return self.latents(self.features(x))
 
     def refresh(self) -> None:
         """Let every layer choose its weights' step again."""
