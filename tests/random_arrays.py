@@ -49,10 +49,12 @@ def random_array(rng: Rng) -> Array:
 
 
 def random_shape(rng: Rng) -> tuple[int, ...]:
-    ndim = int(rng.choice(9, p=[0.03, 0.2, 0.37, 0.2, 0.1, 0.04, 0.02, 0.02, 0.02]))
-    largest = {1: 400, 2: 40, 3: 14}.get(ndim, 5)
+    ndim = int(rng.choice(9, p=[0.04, 0.22, 0.38, 0.2, 0.1, 0.02, 0.02, 0.01, 0.01]))
+    largest = {1: 300, 2: 24, 3: 9, 4: 5}.get(ndim, 2)
     if rng.random() < 0.6:
         largest = max(2, largest // 3)
+    if rng.random() < 0.02:
+        largest *= 3
     low = 0 if rng.random() < 0.05 else 1
     return tuple(int(n) for n in rng.integers(low, largest + 1, ndim))
 

@@ -19,10 +19,11 @@ from latrans.program import Layer, Program
 from latrans.residual import classes as c
 from latrans.residual.geometry import GEOMETRIES, RECONSTRUCTION_TAPS, Geometry
 from latrans.residual.predictor import TRAINED_SHIFT, Predictor, count_inputs
+from latrans.residual.values import ESCAPE, N_INPUTS, ValuePredictor
 
-KINDS = ("plane", "track", "dense", "conv", "conv1d")
-WITH_LATENTS = ("dense", "conv", "conv1d")
-SAMPLE = (8, 8)  # rows and columns of the dense autoencoder's samples
+KINDS = ("plane", "track", "dense", "conv", "conv1d", "values")
+WITH_LATENTS = ("dense", "conv", "conv1d", "values")
+SAMPLE = (8, 8)  # rows and columns of what "dense" and "values" take
 
 
 def make_model(kind: str, seed: int = 0, name: str | None = None) -> Model:
@@ -37,8 +38,10 @@ def make_model(kind: str, seed: int = 0, name: str | None = None) -> Model:
     return Model(
         name=name or f"synthetic-{kind}",
         version=1,
-        axes={"dense": "nyx", "track": "t", "conv1d": "t"}.get(kind, "yx"),
-        predictor=make_predictor(geometry, auto is not None, seed),
+        axes="t" if geometry.name == "track" else "nyx" if kind in ("dense", "values") else "yx",
+        predictor=_value_predictor(seed)
+        if kind == "values"
+        else make_predictor(geometry, auto is not None, seed),
         autoencoder=auto,
         latent_tables=tables,
     )
@@ -62,6 +65,18 @@ def make_predictor(geometry: Geometry, has_reconstruction: bool, seed: int) -> P
         has_reference=True,
         has_reconstruction=has_reconstruction,
     )
+
+
+def _value_predictor(seed: int) -> ValuePredictor:
+    """Classes that expect dark, middle, bright values, and any."""
+    rng = np.random.default_rng(seed)
+    network = Program(
+        (_dense(rng.integers(-9, 10, (4, N_INPUTS)), 6, -2047, 2047),), 0, 255, (N_INPUTS,)
+    )
+    values = np.arange(ESCAPE + 1)
+    counts = [np.exp(-np.abs(values - centre) / 30) for centre in (0, 128, 255)] + [values * 0 + 1]
+    tables = [normalise(np.where(row < 0.01, 0, row), values == ESCAPE) for row in counts]
+    return ValuePredictor(SAMPLE, network, np.stack(tables))
 
 
 @cache
@@ -113,9 +128,9 @@ def _dense_autoencoder(seed: int) -> Autoencoder:
         ]
     )
     waves /= np.sqrt((waves**2).sum(1, keepdims=True))
-    # Latents are a tenth of the coefficients, which fits int8 for all but extreme samples.
-    encoder = _dense(np.rint(100 * waves), 10, -127, 127)
-    decoder = _dense(np.rint(82 * waves.T), 3, 0, 255)
+    # Latents are a twentieth of the coefficients, so that the mean fits int8.
+    encoder = _dense(np.rint(104 * waves), 11, -127, 127)
+    decoder = _dense(np.rint(82 * waves.T), 2, 0, 255)
     return Autoencoder(
         Program((encoder,), 0, 255, (rows * columns,)),
         Program((decoder,), -127, 127, (len(waves),)),
@@ -149,6 +164,7 @@ def _conv_autoencoder(seed: int, stride: tuple[int, int] = (2, 2)) -> Autoencode
 
 _AUTOENCODERS = {
     "dense": _dense_autoencoder,
+    "values": _dense_autoencoder,
     "conv": _conv_autoencoder,
     "conv1d": lambda seed: _conv_autoencoder(seed, (1, 2)),
 }

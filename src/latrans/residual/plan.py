@@ -189,6 +189,10 @@ def _again(surface: Surface, previous: Plan) -> Plan | None:
     rows, columns = surface.plane.shape
     if -(-rows // previous.band_rows) != len(previous.bands):
         return None
+    seen = [surface.finished[i].samples for i in references]
+    same = (surface.plane.shape, surface.n_samples)
+    if any((s.values.shape, s.n_samples) != same for s in seen):
+        return None  # the last block of a track is shorter than those before
     space = surface.workspace(references)
     total = 8.0
     for i, set_ in enumerate(previous.bands):
