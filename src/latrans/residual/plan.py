@@ -125,24 +125,23 @@ def plan(
     small = surface.n_samples < MIN_SAMPLES
     if small and previous is not None and not previous.own and previous.band_rows == rows:
         return previous  # thousands of small items share one guess
-    height = band_height(surface)
-    heights = [height]
-    if surface.predictor.geometry.up == 0 and rows == 16:
-        heights = [16, 4, 1]
     best = _trained(surface, rows, previous)
     if not may_fit or small:
         return best
+    height = band_height(surface)
     for references in [(), *candidates]:
-        space = surface.workspace(references)
-        for band_rows in heights:
-            trial = _fitted(surface, space, references, band_rows)
-            if trial is not None and trial.cost_bits < best.cost_bits:
-                best = trial
+        best = _cheaper(best, _fitted(surface, references, height))
+    if surface.predictor.geometry.up == 0 and rows == 16 and best.own:
+        # Shorter blocks pay for sound that changes; the references stay those of the whole.
+        for lanes in (4, 1):
+            best = _cheaper(best, _fitted(surface, best.references, lanes))
     if previous is not None and previous.own:
-        moved = _again(surface, previous)
-        if moved is not None and moved.cost_bits < best.cost_bits:
-            best = moved
+        best = _cheaper(best, _again(surface, previous))
     return best
+
+
+def _cheaper(best: Plan, trial: Plan | None) -> Plan:
+    return best if trial is None or trial.cost_bits >= best.cost_bits else trial
 
 
 def _trained(surface: Surface, rows: int, previous: Plan | None) -> Plan:
@@ -160,10 +159,9 @@ def _trained(surface: Surface, rows: int, previous: Plan | None) -> Plan:
     return Plan(False, (set_,), rows, (), cost * scale + 8)
 
 
-def _fitted(
-    surface: Surface, space: Workspace, references: tuple[int, ...], band_rows: int
-) -> Plan | None:
+def _fitted(surface: Surface, references: tuple[int, ...], band_rows: int) -> Plan | None:
     rows, columns = surface.plane.shape
+    space = surface.workspace(references)
     sets, total = [], 0.0
     for top in range(0, rows, band_rows):
         n = min(band_rows, rows - top)
