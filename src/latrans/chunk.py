@@ -111,7 +111,7 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
     _check_earned(shape, frame)
     pictures = None
     if frame.mode == "lossy" or model.predictor.has_reconstruction:
-        latents, statistics = _read_latents(model, frame, shape)
+        latents, statistics = _read_latents(model, frame, shape, engine)
         pictures = _synthesise(model, latents, statistics, shape, engine)
     if frame.mode == "lossy":
         assert pictures is not None
@@ -138,17 +138,17 @@ def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | No
     layout, mapping = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
     _check_earned(shape, frame)
-    latents, statistics = _read_latents(model, frame, shape)
+    latents, statistics = _read_latents(model, frame, shape, engine)
     pictures = _synthesise(model, latents, statistics, shape, engine)
     return layout.join(mapping.invert(pictures, carrier, clip=True), frame.shape)
 
 
-def latents_of(model: Model, frame: Frame) -> Array:
+def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:
     """Latents (planes, channels, ...) of a frame, in their dtype."""
     layout, _ = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
     _check_earned(shape, frame)
-    latents, _ = _read_latents(model, frame, shape)
+    latents, _ = _read_latents(model, frame, shape, engine)
     return latents.astype(frame.latent_dtype)
 
 
@@ -169,10 +169,12 @@ def analyse(task: Task, integers: Ints) -> tuple[bytes, Ints]:
     statistics = auto.statistics(planes)
     latents = auto.analyse(engine, planes, statistics)
     pictures = auto.synthesise(engine, latents, planes.shape[1:], statistics)
-    return model.latent_coder.encode(latents, statistics), pictures.astype(np.int64)
+    return model.latent_coder(task.engine).encode(latents, statistics), pictures.astype(np.int64)
 
 
-def _read_latents(model: Model, frame: Frame, shape: tuple[int, int, int]) -> tuple[Array, Array]:
+def _read_latents(
+    model: Model, frame: Frame, shape: tuple[int, int, int], engine: str | None
+) -> tuple[Array, Array]:
     auto = model.autoencoder
     if auto is None or frame.latent_dtype == "none":
         raise CodecError(f"frame holds no latents: model {model.name!r} has no autoencoder")
@@ -180,7 +182,7 @@ def _read_latents(model: Model, frame: Frame, shape: tuple[int, int, int]) -> tu
         raise CodecError(f"frame is damaged: its latents are {frame.latent_dtype}")
     if auto.sample_shape not in (None, shape[1:]):
         raise CodecError(f"frame is damaged: samples of {shape[1:]}, not {auto.sample_shape}")
-    return model.latent_coder.decode(
+    return model.latent_coder(engine).decode(
         frame.latents,
         (shape[0], *auto.latent_shape(shape[1:])),
         auto.normalise == "affine",

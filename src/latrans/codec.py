@@ -160,7 +160,7 @@ class Codec:
         parts, model = self._with_latents(item)
         from . import chunk
 
-        return chunk.latents_of(model, parts)
+        return chunk.latents_of(model, parts, self.engine)
 
     def preview(self, item: Array | Buffer) -> Array:
         """What the latents of a frame (or of an array) alone look like: same shape, same dtype."""

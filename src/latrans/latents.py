@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .entropy import reference as rans
-from .entropy.tables import normalise, slots, starts
+from .entropy import sequences
+from .entropy.tables import normalise, starts
 from .errors import CodecError
-from .residual.classes import ESCAPE, N_SYMBOLS, N_TOKENS, tokenise, untokenise
+from .residual.classes import ESCAPE, N_SYMBOLS, N_TOKENS, raw_length, tokenise, untokenise
 from .residual.schedule import n_states
 from .wire import Reader, pack_varint
 
 Array = npt.NDArray[Any]
+
+# Of 16-bit latents; their tokens have at most 15 raw bits.
+_LAST_TOKEN = 32 + 4 * 12
 
 
 class LatentCoder:
@@ -28,12 +31,14 @@ class LatentCoder:
     Parameters
     ----------
     tables : (channels, N_SYMBOLS) uint16
+    engine : name of the engine that the entropy coder runs on
     """
 
-    def __init__(self, tables: npt.NDArray[np.uint16]) -> None:
+    def __init__(self, tables: npt.NDArray[np.uint16], engine: str) -> None:
         self.tables = tables
         self.starts = starts(tables)
-        self.slots = slots(tables)
+        self._rans = sequences.on(engine)
+        self._laid_out = self._rans.Tables(tables)
 
     def encode(self, latents: Array, statistics: Array) -> bytes:
         """Section of latents (items, channels, ...) and their (items, 2 or 0) statistics."""
@@ -54,7 +59,7 @@ class LatentCoder:
         start, frequency, bits = (
             np.concatenate([g[k][g[3]].astype(np.int64) for g in groups])[order] for k in range(3)
         )
-        body = rans.encode(lane[index[order] // 3], start, frequency, bits, states)
+        body: bytes = self._rans.encode(lane[index[order] // 3], start, frequency, bits, states)
         if not statistics.size:
             return body
         front = zlib.compress(np.asarray(statistics, "<i4").T.tobytes(), 9)
@@ -82,30 +87,17 @@ class LatentCoder:
         if values.size > (len(body) + 64) * 8 * 4096:
             raise CodecError("frame is damaged: more latents than its bytes can hold")
         states = n_states(values.size)
-        decoder = rans.Decoder(body, states)
-        slots_, starts_, tables = self.slots, self.starts, self.tables
-        for i, c in enumerate(channel.tolist()):
-            lane = i % states
-            token = decoder.pop(lane, slots_[c], starts_[c], tables[c])
-            if token == ESCAPE:
-                token = min(decoder.pop_raw(lane, 8), N_DIRECT_LIMIT)
-            n_raw = 0 if token < 32 else (token - 32) // 4 + 3
-            raw = decoder.pop_raw(lane, n_raw) if n_raw else 0
-            values[i] = _value(token, raw)
+        decoder = self._rans.Decoder(body, states)
+        lane = np.arange(values.size) % states
+        n_raw = raw_length(np.arange(N_SYMBOLS), np.zeros(N_SYMBOLS, np.int64))
+        token, raw = decoder.pop(
+            self._laid_out, lane, channel, ESCAPE, _LAST_TOKEN, np.minimum(n_raw, 16)
+        )
+        values = untokenise(token, np.zeros_like(token), raw)
         decoder.finish()
         if values.size and int(np.abs(values).max()) > limit:
             raise CodecError(f"frame is damaged: a latent lies beyond {limit}")
         return values.reshape(shape), statistics
-
-
-N_DIRECT_LIMIT = 32 + 4 * 12  # tokens of 16-bit latents have at most 15 raw bits
-
-
-def _value(token: int, raw: int) -> int:
-    if token < 32:
-        return -((token + 1) >> 1) if token & 1 else token >> 1
-    code = np.array([token])
-    return int(untokenise(code, np.zeros_like(code), np.array([raw]))[0])
 
 
 def _by_channel(latents: Array) -> tuple[Array, Array]:

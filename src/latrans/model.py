@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 MODEL_FORMAT = 1  # FORMAT.md 9.1
 MAX_NBYTES = 1 << 26
+T = TypeVar("T")
 BY_VALUE = "values"  # FORMAT.md 6.7
 _KEY = "latrans"
 
@@ -197,21 +199,33 @@ class Model:
     def backend(self, engine: str | None) -> Backend:
         """Residual backend for an engine, prepared once."""
         name = select(engine).name
-        ready: dict[str, Backend] = self.__dict__.setdefault("_backends", {})
-        if name not in ready:
-            ready[name] = backend(self.neighbourhood, name)
-        return ready[name]
+        return self._prepared(f"planes {name}", lambda: backend(self.neighbourhood, name))
 
     def value_coder(self, engine: str | None) -> ValueCoder:
         """Value coder on an engine."""
-        assert isinstance(self.predictor, ValuePredictor)
-        return ValueCoder(self.predictor, select(engine).run)
+        predictor = self.predictor
+        assert isinstance(predictor, ValuePredictor)
+        chosen = select(engine)
+        return self._prepared(
+            f"values {chosen.name}",
+            lambda: ValueCoder(predictor, chosen.run, chosen.name),
+        )
 
-    @cached_property
-    def latent_coder(self) -> LatentCoder:
-        if self.latent_tables is None:
+    def latent_coder(self, engine: str | None) -> LatentCoder:
+        """Latent coder on an engine."""
+        tables = self.latent_tables
+        if tables is None:
             raise ModelError(f"model {self.name!r} has no latents")
-        return LatentCoder(self.latent_tables)
+        chosen = select(engine).name
+        return self._prepared(f"latents {chosen}", lambda: LatentCoder(tables, chosen))
+
+    def _prepared(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` makes, made once: tables are laid out for many small chunks."""
+        ready: dict[str, Any] = self.__dict__.setdefault("_ready", {})
+        if key not in ready:
+            ready[key] = make()
+        found: T = ready[key]
+        return found
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Model.from_bytes, (self.data,)

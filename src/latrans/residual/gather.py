@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from .features import Neighbours, local_energy
 from .fixed import Ints, sigma_from_code
 from .geometry import RECONSTRUCTION_TAPS, Geometry
 from .predictor import TRAINED_SHIFT, Coefficients, Predictor
+
+_LIMIT = 1 << 45  # of a prediction relative to its base
 
 
 @dataclass(frozen=True)
@@ -145,17 +148,12 @@ class Workspace:
         return neighbours, energy
 
 
-class Look:
+class Look(Protocol):
     """Where to look: a band of whole rows, or single samples."""
 
-    def canvas(self, canvas: Canvas, offset: tuple[int, int]) -> Ints:
-        raise AssertionError
-
-    def reference(self, reference: Reference, offset: tuple[int, int]) -> Ints:
-        raise AssertionError
-
-    def window(self, canvas: Canvas, window: tuple[int, int, int]) -> Ints:
-        raise AssertionError
+    def canvas(self, canvas: Canvas, offset: tuple[int, int]) -> Ints: ...
+    def reference(self, reference: Reference, offset: tuple[int, int]) -> Ints: ...
+    def window(self, canvas: Canvas, window: tuple[int, int, int]) -> Ints: ...
 
 
 @dataclass(frozen=True)
@@ -195,4 +193,6 @@ class Samples(Look):
 def predict(base: Ints, differences: Ints, weights: Ints, shift: int) -> Ints:
     """Linear prediction with 8 fraction bits; `weights` may be fewer than the taps."""
     total = np.tensordot(weights, differences[: len(weights)], 1)
-    return (base << 8) + (total >> (shift - 8) if shift >= 8 else total << (8 - shift))
+    total = total >> (shift - 8) if shift >= 8 else total << (8 - shift)
+    # Only coefficients out of a damaged frame can get there.
+    return (base << 8) + np.clip(total, -_LIMIT, _LIMIT)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..entropy.reference import Decoder
+from ..errors import CodecError
 from ..program import Program
 from .classes import (
     ESCAPE,
@@ -280,6 +281,8 @@ def _decode_step(
             raw[i] |= decoder.pop_raw(lanes[i], int(min(n_raw[i] - shift, 16))) << shift
     offset = untokenise(token, low, raw)
     sample = wrap32(np.where(flip, centre - offset, centre + offset))
+    if ((sample < job.lo) | (sample > job.hi)).any():
+        raise CodecError(f"frame is damaged: a sample lies outside of {job.lo} to {job.hi}")
     error = (sample << 8) - prediction
     if predictor.geometry.up:
         error = np.where((y == 0) & (x == 0), space.first_sigma, error)

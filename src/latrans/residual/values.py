@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..entropy import reference as rans
-from ..entropy.tables import Frequencies, slots, starts
-from ..errors import CodecError
+from ..entropy import sequences
+from ..entropy.tables import Frequencies, starts
 from ..program import Program
 from .schedule import n_states
 
@@ -75,11 +74,12 @@ class ValuePredictor:
 class ValueCoder:
     """Codes items (items, rows, columns) with one predictor; safe to share between threads."""
 
-    def __init__(self, predictor: ValuePredictor, run: Run) -> None:
+    def __init__(self, predictor: ValuePredictor, run: Run, engine: str) -> None:
         self.predictor = predictor
         self._run = run
+        self._rans = sequences.on(engine)
         self._starts = starts(predictor.tables)
-        self._slots = slots(predictor.tables)
+        self._tables = self._rans.Tables(predictor.tables)
 
     def encode(self, items: Array, pictures: Array) -> bytes:
         """The residual section of items and their reconstructions, both 0 to 255."""
@@ -101,7 +101,8 @@ class ValueCoder:
         bits = np.full(lane.size, 12)
         raw = last[escaped]
         start[raw], frequency[raw], bits[raw] = value[escaped], 1, 8
-        return rans.encode(lane, start, frequency, bits, states)
+        data: bytes = self._rans.encode(lane, start, frequency, bits, states)
+        return data
 
     def classes(self, items: Array, pictures: Array) -> Array:
         """Class of every pixel, (items, rows, columns)."""
@@ -131,11 +132,11 @@ class ValueCoder:
         n_items = len(pictures)
         rows, columns = self.predictor.shape
         states = n_states(n_items * rows * columns)
-        decoder = rans.Decoder(section, states)
+        decoder = self._rans.Decoder(section, states)
         canvas = _canvas(np.zeros((n_items, rows, columns), np.int64))
         picture = _pictures(pictures)
-        tables, first, slot = self.predictor.tables, self._starts, self._slots
-        lanes = (np.arange(n_items) % states).tolist()
+        lanes = np.arange(n_items) % states
+        no_raw = np.zeros(N_SYMBOLS, np.int64)
         inputs = np.empty((n_items, N_INPUTS), np.int32)
         for y in range(rows):
             for x in range(columns):
@@ -146,18 +147,11 @@ class ValueCoder:
                 inputs[:, -2] = _position(y, rows)
                 inputs[:, -1] = _position(x, columns)
                 table = self._run(self.predictor.network, inputs).argmax(1)
-                values = canvas[:, UP + y, LEFT + x]
-                for item, (lane, t) in enumerate(zip(lanes, table.tolist(), strict=True)):
-                    symbol = decoder.pop(lane, slot[t], first[t], tables[t])
-                    values[item] = decoder.pop_raw(lane, 8) if symbol == ESCAPE else symbol
+                # An escaped symbol's number is the value itself.
+                values, _ = decoder.pop(self._tables, lanes, table, ESCAPE, N_VALUES - 1, no_raw)
+                canvas[:, UP + y, LEFT + x] = values
         decoder.finish()
         return canvas[:, UP:, LEFT : LEFT + columns]
-
-
-def check_items(items: Array) -> None:
-    """Raise `CodecError` if integers cannot be coded by value."""
-    if items.size and not 0 <= int(items.min()) <= int(items.max()) < N_VALUES:
-        raise CodecError("values lie outside of 0 to 255")
 
 
 def _position(index: Any, n: int) -> Any:

@@ -52,7 +52,7 @@ def collect_values(
         np.full((1, N_SYMBOLS), 0, np.uint16),
     )
     blank.tables[0, 0] = 4096
-    ValueCoder(blank, catch).classes(items, pictures)
+    ValueCoder(blank, catch, "reference").classes(items, pictures)
     order = rng.permutation(items.size)
     return ValueRows(np.concatenate(seen)[order], items.reshape(-1)[order])
 
