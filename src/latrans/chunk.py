@@ -108,7 +108,6 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
     """The array of a frame, C-ordered, in its carrier dtype."""
     layout, mapping = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
-    _check_earned(shape, frame)
     pictures = None
     if frame.mode == "lossy" or model.predictor.has_reconstruction:
         latents, statistics = _read_latents(model, frame, shape, engine)
@@ -137,7 +136,6 @@ def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | No
     """What the latents of a frame alone look like."""
     layout, mapping = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
-    _check_earned(shape, frame)
     latents, statistics = _read_latents(model, frame, shape, engine)
     pictures = _synthesise(model, latents, statistics, shape, engine)
     return layout.join(mapping.invert(pictures, carrier, clip=True), frame.shape)
@@ -147,7 +145,6 @@ def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:
     """Latents (planes, channels, ...) of a frame, in their dtype."""
     layout, _ = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
-    _check_earned(shape, frame)
     latents, _ = _read_latents(model, frame, shape, engine)
     return latents.astype(frame.latent_dtype)
 
@@ -157,6 +154,7 @@ def _read_maps(model: Model, frame: Frame) -> tuple[axes.Layout, Mapping]:
     default = axes.default(model.axes, frame.shape, model.geometry)
     named = axes.checked_from_frame(stored or default, len(frame.shape), model.geometry)
     layout = axes.layout(named, frame.shape, model.geometry)
+    _check_earned((layout.n_planes, *layout.shape), frame)
     return layout, rest(layout)
 
 
