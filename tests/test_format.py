@@ -1,0 +1,161 @@
+"""FORMAT.md says enough: a reader written from it alone decodes arrays of every kind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import latrans
+import random_arrays
+import shipped
+import synthetic_models
+from format_reading import BASE, X, Y, channels, check, maps_of, smooth
+
+INTEGERS = {
+    "bytes": (BASE.clip(0, 255).astype("u1"), 0),
+    "signed bytes": ((BASE - 100).clip(-128, 127).astype("i1"), 0),
+    "booleans": (BASE > 100, 0),
+    "big-endian": ((BASE * 100).astype(">u2"), 0),
+    "column-major": (np.asfortranarray(BASE.astype("i2")), 0),
+    "wide": ((BASE * 2e6).astype("i4"), 0),
+    "offset": (BASE.astype("i8") + (1 << 40), 1),
+    "unsigned offset": ((BASE - 100).clip(-50, 50).astype("i8").astype("u4"), 1),
+    "palette": ((BASE // 10).astype("i4") * 1000, 2),
+    "times": ((BASE // 10).astype("M8[s]"), 0),
+    "flat": (np.kron((Y + X)[:3, :4] % 3, np.ones((4, 4))).astype("u1"), 0),
+    "one row": (BASE[0].astype("u2"), 0),
+    "one column": (BASE[:, :1].astype("u2"), 0),
+}
+
+
+@pytest.mark.usefixtures("always_model")
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers(models, name):
+    array, kind = INTEGERS[name]
+    if name == "unsigned offset":
+        array = array + np.uint32(3 << 30)
+    assert maps_of(check(models["plane"], array), models["plane"])[0] == [kind]
+
+
+FLOATS = {
+    "grid": ((BASE * 4).round() / 4, 4),
+    "fine": (BASE / 1000, 4),
+    "noisy": (smooth(12, 16, noise=30.0) * 0.01, 4),
+    "around zero": (BASE - 100, 4),
+    "tiny": (BASE * 1e-43, 4),
+    "palette": (np.float32(0.37) * (BASE // 10), 2),
+}
+
+
+@pytest.mark.usefixtures("always_model")
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f2", ">f8"])
+@pytest.mark.parametrize("name", FLOATS)
+def test_floats(models, name, dtype):
+    array, kind = FLOATS[name]
+    array = array.astype("f4").astype(dtype)
+    kinds, _, _ = maps_of(check(models["plane"], array), models["plane"])
+    assert kinds == [kind] or array.dtype.itemsize == 2
+
+
+@pytest.mark.usefixtures("always_model")
+@pytest.mark.parametrize("dtype", ["|u1", "|i1", ">i4", "<f4", ">f4", "<f8", ">f2"])
+def test_bounded(models, dtype):
+    array = BASE.copy()
+    array[:4] = 127 if dtype == "|i1" else 255  # multiples of the step may lie beyond the dtype
+    array = array.clip(0, 127 if dtype == "|i1" else 255).astype(dtype)
+    frame = check(models["plane"], array, mode="bounded", max_error=6)
+    assert maps_of(frame, models["plane"])[0] == [3]
+    assert frame.max_error == 6
+
+
+@pytest.mark.usefixtures("always_model")
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f4", ">f4", ">f2"])
+def test_masks(models, dtype, order):
+    array = np.array(BASE.round(), dtype, order=order)
+    array[2, :5] = np.nan
+    assert maps_of(check(models["plane"], array), models["plane"])[1]
+    array[5, 4], array[6, 7:9], array[7, 7] = -0.0, np.inf, -np.inf
+    assert maps_of(check(models["plane"], array, axes="xy"), models["plane"])[1]
+    array[9:11] = -9999
+    frame = check(models["plane"], array, mode="bounded", max_error=1, fill_value=-9999)
+    assert maps_of(frame, models["plane"])[1]
+
+
+@pytest.mark.usefixtures("always_model")
+@pytest.mark.parametrize("dtype", ["<f2", ">f2"])
+def test_exceptions(models, dtype):
+    array = channels().transpose(1, 2, 0).astype(dtype, order="F")
+    array[3, 4:7, 0], array[5, 5, 2] = [700.5, 701, 703.5], -801.5
+    frame = check(models["plane"], array, axes="yxz", mode="bounded", max_error=0.3)
+    assert maps_of(frame, models["plane"]) == ([3], False, True)
+
+
+@pytest.mark.usefixtures("always_model")
+def test_colour(models):
+    grain = np.random.default_rng(0).normal(0, 20, X.shape)
+    array = (channels(noise=0.2) + grain).clip(0, 255).transpose(1, 2, 0).astype("u1")
+    assert check(models["plane"], array).maps[0] & 1
+    assert check(models["plane"], np.stack([array, array[::-1]])).maps[0] & 1
+
+
+@pytest.mark.usefixtures("always_model")
+@pytest.mark.parametrize("axes", ["cyx", "czyx", "cnyx", "zxyc"])
+def test_a_map_for_each_channel(models, axes):
+    planes = np.stack([channels()[0] * 0.001, channels()[1].round(), channels()[2] * 1e5])
+    array = planes.astype("f4")
+    if len(axes) == 4:
+        array = np.stack([array, array[:, ::-1] + 1], axis=1)
+    if axes == "zxyc":
+        array = array.transpose(1, 3, 2, 0)
+    kinds, _, _ = maps_of(check(models["plane"], array, axes=axes), models["plane"])
+    assert len(kinds) == 3
+
+
+STORED = {
+    "raw": (np.arange(9, dtype="u1"), 0),
+    "zstandard": (np.tile(np.arange(250, dtype="u1"), 9), 1),
+    "blosc": (np.arange(900, dtype="f8") ** 0.5, 2),
+    "constant": (np.full((3, 4), 2.5), 3),
+    "empty": (np.zeros((0, 4), "i2"), 0),
+    "scalar": (np.array(3.5), 0),
+    "complex": (np.arange(6).astype(">c8"), None),
+    "text": (np.array([["a", "bc"]]), None),
+    "structured": (np.zeros(3, [("a", ">i4"), ("b", "<f8", (2,))]), None),
+    "many dimensions": (np.arange(6).astype("c8").reshape(1, 2, 1, 3, 1, 1, 1, 1), None),
+    "column-major": (np.asfortranarray(np.arange(6).astype("c16").reshape(2, 3)), None),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_fallback(models, name):
+    array, method = STORED[name]
+    frame = check(models["plane"], array)
+    assert frame.is_fallback
+    assert method is None or frame.rest[0] == method
+
+
+@pytest.mark.usefixtures("always_model")
+@pytest.mark.parametrize(
+    "path", sorted(shipped.CODECS.glob("*/model.safetensors")), ids=lambda path: path.parent.name
+)
+def test_shipped_models(path):
+    model = latrans.open_model(str(path))
+    shape = {"digits-1": (1, 28, 28), "series-1": (2, 150)}.get(model.name, (12, 16))
+    array = smooth(*shape).clip(0, 255).astype("u1")
+    assert not check(model, array).is_fallback
+    if model.autoencoder is not None:
+        assert check(model, array, mode="lossy").latents
+
+
+@pytest.mark.usefixtures("always_model")
+def test_random_arrays(models):
+    n_coded = 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        array = random_arrays.random_array(rng)
+        model = models[str(rng.choice(synthetic_models.KINDS))]
+        options = {"mode": "bounded", "max_error": 0.5} if rng.random() < 0.3 else {}
+        if array.size < 200:
+            n_coded += not check(model, array, **options).is_fallback
+    assert n_coded > 15
