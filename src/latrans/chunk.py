@@ -129,7 +129,9 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
             frame.residual,
         )
         integers = plan.paste(parts)
-    return layout.join(mapping.invert(integers, carrier, clip=frame.mode == "lossy"), frame.shape)
+    return layout.join(
+        mapping.invert(integers, carrier, approximate=frame.mode == "lossy"), frame.shape
+    )
 
 
 def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:
@@ -138,7 +140,7 @@ def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | No
     shape = (layout.n_planes, *layout.shape)
     latents, statistics = _read_latents(model, frame, shape, engine)
     pictures = _synthesise(model, latents, statistics, shape, engine)
-    return layout.join(mapping.invert(pictures, carrier, clip=True), frame.shape)
+    return layout.join(mapping.invert(pictures, carrier, approximate=True), frame.shape)
 
 
 def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:

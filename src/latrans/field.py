@@ -95,11 +95,15 @@ def bounded(array: Array, max_error: float, fill_value: float | None) -> Mapped 
     return Mapped(integers, _section(map_, mask, masks.exceptions(array, missed)))
 
 
-def unmap(integers: Ints, section: bytes, dtype: np.dtype[Any]) -> Array:
-    """The array that a map was made of, in native byte order."""
+def unmap(integers: Ints, section: bytes, dtype: np.dtype[Any], approximate: bool = False) -> Array:
+    """The array that a map was made of, in native byte order.
+
+    `approximate` integers are those of a reconstruction: what lies out of range is brought into
+    it, and what only exact integers can tell is left out.
+    """
     native = dtype.newbyteorder("=")
     if not section:
-        return _cast_integers(integers, native)
+        return _cast_integers(integers, native, approximate)
     reader = Reader(section)
     kind = reader.byte()
     if kind & 63 >= len(MAPS):
@@ -107,8 +111,15 @@ def unmap(integers: Ints, section: bytes, dtype: np.dtype[Any]) -> Array:
     map_ = MAPS[kind & 63].read(reader)
     mask = masks.read(reader, integers.shape, native) if kind & 64 else None
     missed = masks.read_exceptions(reader, integers.size, native) if kind & 128 else None
+    if approximate and isinstance(map_, TwoLayer):
+        map_ = TwoLayer(map_.exponent)
+    elif approximate and isinstance(map_, Palette):
+        integers = np.clip(integers, 0, len(map_.values) - 1)
     values = map_.invert(integers, native)
-    array = _cast_integers(values, native) if native.kind in "iu" else values.astype(native)
+    if native.kind in "iu":
+        array = _cast_integers(values, native, approximate)
+    else:
+        array = values.astype(native)
     if mask is not None:
         masks.restore(array, mask)
     if missed is not None:
@@ -121,11 +132,13 @@ def _section(map_: Map, mask: masks.Mask | None, exceptions: bytes = b"") -> byt
     return bytes((kind,)) + map_.write() + (mask.write() if mask else b"") + exceptions
 
 
-def _cast_integers(integers: Array, dtype: np.dtype[Any]) -> Array:
-    """Integers to their dtype; what does not fit can only come from a damaged frame."""
+def _cast_integers(integers: Array, dtype: np.dtype[Any], clip: bool) -> Array:
+    """Integers to their dtype; exact ones that do not fit can only come from a damaged frame."""
     if dtype.kind == "f":
         return integers.astype(dtype)
     info = np.iinfo(dtype)
+    if clip:
+        integers = np.clip(integers, info.min, info.max)
     if integers.size and (int(integers.min()) < info.min or int(integers.max()) > info.max):
         raise CodecError(f"frame is damaged: decoded integers do not fit {dtype}")
     return integers.astype(dtype)

@@ -62,17 +62,14 @@ class Mapping:
             out += pack_varint(len(self.sections))
         return out + b"".join(pack_varint(len(s)) + s for s in self.sections)
 
-    def invert(self, integers: Ints, dtype: np.dtype[Any], clip: bool) -> Array:
-        """Values of decoded planes; `clip` brings approximations into the dtype's range."""
+    def invert(self, integers: Ints, dtype: np.dtype[Any], approximate: bool) -> Array:
+        """Values of decoded planes; `approximate` ones are brought into range."""
         if self.colour:
             integers = _from_green(integers)
-        if clip and dtype.kind in "iu" and not any(self.sections):
-            info = np.iinfo(dtype)
-            integers = np.clip(integers, info.min, info.max)
         out = np.empty(integers.shape, dtype)
         for group, section in enumerate(self.sections):
             chosen = self.groups == group
-            out[chosen] = field.unmap(integers[chosen], section, dtype)
+            out[chosen] = field.unmap(integers[chosen], section, dtype, approximate)
         return out
 
 
@@ -146,7 +143,8 @@ def lossy_mapping(layout: Layout, planes: Array, fill_value: float | None) -> Ma
     """The mapping for latents alone: floats get a step far below what latents can show."""
     whole = np.zeros(layout.n_planes, np.int64)
     if planes.dtype.kind in "iu":
-        return Mapping(planes.astype(np.int64), (b"",), whole)
+        plain = next(field.lossless(planes, None), None)
+        return None if plain is None else Mapping(plain.integers, (plain.section,), whole)
     shown = masks.hide(planes, masks.find(planes, fill_value, exact=False))
     step = (float(shown.max()) - float(shown.min())) / _LOSSY_STEPS
     mapped = field.bounded(planes, step, fill_value) if step > 0 else None

@@ -105,7 +105,7 @@ def band_height(surface: Surface) -> int:
     """Rows per coefficient set: about 65,536 samples, whole strips of 16 rows."""
     rows, columns = surface.plane.shape
     n_bands = max(1, round(rows * columns / BAND_SAMPLES))
-    return max(16, -(-rows // n_bands // 16) * 16) if n_bands > 1 else rows
+    return min(rows, max(16, -(-rows // n_bands // 16) * 16))
 
 
 def plan(
