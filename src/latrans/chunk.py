@@ -207,7 +207,7 @@ def _check_earned(shape: Sequence[int], frame: Frame) -> None:
 
 
 def _earned(shape: Sequence[int], frame: Frame) -> bool:
-    return 0 < math.prod(shape) <= (64 + _held(frame)) << 15  # FORMAT.md 2.4
+    return 0 < math.prod(shape) <= (64 + _held(frame)) << 13  # FORMAT.md 2.4
 
 
 def _held(frame: Frame) -> int:
