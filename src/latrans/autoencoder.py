@@ -192,6 +192,7 @@ class Autoencoder:
                 and len(analysis.input_shape) == 3
                 and self.sample_shape is None
                 and self.stride == _stride(analysis, False) == _stride(synthesis, True)
+                and (1, 1) == _stride(analysis, True) == _stride(synthesis, False)
                 and analysis.input_shape[0] == synthesis.output_channels == 1
                 and (analysis.input_lo, analysis.input_hi) == (-INPUT_LIMIT, INPUT_LIMIT)
             )

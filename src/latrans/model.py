@@ -20,15 +20,16 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
+from .axes import check as check_axes
 from .engine import select
 from .entropy.tables import check as check_tables
-from .errors import LatransError, ModelError
+from .errors import ConfigError, LatransError, ModelError
 from .latents import LatentCoder
 from .program import Program
 from .residual.backend import Backend, backend
 from .residual.classes import N_SYMBOLS
 from .residual.predictor import Predictor, predictor_from
-from .residual.values import ValueCoder, ValuePredictor
+from .residual.values import N_VALUES, ValueCoder, ValuePredictor
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder
@@ -183,12 +184,22 @@ class Model:
                 raise ModelError("latent tables do not sum to 4096")
         if predictor.has_reconstruction and autoencoder is None:
             raise ModelError(f"model {spec['name']!r} expects a reconstruction but makes none")
+        if isinstance(predictor, ValuePredictor) and not _agree(predictor, autoencoder):
+            raise ModelError(f"model {spec['name']!r} reconstructs other samples than it codes")
         if not check_tables(predictor.tables):
             raise ModelError("residual tables do not sum to 4096")
+        version = int(spec["version"])
+        if not 0 <= version < 1 << 31:
+            raise ModelError(f"model {spec['name']!r} has version {version}")
+        axes = str(spec["axes"])
+        try:
+            check_axes(axes, len(axes), "track" if residual["geometry"] == "track" else "plane")
+        except ConfigError as error:
+            raise ModelError(f"model {spec['name']!r} has impossible axes: {error}") from error
         return cls(
             name=str(spec["name"]),
-            version=int(spec["version"]),
-            axes=str(spec["axes"]),
+            version=version,
+            axes=axes,
             predictor=predictor,
             autoencoder=autoencoder,
             latent_tables=latent_tables,
@@ -229,3 +240,12 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Model.from_bytes, (self.data,)
+
+
+def _agree(predictor: ValuePredictor, autoencoder: Autoencoder | None) -> bool:
+    """Whether samples and their reconstructions have the predictor's shape, and are bytes."""
+    if autoencoder is None:
+        return False
+    lo, hi = autoencoder.synthesis.output_range
+    same = autoencoder.sample_shape == predictor.shape
+    return same and autoencoder.analysis.input_hi < N_VALUES and 0 <= lo <= hi < N_VALUES

@@ -62,8 +62,9 @@ def slots(frequencies: Frequencies) -> npt.NDArray[np.unsignedinteger[Any]]:
 
 
 def check(frequencies: Frequencies) -> bool:
-    """Whether every table sums to 4096."""
-    return bool((frequencies.sum(-1, dtype=np.int64) == TOTAL).all())
+    """Whether every table sums to 4096 and can code its last symbol, the escape."""
+    whole = frequencies.dtype == np.uint16 and frequencies.sum(-1, dtype=np.int64) == TOTAL
+    return bool(np.all(whole) and (frequencies[..., -1] > 0).all())
 
 
 def cost_bits(frequencies: Frequencies) -> npt.NDArray[np.float64]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ..entropy.tables import Frequencies
 from ..program import Program
 from .classes import N_SYMBOLS, N_TABLES
+from .fixed import RATIO_LIMIT
 from .geometry import GEOMETRIES, N_RECONSTRUCTION_INPUTS, RECONSTRUCTION_TAPS, Geometry
 
 TRAINED_SHIFT = 12
@@ -58,10 +59,15 @@ class Predictor:
         """What is wrong with the parts' shapes, or None."""
         if self.tables.shape != (N_TABLES, N_SYMBOLS):
             return f"tables have shape {self.tables.shape}, expected {(N_TABLES, N_SYMBOLS)}"
-        if self.linear.shape != (self.n_own_taps,):
-            return f"{self.linear.shape} linear coefficients, expected ({self.n_own_taps},)"
-        if self.network.input_shape[0] != self.n_inputs:
-            return f"network takes {self.network.input_shape[0]} inputs, expected {self.n_inputs}"
+        if self.linear.shape != (self.n_own_taps,) or self.linear.dtype != np.int16:
+            return f"{self.linear.shape} linear coefficients, expected ({self.n_own_taps},) int16"
+        net = self.network
+        if (net.input_shape, net.output_channels) != ((self.n_inputs,), 3):
+            return f"network takes {net.input_shape} inputs, expected {self.n_inputs} for 3 outputs"
+        if net.input_lo > -RATIO_LIMIT or net.input_hi < RATIO_LIMIT:
+            return f"network takes {net.input_lo} to {net.input_hi}, expected +-{RATIO_LIMIT}"
+        if max(map(abs, self.tails)) > 1 << 15:
+            return f"tails start at {self.tails}, which no output reaches"
         return None
 
     def spec(self) -> dict[str, Any]:

@@ -66,8 +66,11 @@ class ValuePredictor:
             return f"value tables have shape {self.tables.shape}, expected (classes, {N_SYMBOLS})"
         if self.network.output_channels != len(self.tables):
             return f"{self.network.output_channels} outputs for {len(self.tables)} value tables"
-        if self.network.input_shape != (N_INPUTS,):
-            return f"network takes {self.network.input_shape} inputs, expected ({N_INPUTS},)"
+        net = self.network
+        if net.input_shape != (N_INPUTS,):
+            return f"network takes {net.input_shape} inputs, expected ({N_INPUTS},)"
+        if net.input_lo > 0 or net.input_hi < N_VALUES - 1:
+            return f"network takes {net.input_lo} to {net.input_hi}, expected all 256 values"
         return None
 
 
