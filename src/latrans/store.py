@@ -1,8 +1,9 @@
 """Store: from a name, a path or a digest to a model.
 
-Looked for in this order: models already loaded or registered, packaged `codecs/`, the user's
-cache directory (`LATRANS_CACHE`, else ~/.cache/latrans/models), the directories in
-`LATRANS_MODEL_PATH`.  Nothing is ever downloaded.
+Looked for in this order: packaged `codecs/`, the user's cache directory (`LATRANS_CACHE`, else
+~/.cache/latrans/models), the directories in `LATRANS_MODEL_PATH`.  Models that are already loaded
+or registered come first for a digest, which nothing else can have, and last for a name.  Nothing
+is ever downloaded.
 """
 
 from __future__ import annotations
@@ -117,11 +118,14 @@ def find(digest: str) -> Model:
 
 
 def list_models() -> list[Listed]:
-    """Every model file on the search path, nearest first."""
+    """Every model file on the search path, nearest first; other safetensors files are passed by."""
     found = []
     for directory in search_path():
         for path in _files(directory):
-            model = _load(path)
+            try:
+                model = _load(path)
+            except ModelError:
+                continue
             found.append(
                 Listed(
                     model.name, model.version, model.digest, path, model.summary, len(model.data)
@@ -148,8 +152,11 @@ def cache_directory() -> Path:
 
 
 def _files(directory: Path) -> Iterator[Path]:
-    yield from sorted(directory.glob("*/model.safetensors"))
-    yield from sorted(directory.glob("*.safetensors"))
+    """Regular files that may be models: others might never end."""
+    for pattern in ("*/model.safetensors", "*.safetensors"):
+        for path in sorted(directory.glob(pattern)):
+            if path.is_file() and path.stat().st_size <= MAX_NBYTES:
+                yield path
 
 
 def _alias(path: Path) -> str:
