@@ -74,6 +74,11 @@ def lossless(array: Array, fill_value: float | None) -> Iterator[Mapped]:
         yield Mapped(integers, _section(two_layer, mask))
 
 
+def is_palette(mapped: Mapped) -> bool:
+    """Whether the integers are ranks among few distinct values."""
+    return bool(mapped.section) and MAPS[mapped.section[0] & 63] is Palette
+
+
 def bounded(array: Array, max_error: float, fill_value: float | None) -> Mapped | None:
     """Map an array to multiples of a step so that no value is off by more than `max_error`.
 

@@ -120,6 +120,14 @@ def choose(
         mapped = field.bounded(planes, max_error, fill_value)
         if mapped is None:
             return None
+        exact = next(field.lossless(planes, fill_value), None)
+        # Few distinct values may cost less exactly, as ranks, than as multiples of a step.
+        if (
+            exact is not None
+            and field.is_palette(exact)
+            and _cost(model, exact) < _cost(model, mapped)
+        ):
+            mapped = exact
         return Mapping(mapped.integers, (mapped.section,), whole)
     single, cost = _cheapest(model, planes, fill_value)
     groups = _channel_of(layout)
