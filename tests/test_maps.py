@@ -1,0 +1,302 @@
+"""Value maps: every bit comes back, and what each map is for is cheaper with it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import latrans
+from latrans import field, maps
+from latrans import mask as masks
+from latrans.errors import CodecError
+from latrans.frame import unpack
+from latrans.maps import Offset, Palette, Quantised, TwoLayer, ordered, unordered
+from latrans.wire import Reader
+from random_arrays import NUMBERS, SPECIAL, dtype_of, random_content
+
+IDENTITY, OFFSET, PALETTE, QUANTISED, TWO_LAYER = range(5)  # FORMAT.md 5.1
+MASKED, WITH_EXCEPTIONS = 64, 128
+
+
+def kinds(array: np.ndarray, fill_value: float | None = None) -> list[int]:
+    """First bytes of the maps on offer; -1 for the map that needs none."""
+    offers = field.lossless(array, fill_value)
+    return [offer.section[0] if offer.section else -1 for offer in offers]
+
+
+def assert_offers_are_exact(array: np.ndarray, fill_value: float | None = None) -> int:
+    offers = list(field.lossless(array, fill_value))
+    for offer in offers:
+        assert offer.integers.shape == array.shape
+        assert abs(offer.integers).max() < 1 << 31
+        found = field.unmap(offer.integers, offer.section, array.dtype)
+        assert found.dtype == array.dtype
+        assert found.tobytes() == array.tobytes()
+    return len(offers)
+
+
+class TestLosslessMaps:
+    @settings(max_examples=200)
+    @given(seed=st.integers(0, 2**32), name=st.sampled_from(NUMBERS))
+    def test_every_offer_gives_every_bit_back(self, seed, name):
+        dtype = dtype_of(name).newbyteorder("=")
+        if not field.suits(dtype):
+            return
+        rng = np.random.default_rng(seed)
+        array = random_content(rng, dtype, (int(rng.integers(1, 200)),))
+        assert_offers_are_exact(array, rng.choice([None, 0, 1e20, -9999]))
+
+    @settings(max_examples=200)
+    @given(hnp.arrays(np.uint32, hnp.array_shapes(max_dims=2, max_side=20)))
+    def test_any_float32_bits(self, bits):
+        assert assert_offers_are_exact(bits.view(np.float32))
+
+    def test_all_float16_bits(self):
+        assert assert_offers_are_exact(np.arange(1 << 16, dtype=np.uint16).view(np.float16))
+
+    @pytest.mark.parametrize(
+        ("array", "expected"),
+        [
+            (np.arange(9, dtype=np.uint8), [-1]),
+            (np.arange(9) + (1 << 40), [OFFSET]),
+            (np.arange(9) - (1 << 61), [OFFSET]),
+            (np.arange(9, dtype=np.uint32) + (1 << 31), [OFFSET]),
+            (np.repeat([0, 5000, 70], 50).astype(np.int32), [-1, PALETTE]),
+            (np.repeat([0, 5000, 1 << 31], 50), [PALETTE]),
+            (np.array([0, 1 << 40]), []),
+            (np.array([0, (1 << 64) - 1], np.uint64), []),
+            (np.array([0, (1 << 63) - 1]), []),
+            (np.arange(9) / np.float64(3), []),
+            (np.arange(9) / np.float64(4), [TWO_LAYER]),
+            (np.repeat([0.1, 0.7], 50).astype(np.float32), [PALETTE]),
+            (np.array([1, np.nan, 3], np.float32), [TWO_LAYER | MASKED]),
+            (np.full(9, np.nan, np.float32), [TWO_LAYER | MASKED]),
+        ],
+    )
+    def test_what_is_on_offer(self, array, expected):
+        found = kinds(array)
+        if TWO_LAYER in expected or PALETTE in expected:
+            assert found[: len(expected)] == expected
+        else:
+            assert found == expected
+        assert_offers_are_exact(array)
+
+    def test_values_on_a_grid_need_no_second_layer(self):
+        array = (np.arange(-50, 50) / 8).astype(np.float32)
+        first = next(iter(field.lossless(array, None)))
+        assert first.section == b"\x04" + b"\xfd\xff" + b"\x00"  # k = -3, form 0
+        assert np.array_equal(first.integers, np.arange(-50, 50))
+
+
+class TestOrderedIntegers:
+    @given(hnp.arrays(np.uint32, st.integers(1, 50)))
+    def test_are_a_bijection(self, bits):
+        values = bits.view(np.float32)
+        keep = ~((values == 0) & np.signbit(values))  # negative zero is masked before
+        found = unordered(ordered(values[keep]))
+        assert found.tobytes() == values[keep].tobytes()
+
+    @given(hnp.arrays(np.float32, st.integers(2, 50), elements=st.floats(width=32)))
+    def test_keep_the_order(self, values):
+        values = np.unique(values[np.isfinite(values)] + np.float32(0))
+        assert (np.diff(ordered(values)) > 0).all()
+
+    def test_neighbouring_floats_are_neighbouring_integers(self):
+        values = np.float32([0.0, 1.0, -1.0, 1e-45, 3e38, -5e-40])
+        after = np.nextafter(values, np.float32(np.inf))
+        assert (ordered(after) - ordered(values) == 1).all()
+
+
+class TestTwoLayers:
+    @settings(max_examples=200)
+    @given(
+        values=hnp.arrays(
+            np.float32,
+            st.integers(1, 40),
+            elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
+        ),
+    )
+    def test_every_grid_on_offer_is_exact(self, values):
+        values = values + np.float32(0)  # no negative zeros: they are masked
+        for exponent in TwoLayer.exponents(values):
+            q, map_ = TwoLayer.split(values, exponent)
+            assert abs(q).max(initial=0) <= 1 << 31
+            again = TwoLayer.read(Reader(map_.write()))
+            assert again == map_
+            assert again.invert(q, np.dtype(np.float32)).tobytes() == values.tobytes()
+
+    @given(
+        st.lists(st.tuples(st.integers(0, 31), st.integers(0, 2**31 - 1)), min_size=1, max_size=60)
+    )
+    def test_bits_are_packed_and_unpacked(self, pairs):
+        bits = np.array([n for n, _ in pairs])
+        values = np.array([v & ((1 << n) - 1) for n, v in pairs])
+        data = maps._pack_bits(values, bits)
+        assert len(data) in (0, -(-int(bits.sum()) // 8))
+        assert np.array_equal(maps._unpack_bits(data, bits), values)
+
+
+class TestPalettes:
+    @given(st.sets(st.integers(-(1 << 31), (1 << 31) - 1), min_size=1, max_size=300))
+    def test_are_written_and_read(self, values):
+        palette = Palette(np.array(sorted(values)))
+        again = Palette.read(Reader(palette.write()))
+        assert np.array_equal(again.values, palette.values)
+
+    def test_need_few_values_far_apart(self):
+        assert Palette.of(np.repeat(np.arange(9), 9)) is None
+        assert Palette.of(np.arange(0, 900, 100)) is None  # as many samples as values
+        assert Palette.of(np.repeat(np.arange(0, 900, 100), 9)) is not None
+
+    def test_may_span_more_than_is_worth_counting(self):
+        values = np.repeat(np.array([-(1 << 40), 5, 1 << 40]), 9)
+        palette = Palette.of(values)
+        assert np.array_equal(palette.invert(palette.ranks(values), np.dtype("i8")), values)
+
+    def test_refuse_ranks_beyond_their_end(self):
+        for rank in (-1, 2):
+            with pytest.raises(CodecError, match="outside of its palette"):
+                Palette(np.array([3, 9])).invert(np.array([0, rank]), np.dtype("i4"))
+
+
+class TestOffsets:
+    @given(st.integers(-(1 << 62), 1 << 62))
+    def test_are_written_and_read(self, offset):
+        assert Offset.read(Reader(Offset(offset).write())) == Offset(offset)
+
+
+class TestMasks:
+    @given(
+        bits=hnp.arrays(
+            np.uint32, st.integers(1, 60), elements=st.sampled_from(SPECIAL.view("u4"))
+        ),
+        exact=st.booleans(),
+    )
+    def test_are_written_and_read(self, bits, exact):
+        array = bits.view(np.float32)
+        mask = masks.find(array, -9999.0, exact)
+        if mask is None:
+            return
+        again = masks.read(Reader(mask.write()), array.shape, array.dtype)
+        assert np.array_equal(again.where, mask.where)
+        restored = np.zeros_like(array)
+        masks.restore(restored, again)
+        assert restored[mask.where].tobytes() == array[mask.where].tobytes()
+
+    def test_hidden_values_repeat_the_last_valid_one(self):
+        array = np.array([np.nan, 1, np.inf, np.nan, 5, np.nan], np.float32)
+        mask = masks.find(array, None, exact=True)
+        assert masks.hide(array, mask).tolist() == [1, 1, 1, 1, 5, 5]
+
+    @pytest.mark.parametrize("fill", [1e20, -1e30, -9999.0, 9.96921e36])
+    def test_far_values_that_repeat_are_taken_for_fill(self, fill):
+        array = np.linspace(0, 5, 40, dtype=np.float32)
+        array[[3, 17]] = fill
+        assert np.flatnonzero(masks.find(array, None, exact=True).where).tolist() == [3, 17]
+
+    @pytest.mark.parametrize("values", [[1e20], [900.0, 900.0], [4000.0, 4000.0, 3000.0]])
+    def test_other_outliers_are_data(self, values):
+        array = np.linspace(1, 9, 40, dtype=np.float32)
+        array[: len(values)] = values
+        assert masks.find(array, None, exact=True) is None
+
+    def test_negative_zeros_are_masked_only_where_every_bit_counts(self):
+        array = np.array([1, -0.0, 0.0], np.float32)
+        assert masks.find(array, None, exact=True).where.tolist() == [False, True, False]
+        assert masks.find(array, None, exact=False) is None
+
+    @given(st.lists(st.integers(0, 10_000), unique=True, max_size=50))
+    def test_exceptions_are_written_and_read(self, positions):
+        array = np.arange(10_001, dtype=np.float32) / 7
+        at = np.array(sorted(positions), np.int64)
+        data = masks.exceptions(array, at)
+        assert bool(data) == bool(positions)
+        if data:
+            found, values = masks.read_exceptions(Reader(data), array.size, array.dtype)
+            assert np.array_equal(found, at)
+            assert np.array_equal(values, array[at])
+
+
+class TestQuantised:
+    @given(
+        values=hnp.arrays(np.float32, st.integers(1, 60), elements=st.floats(-1e6, 1e6, width=32)),
+        max_error=st.floats(1e-3, 1e3),
+    )
+    def test_bounded_maps_keep_the_bound(self, values, max_error):
+        mapped = field.bounded(values, max_error, None)
+        if mapped is None:
+            return
+        found = field.unmap(mapped.integers, mapped.section, values.dtype).astype(np.float64)
+        assert (np.abs(found - values) <= max_error).all()
+
+    def test_steps_of_integers_are_odd(self):
+        for max_error, step in ((0.9, 1.0), (1, 3.0), (2.5, 5.0), (100, 201.0)):
+            assert Quantised.of(np.arange(9), max_error)[1].step == step
+
+    def test_what_cannot_be_kept_is_an_exception(self):
+        array = np.full(100, 1000, np.float16)
+        array[7] = 65504  # the nearest multiple of 60 rounds to infinity
+        mapped = field.bounded(array, 30.0, None)
+        assert mapped.section[0] == QUANTISED | WITH_EXCEPTIONS
+        assert field.unmap(mapped.integers, mapped.section, array.dtype)[7] == 65504
+
+    def test_steps_too_fine_for_32_bits_are_not_offered(self):
+        assert field.bounded(np.array([1.0, 1e9]), 1e-3, None) is None
+        assert field.bounded(np.array([0, 1 << 60]), 10.0, None) is None
+
+
+class TestDamage:
+    def test_integers_that_do_not_fit_the_dtype(self):
+        for dtype in ("u1", "i2", "u4"):
+            with pytest.raises(CodecError, match="do not fit"):
+                field.unmap(np.array([-(1 << 20)]), b"", np.dtype(dtype))
+
+    def test_unknown_maps(self):
+        with pytest.raises(CodecError, match="unknown value map"):
+            field.unmap(np.array([0]), b"\x05", np.dtype("f4"))
+
+
+@pytest.mark.usefixtures("always_model")
+class TestChoice:
+    """Which map a chunk gets is seen in its frame; each is smaller than any rival's bytes."""
+
+    def section(self, model: latrans.Model, array: np.ndarray, axes: str | None = None) -> bytes:
+        frame = latrans.Codec(model, axes=axes).encode(array)
+        assert np.array_equal(latrans.decode(frame), array, equal_nan=array.dtype.kind == "f")
+        return unpack(frame).maps
+
+    def smooth(self, shape: tuple[int, ...]) -> np.ndarray:
+        rng = np.random.default_rng(0)
+        return np.rint(500 * np.sin(np.indices(shape).sum(0) / 9) + rng.normal(0, 2, shape))
+
+    def test_packed_floats_get_their_grid(self, models):
+        maps_section = self.section(models["plane"], (self.smooth((40, 40)) / 16).astype("f4"))
+        assert maps_section[2:6] == b"\x04\xfc\xff\x00"
+
+    def test_spread_values_get_a_palette(self, models):
+        sparse = np.where(self.smooth((40, 40)) > 0, 12_345_678, 87).astype("i4")
+        assert self.section(models["plane"], sparse)[2] & 63 == PALETTE
+
+    def test_channels_may_differ(self, models):
+        grid = (self.smooth((40, 40)) / 16).astype("f4")
+        levels = np.where(grid > 0, np.float32(0.1), np.float32(7e7))
+        maps_section = self.section(models["plane"], np.stack([grid, levels]), "cyx")
+        assert maps_section[0] & 2
+
+    def test_colours_that_move_together_become_differences(self, models):
+        rng = np.random.default_rng(2)
+        grey = (self.smooth((60, 60)) / 4 + 128 + rng.normal(0, 12, (60, 60)))[..., None]
+        rgb = np.clip(grey + rng.normal(0, 1, (60, 60, 3)), 0, 255).astype("u1")
+        assert self.section(models["plane"], rgb)[0] & 1
+        noise = rng.integers(0, 256, (60, 60, 3)).astype("u1")
+        frame = unpack(latrans.Codec(models["plane"]).encode(noise))
+        assert not frame.maps or not frame.maps[0] & 1
+
+    def test_a_mask_is_cheap(self, models):
+        array = (self.smooth((40, 40)) / 16).astype("f4")
+        clean = len(latrans.Codec(models["plane"]).encode(array))
+        array[10:30, 10:30] = 1e20
+        assert len(latrans.Codec(models["plane"]).encode(array)) < clean + 40
