@@ -277,7 +277,8 @@ class TestChoice:
         assert maps_section[2:6] == b"\x04\xfc\xff\x00"
 
     def test_spread_values_get_a_palette(self, models):
-        sparse = np.where(self.smooth((40, 40)) > 0, 12_345_678, 87).astype("i4")
+        levels = np.random.default_rng(1).integers(0, 4, (40, 40))
+        sparse = np.array([87, 90, 12_345_678, 12_399_999], "i4")[levels]
         assert self.section(models["plane"], sparse)[2] & 63 == PALETTE
 
     def test_channels_may_differ(self, models):
