@@ -197,6 +197,14 @@ class TestTheWayInDoesNotMatter:
         assert len(little) == len(big)
         assert little[4:-4] == big[4:-4]
 
+    def test_no_memory_leaks_into_the_padding_between_fields(self, codecs):
+        dtype = dtype_of("(aligned)")
+        for array in (np.ones((40, 3), dtype)[::2], np.ones((40, 3), dtype).T[::2]):
+            np.full((40, 3, 2), 0x5A5A5A5A5A5A5A5A)  # noise that allocations would find
+            frame = codecs[0].encode(array)
+            padding = np.frombuffer(codecs[0].decode(frame).tobytes("A"), np.uint8)
+            assert not padding.reshape(-1, dtype.itemsize)[:, 1:8].any()
+
     def test_batches_are_the_frames_of_their_arrays(self, codecs):
         rng = np.random.default_rng(2)
         arrays = [random_array(rng) for _ in range(12)]

@@ -5,7 +5,7 @@ Booleans travel as bytes, datetimes as int64, and everything in native byte orde
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -50,4 +50,15 @@ def finish(array: Array, parts: Frame) -> Array:
         if parts.dtype.kind in "mM":
             array = array.view(parts.dtype.newbyteorder("="))
         array = array.astype(parts.dtype, copy=False)
-    return np.asfortranarray(array) if parts.fortran else array
+    return contiguous(array, "F") if parts.fortran else array
+
+
+def contiguous(array: Array, order: Literal["C", "F"]) -> Array:
+    """The array, laid out in that order; padding between fields is zero where it is copied."""
+    wanted = array.flags.c_contiguous if order == "C" else array.flags.f_contiguous
+    if wanted or array.dtype.names is None:
+        return np.asarray(array, order=order)
+    # NumPy copies fields alone, and would leave what was in memory between them.
+    out = np.zeros(array.shape, array.dtype, order)
+    out[...] = array
+    return out

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import fallback
-from .carrier import carrier_of, finish, to_carrier
+from .carrier import carrier_of, contiguous, finish, to_carrier
 from .errors import CodecError, ConfigError
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 
@@ -101,7 +101,7 @@ class Codec:
             raise TypeError("latrans stores numbers, not Python objects: convert the array first")
         dtype = array.dtype
         fortran = bool(array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous)
-        plain = np.ascontiguousarray(array).reshape(array.shape)
+        plain = contiguous(array, "C")
         model = self._open()
         if self.mode == "lossy" and model.autoencoder is None:
             raise ConfigError(
