@@ -74,8 +74,8 @@ class TestEngines:
         rng = np.random.default_rng(11)
         for i in range(60):
             array = random_array(rng)
-            if array.size > 400:
-                continue
+            if array.size > 400 or array.dtype.names:
+                continue  # structured arrays never reach an engine, and their padding is no data
             model = models[KINDS[i % len(KINDS)]]
             frame = latrans.Codec(model, engine="native").encode(array)
             assert latrans.Codec(model, engine="reference").encode(array) == frame
