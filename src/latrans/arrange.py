@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .axes import Layout
 from .residual.coder import PlaneInfo
@@ -19,6 +20,7 @@ from .residual.schedule import TRACK_BLOCK
 
 Candidates = tuple[tuple[int, ...], ...]
 _LOOK_BACK = 64
+_SKETCH_SAMPLES = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,8 @@ def arrange(
     n_planes, rows, columns = shape
     if geometry == "plane":
         places = [(i, 0) for i in range(n_planes)]
-        tried = [
-            _along_axes(layout.neighbours(i)) if integers is not None else () for i, _ in places
-        ]
-        infos = [PlaneInfo(rows, columns, rows * columns, t) for t in tried]
+        candidates = _plane_candidates(layout, integers)
+        infos = [PlaneInfo(rows, columns, rows * columns, t) for t in candidates]
         return Arrangement(False, places, infos, max(1, layout.horizon), shape)
     channels = layout.counts[-1] if layout.counts and layout.ordered[-1] else 1
     places, infos = [], []
@@ -89,12 +89,45 @@ def arrange(
     return Arrangement(True, places, infos, max(1, channels), shape)
 
 
-def _along_axes(distances: list[int]) -> Candidates:
-    """The plane before along each axis, alone and together."""
-    single: list[tuple[int, ...]] = [(d,) for d in distances]
-    if len(distances) > 1:
-        single.append(tuple(distances[:2]))
-    return tuple(single)
+def _plane_candidates(layout: Layout, planes: Ints | None) -> list[Candidates]:
+    """For each plane, earlier planes worth trying: the likest along each axis, and pairs."""
+    if planes is None:
+        return [()] * layout.n_planes
+    sketches = [_sketch(p) for p in planes]
+    out: list[Candidates] = []
+    for i, sketch in enumerate(sketches):
+        ranked = []
+        for axis in layout.neighbours(i):
+            likeness = {d: _likeness(sketch, sketches[i - d]) for d in axis}
+            ranked.append(sorted(axis, key=likeness.__getitem__, reverse=True))
+        tried: list[tuple[int, ...]] = [(axis[0],) for axis in ranked]
+        if len(ranked) > 1:
+            tried.append((ranked[0][0], ranked[1][0]))
+        tried += [(axis[0], axis[1]) for axis in ranked if len(axis) > 1]
+        out.append(tuple(dict.fromkeys(tried)))
+    return out
+
+
+def _sketch(plane: Ints) -> npt.NDArray[np.float64]:
+    """First differences along a few rows, scaled to small integers."""
+    rows, columns = plane.shape
+    some = plane[:: max(1, rows * columns // _SKETCH_SAMPLES)]
+    steps = np.diff(some, axis=1).reshape(-1)
+    if steps.size == 0:
+        return np.zeros(1)
+    typical = max(1, int(np.abs(steps).sum()) // steps.size)
+    return np.clip(16 * steps // typical, -127, 127).astype(np.float64)
+
+
+def likest(plane: Ints, others: Sequence[Ints]) -> list[Ints]:
+    """The planes that move most like a plane, best first."""
+    sketch = _sketch(plane)
+    return sorted(others, key=lambda other: -_likeness(sketch, _sketch(other)))
+
+
+def _likeness(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    """Squared correlation times the power of `a`; sums of small integers, so exact."""
+    return float((a @ b) ** 2 / max(1.0, b @ b))
 
 
 def _ranked_channels(tracks: Ints) -> list[Candidates]:

@@ -17,6 +17,7 @@ from .errors import CodecError, ConfigError
 
 LETTERS = "ntzcyx"
 _MAX_CHANNELS_LAST = 4
+_REACH, _CHANNEL_REACH = 2, 8
 
 
 @dataclass(frozen=True)
@@ -54,25 +55,34 @@ class Layout:
         moved = planes.reshape(tuple(shape[d] for d in self.order))
         return np.ascontiguousarray(moved.transpose(np.argsort(self.order)))
 
-    def neighbours(self, index: int) -> list[int]:
-        """Distances back to the previous plane along each ordered dimension, nearest first."""
+    def neighbours(self, index: int) -> list[list[int]]:
+        """Distances back to earlier planes along each ordered dimension, nearest first.
+
+        Up to two back in depth and time, up to eight channels or bands.
+        """
         distances = []
-        stride = 1
-        for size, ordered in zip(reversed(self.counts), reversed(self.ordered), strict=True):
-            if ordered and index // stride % size:
-                distances.append(stride)
-            stride *= size
+        for stride, size, reach in self._ordered_strides():
+            before = min(index // stride % size, reach)
+            if before:
+                distances.append([stride * (1 + i) for i in range(before)])
         return distances
 
     @property
     def horizon(self) -> int:
         """How far back any plane may refer."""
-        stride, horizon = 1, 0
-        for size, ordered in zip(reversed(self.counts), reversed(self.ordered), strict=True):
-            if ordered and size > 1:
-                horizon = 2 * stride
+        reaches = [stride * min(reach, size - 1) for stride, size, reach in self._ordered_strides()]
+        return max(reaches, default=0)
+
+    def _ordered_strides(self) -> list[tuple[int, int, int]]:
+        """(stride, size, reach) of each ordered dimension of planes, innermost first."""
+        out, stride = [], 1
+        for dimension in range(len(self.counts) - 1, -1, -1):
+            size = self.counts[dimension]
+            if self.ordered[dimension] and size > 1:
+                channels = self.axes[self.order[dimension]] == "c"
+                out.append((stride, size, _CHANNEL_REACH if channels else _REACH))
             stride *= size
-        return horizon
+        return out
 
 
 def check(axes: str, ndim: int, geometry: str) -> str:

@@ -93,15 +93,18 @@ class Model:
         tensors: dict[str, npt.NDArray[Any]] = {"residual.tables": self.predictor.tables}
         if isinstance(self.predictor, Predictor):
             tensors["residual.linear"] = self.predictor.linear
-        network, network_spec = self.predictor.network.to_tensors("residual.network")
-        tensors.update(network)
+        network_specs = []
+        for i, program in enumerate(self.predictor.networks):
+            network, network_spec = program.to_tensors(f"residual.network{i}")
+            tensors.update(network)
+            network_specs.append(network_spec)
         spec: dict[str, Any] = {
             "format": MODEL_FORMAT,
             "name": self.name,
             "version": self.version,
             "axes": self.axes,
             "summary": self.summary,
-            "residual": {**self.predictor.spec(), "network": network_spec},
+            "residual": {**self.predictor.spec(), "networks": network_specs},
             "training": self.training,
         }
         if self.autoencoder is not None and self.latent_tables is not None:
@@ -156,16 +159,19 @@ class Model:
                 f"model has format {spec.get('format')}; this latrans reads {MODEL_FORMAT}: update"
             )
         residual = spec["residual"]
-        network = Program.from_tensors("residual.network", tensors, residual["network"])
+        networks = tuple(
+            Program.from_tensors(f"residual.network{i}", tensors, spec)
+            for i, spec in enumerate(residual["networks"])
+        )
         predictor: Predictor | ValuePredictor
         if residual["geometry"] == BY_VALUE:
             rows, columns = residual["shape"]
             shape = (int(rows), int(columns))
-            predictor = ValuePredictor(shape, network, tensors["residual.tables"])
+            predictor = ValuePredictor(shape, networks[0], tensors["residual.tables"])
         else:
             predictor = predictor_from(
                 residual,
-                network=network,
+                networks=networks,
                 linear=tensors["residual.linear"],
                 tables=tensors["residual.tables"],
             )

@@ -32,9 +32,22 @@ using Array = nb::ndarray<const T, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
 using Pair = std::pair<int, int>;
 using Pairs = std::vector<Pair>;
 using LayerArgs = std::tuple<Array<int8_t, 2>, Array<int32_t, 1>, Array<uint8_t, 1>, int, int>;
+using NetworkArgs = std::tuple<int, std::vector<LayerArgs>, Pair>;
 
 void require(bool holds, const char *what) {
     if (!holds) throw nb::value_error(what);
+}
+
+using Map = Array<uint8_t, 1>;
+
+TableMap table_map(const Map &map) {
+    require(map.shape(0) == kTables, "a table map has one entry per class");
+    TableMap result;
+    for (size_t i = 0; i < result.size(); ++i) {
+        require(map.data()[i] < kTables, "a table map names a table that does not exist");
+        result[i] = map.data()[i];
+    }
+    return result;
 }
 
 std::vector<Offset> offsets(const Pairs &pairs) {
@@ -47,8 +60,8 @@ Geometry make_geometry(bool plane, const Pairs &base, const Pairs &taps, const P
                        std::vector<int> error_weights,
                        const std::vector<std::tuple<int, int, int>> &windows,
                        const std::vector<std::vector<std::pair<int, Pair>>> &predictors,
-                       bool median, const Pairs &reference_taps, const Pairs &reference_errors,
-                       std::tuple<int, int, int> reach) {
+                       int n_described, bool median, const Pairs &reference_taps, int n_near,
+                       const Pairs &reference_errors, std::tuple<int, int, int> reach) {
     require(base.size() == 2, "the reference level is the mean of two neighbours");
     Geometry g{};
     g.plane = plane;
@@ -63,18 +76,20 @@ Geometry make_geometry(bool plane, const Pairs &base, const Pairs &taps, const P
         for (const auto &[weight, at] : predictor)
             g.predictors.back().push_back({weight, {at.first, at.second}});
     }
+    g.n_described = n_described;
     g.median = median;
+    g.n_near = n_near;
     g.reference_taps = offsets(reference_taps);
     g.reference_errors = offsets(reference_errors);
     std::tie(g.up, g.left, g.right) = reach;
     return g;
 }
 
-std::shared_ptr<Model> make_model(const Geometry &geometry, bool has_reference, bool has_picture,
-                                  bool flat, std::array<int32_t, 2> tails,
+std::shared_ptr<Model> make_model(const Geometry &geometry, bool has_picture, bool flat,
+                                  std::array<int32_t, 2> tails,
                                   std::vector<int32_t> trained, Array<int32_t, 1> logs,
                                   Array<int32_t, 1> reciprocals,
-                                  const std::vector<LayerArgs> &layers, Pair input_range,
+                                  const std::vector<NetworkArgs> &networks,
                                   Array<uint16_t, 2> frequencies, const std::string &kernel) {
     const Kernel *chosen = nullptr;
     for (const Kernel *usable : kernels())
@@ -85,7 +100,6 @@ std::shared_ptr<Model> make_model(const Geometry &geometry, bool has_reference, 
     require(frequencies.shape(0) == kTables && frequencies.shape(1) == kSymbols,
             "probability tables have another shape");
     ModelSource source{geometry,
-                       has_reference,
                        has_picture,
                        flat,
                        tails,
@@ -93,16 +107,18 @@ std::shared_ptr<Model> make_model(const Geometry &geometry, bool has_reference, 
                        logs.data(),
                        reciprocals.data(),
                        {},
-                       input_range.first,
-                       input_range.second,
                        frequencies.data(),
                        chosen};
-    for (const auto &[weight, bias, shift, lo, hi] : layers) {
-        require(bias.shape(0) == weight.shape(0) && shift.shape(0) == weight.shape(0),
-                "bias and shift of a layer need one entry per output");
-        require(lo <= hi, "a layer clamps to an empty range");
-        source.layers.push_back({weight.shape(1), weight.shape(0), weight.data(), bias.data(),
-                                 shift.data(), lo, hi});
+    for (const auto &[n_references, layers, input_range] : networks) {
+        NetworkSource network{n_references, {}, input_range.first, input_range.second};
+        for (const auto &[weight, bias, shift, lo, hi] : layers) {
+            require(bias.shape(0) == weight.shape(0) && shift.shape(0) == weight.shape(0),
+                    "bias and shift of a layer need one entry per output");
+            require(lo <= hi, "a layer clamps to an empty range");
+            network.layers.push_back({weight.shape(1), weight.shape(0), weight.data(),
+                                      bias.data(), shift.data(), lo, hi});
+        }
+        source.networks.push_back(std::move(network));
     }
     return std::make_shared<Model>(source);
 }
@@ -119,7 +135,7 @@ OwnedJob make_job(bool plane, std::tuple<int64_t, int64_t, int64_t> shape,
                   Array<int32_t, 2> weights, const std::vector<int32_t> &shifts,
                   const std::vector<int64_t> &sigmas, int64_t band_rows,
                   std::vector<std::shared_ptr<Coded>> references,
-                  std::optional<Array<int32_t, 2>> picture) {
+                  std::optional<Array<int32_t, 2>> picture, int network, int32_t step) {
     OwnedJob owned{{}, weights, picture};
     Job &job = owned.job;
     const auto [rows, columns, n_samples] = shape;
@@ -136,6 +152,8 @@ OwnedJob make_job(bool plane, std::tuple<int64_t, int64_t, int64_t> shape,
     job.band_rows = band_rows;
     job.references.assign(references.begin(), references.end());
     job.picture = nullptr;
+    job.network = network;
+    job.step = step;
     if (picture) {
         require(int64_t(picture->shape(0)) == rows && int64_t(picture->shape(1)) == columns,
                 "reconstruction has another shape than its plane");
@@ -155,18 +173,27 @@ auto classify_plane(const Model &model, const OwnedJob &owned, Array<int32_t, 2>
 }
 
 nb::bytes encode_planes(const Model &model, const std::vector<std::shared_ptr<Classes>> &planes,
-                        size_t n_states) {
+                        const Map &map, size_t n_states) {
+    const TableMap tables = table_map(map);
     require(n_states >= 1 && n_states <= kLanes, "n_states out of range");
     std::vector<uint8_t> data;
     {
         const nb::gil_scoped_release release;
-        data = encode(model, planes, n_states);
+        data = encode(model, planes, tables, n_states);
     }
     return nb::bytes(data.data(), data.size());
 }
 
-auto decode_plane(const Model &model, RansDecoder &decoder, const OwnedJob &owned,
+auto count_plane(const Classes &classes, nb::ndarray<int64_t, nb::ndim<2>, nb::c_contig> counts) {
+    require(counts.shape(0) == kTables && counts.shape(1) == kTokens,
+            "counts have another shape");
+    const nb::gil_scoped_release release;
+    return count(classes, counts.data());
+}
+
+auto decode_plane(const Model &model, RansDecoder &decoder, const OwnedJob &owned, const Map &map,
                   std::optional<Array<int32_t, 1>> firsts) {
+    const TableMap tables = table_map(map);
     const Schedule &s = owned.job.schedule;
     require(s.plane != firsts.has_value(), "a track needs its first samples, a plane has none");
     require(!firsts || int64_t(firsts->shape(0)) == s.rows, "every lane needs a first sample");
@@ -176,7 +203,7 @@ auto decode_plane(const Model &model, RansDecoder &decoder, const OwnedJob &owne
         const nb::gil_scoped_release release;
         owned.job.check(model);
         const std::lock_guard lock(decoder.mutex);
-        coded = decode(model, owned.job, decoder, firsts ? firsts->data() : nullptr);
+        coded = decode(model, owned.job, tables, decoder, firsts ? firsts->data() : nullptr);
         samples.reset(new int64_t[coded->samples.size()]);
         std::copy(coded->samples.begin(), coded->samples.end(), samples.get());
     }
@@ -191,16 +218,16 @@ auto decode_plane(const Model &model, RansDecoder &decoder, const OwnedJob &owne
 
 void bind_residual(nb::module_ &module) {
     nb::class_<Coded>(module, "ResidualCoded");
-    nb::class_<Classes>(module, "ResidualClasses");
+    nb::class_<Classes>(module, "ResidualClasses").def("count", &count_plane);
     nb::class_<Geometry>(module, "ResidualGeometry").def(nb::new_(&make_geometry));
     nb::class_<OwnedJob>(module, "ResidualJob")
         .def(nb::new_(&make_job), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
-             nb::arg(), nb::arg(), nb::arg().none());
+             nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg());
     nb::class_<Model>(module, "ResidualModel")
         .def(nb::new_(&make_model))
         .def("classify", &classify_plane)
         .def("encode", &encode_planes)
-        .def("decode", &decode_plane, nb::arg(), nb::arg(), nb::arg().none());
+        .def("decode", &decode_plane, nb::arg(), nb::arg(), nb::arg(), nb::arg().none());
     module.def("residual_kernels", [] {
         std::vector<const char *> names;
         for (const Kernel *kernel : kernels()) names.push_back(kernel->name);

@@ -20,7 +20,7 @@ constexpr uint32_t kEscape = kTokens;
 constexpr int kSymbols = kTokens + 1;
 constexpr int kEscapeBits = 8;
 
-constexpr int kMeanLimit = 255, kScaleLimit = 255, kTailLimit = 127;
+constexpr int kMeanLimit = 255, kScaleLimit = 255, kTailLimit = 127, kGateLimit = 127;
 
 struct Token {
     uint32_t token, raw;

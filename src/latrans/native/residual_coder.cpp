@@ -17,6 +17,13 @@ bool each_step(const Schedule &schedule, int64_t top, Visit &&visit) {
     return true;
 }
 
+// Multiples of an odd step nearest to a distance.
+template <class T>
+T nearest_step(T distance, T step) {
+    const T up = distance + step / 2;
+    return up >= 0 ? up / step : -((step - 1 - up) / step);
+}
+
 template <class T>
 bool classify_as(const Model &model, const Job &job, const int32_t *values, Classified &result) {
     const Schedule &s = job.schedule;
@@ -30,6 +37,7 @@ bool classify_as(const Model &model, const Job &job, const int32_t *values, Clas
         }
     Plane<T> plane(model, job);
     Classes &classes = *result.classes;
+    const auto largest = static_cast<T>(int64_t{job.hi} - job.lo);
     size_t n = 0;
     for (int64_t top = 0; top < s.rows; top += kLanes) {
         plane.begin(top, firsts.data());
@@ -42,7 +50,13 @@ bool classify_as(const Model &model, const Job &job, const int32_t *values, Clas
                 const int32_t value = values[(top + lane) * s.columns + step - s.lag() * lane];
                 inside &= value >= job.lo && value <= job.hi;
                 samples[lane] = static_cast<T>(int64_t{value} - job.lo);
-                uint32_t offset = static_cast<uint32_t>(samples[lane]) -
+                T coded = samples[lane];
+                if (job.step > 1) {
+                    coded = nearest_step<T>(samples[lane] - answer.anchor[lane], job.step);
+                    samples[lane] = answer.anchor[lane] + coded * job.step;
+                    inside &= samples[lane] >= 0 && samples[lane] <= largest;
+                }
+                uint32_t offset = static_cast<uint32_t>(coded) -
                                   static_cast<uint32_t>(answer.centre[lane]);
                 if (answer.flip[lane]) offset = 0 - offset;
                 classes.offset[n] = static_cast<int32_t>(offset);
@@ -62,14 +76,14 @@ bool classify_as(const Model &model, const Job &job, const int32_t *values, Clas
 
 // Samples of one step, relative to the smallest.  Phases as in residual/schedule.py.
 template <class T>
-void pop_step(const SymbolTables<uint8_t> &tables, const Answer<T> &answer, Range lanes,
-              RansDecoder &decoder, uint32_t largest, T *samples) {
+void pop_step(const SymbolTables<uint8_t> &tables, const TableMap &map, const Answer<T> &answer,
+              Range lanes, RansDecoder &decoder, const Job &job, T *samples) {
     const size_t n_states = decoder.n_states();
     uint32_t tokens[kLanes], raw[kLanes] = {};
     bool escaped = false;
     int longest = 0, lengths[kLanes];
     for (int64_t l = lanes.begin; l < lanes.end; ++l) {
-        const auto table = static_cast<size_t>(answer.table[l]);
+        const size_t table = map[static_cast<size_t>(answer.table[l])];
         tokens[l] = decoder.pop(size_t(l) % n_states, tables.slots(table), tables.intervals(table));
         escaped |= tokens[l] == kEscape;
     }
@@ -87,11 +101,15 @@ void pop_step(const SymbolTables<uint8_t> &tables, const Answer<T> &answer, Rang
             if (lengths[l] > shift)
                 raw[l] |= decoder.pop_raw(size_t(l) % n_states, std::min(lengths[l] - shift, 16))
                           << shift;
+    const auto largest = static_cast<uint32_t>(int64_t{job.hi} - job.lo);
     bool inside = true;
     for (int64_t l = lanes.begin; l < lanes.end; ++l) {
         uint32_t offset = untokenise(tokens[l], answer.low_bits[l], raw[l]);
         if (answer.flip[l]) offset = 0 - offset;
-        const uint32_t sample = static_cast<uint32_t>(answer.centre[l]) + offset;
+        // All modulo 2^32, as in the definition; damaged data may count any number of steps.
+        const uint32_t coded = static_cast<uint32_t>(answer.centre[l]) + offset;
+        const uint32_t sample = static_cast<uint32_t>(answer.anchor[l]) +
+                                coded * static_cast<uint32_t>(job.step);
         inside &= sample <= largest;
         samples[l] = static_cast<T>(sample);
     }
@@ -99,17 +117,16 @@ void pop_step(const SymbolTables<uint8_t> &tables, const Answer<T> &answer, Rang
 }
 
 template <class T>
-std::shared_ptr<Coded> decode_as(const Model &model, const Job &job, RansDecoder &decoder,
-                                 const int32_t *firsts) {
+std::shared_ptr<Coded> decode_as(const Model &model, const Job &job, const TableMap &map,
+                                 RansDecoder &decoder, const int32_t *firsts) {
     const Schedule &s = job.schedule;
-    const auto largest = static_cast<uint32_t>(int64_t{job.hi} - job.lo);
     Plane<T> plane(model, job);
     for (int64_t top = 0; top < s.rows; top += kLanes) {
         plane.begin(top, firsts);
         const bool carried = each_step(s, top, [&](int64_t step, Range lanes) {
             if (!plane.look(step, lanes)) return false;
             T samples[kLanes];
-            pop_step(model.tables(), plane.answer(), lanes, decoder, largest, samples);
+            pop_step(model.tables(), map, plane.answer(), lanes, decoder, job, samples);
             plane.put(step, lanes, samples);
             return true;
         });
@@ -120,8 +137,8 @@ std::shared_ptr<Coded> decode_as(const Model &model, const Job &job, RansDecoder
 }
 
 // Operations of a step, last first, for the classes that end before `end`; returns their start.
-size_t push_step(const SymbolTables<uint8_t> &tables, const Classes &classes, size_t end,
-                 Range lanes, RansEncoder &encoder, size_t n_states) {
+size_t push_step(const SymbolTables<uint8_t> &tables, const TableMap &map, const Classes &classes,
+                 size_t end, Range lanes, RansEncoder &encoder, size_t n_states) {
     const size_t start = end - static_cast<size_t>(lanes.end - lanes.begin);
     Token tokens[kLanes];
     const Interval *intervals[kLanes];
@@ -131,7 +148,7 @@ size_t push_step(const SymbolTables<uint8_t> &tables, const Classes &classes, si
     for (int i = 0; i < n; ++i) {
         const size_t at = start + static_cast<size_t>(i);
         tokens[i] = tokenise(classes.offset[at], classes.low_bits[at]);
-        intervals[i] = tables.intervals(classes.table[at]);
+        intervals[i] = tables.intervals(map[classes.table[at]]);
         escaped |= !intervals[i][tokens[i].token].frequency;
         longest = std::max(longest, tokens[i].n_raw);
     }
@@ -171,8 +188,18 @@ Classified classify(const Model &model, const Job &job, const int32_t *plane) {
     return result;
 }
 
+int64_t count(const Classes &classes, int64_t *counts) {
+    int64_t raw = 0;
+    for (size_t i = 0; i < classes.table.size(); ++i) {
+        const Token token = tokenise(classes.offset[i], classes.low_bits[i]);
+        ++counts[classes.table[i] * kTokens + token.token];
+        raw += token.n_raw;
+    }
+    return raw;
+}
+
 std::vector<uint8_t> encode(const Model &model, const std::vector<std::shared_ptr<Classes>> &planes,
-                            size_t n_states) {
+                            const TableMap &map, size_t n_states) {
     RansEncoder encoder(n_states);
     for (size_t i = planes.size(); i-- > 0;) {
         const Classes &classes = *planes[i];
@@ -182,24 +209,24 @@ std::vector<uint8_t> encode(const Model &model, const std::vector<std::shared_pt
             for (int64_t step = s.end_step(top); step-- > s.first_step();) {
                 const Range lanes = s.active(top, step);
                 if (lanes.begin < lanes.end)
-                    end = push_step(model.tables(), classes, end, lanes, encoder, n_states);
+                    end = push_step(model.tables(), map, classes, end, lanes, encoder, n_states);
             }
     }
     return encoder.finish();
 }
 
-std::shared_ptr<Coded> decode(const Model &model, const Job &job, RansDecoder &decoder,
-                              const int32_t *firsts) {
+std::shared_ptr<Coded> decode(const Model &model, const Job &job, const TableMap &map,
+                              RansDecoder &decoder, const int32_t *firsts) {
     const Schedule &s = job.schedule;
     for (int64_t lane = 0; !s.plane && lane < s.rows && lane * s.columns < s.n_samples; ++lane)
         if (firsts[lane] < job.lo || firsts[lane] > job.hi)
             throw Damaged("first sample of a lane lies outside of its range");
     const RansDecoder::Mark mark = decoder.mark();
     if (job.narrow(model)) {
-        if (auto coded = decode_as<int32_t>(model, job, decoder, firsts)) return coded;
+        if (auto coded = decode_as<int32_t>(model, job, map, decoder, firsts)) return coded;
         decoder.rewind(mark);
     }
-    return decode_as<int64_t>(model, job, decoder, firsts);
+    return decode_as<int64_t>(model, job, map, decoder, firsts);
 }
 
 }  // namespace latrans

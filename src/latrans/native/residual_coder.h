@@ -1,10 +1,12 @@
 // Classes on the way in, samples on the way out: the twin of residual/reference.py.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "entropy_rans.h"
+#include "residual_classes.h"
 #include "residual_plane.h"
 
 namespace latrans {
@@ -16,6 +18,9 @@ struct Classes {
     std::vector<int32_t> offset;  // already mirrored
 };
 
+// For every class the table that stands for it in a section.
+using TableMap = std::array<uint8_t, kTables>;
+
 struct Classified {
     std::shared_ptr<Classes> classes;
     std::shared_ptr<Coded> coded;
@@ -24,11 +29,14 @@ struct Classified {
 // Throws std::invalid_argument where a sample lies outside of the job's range.
 Classified classify(const Model &model, const Job &job, const int32_t *plane);
 
+// Adds how often each token meets each class to (kTables, kTokens) counts; returns the raw bits.
+int64_t count(const Classes &classes, int64_t *counts);
+
 std::vector<uint8_t> encode(const Model &model, const std::vector<std::shared_ptr<Classes>> &planes,
-                            size_t n_states);
+                            const TableMap &map, size_t n_states);
 
 // Throws Damaged.  `firsts` are a track's first samples, one per lane, else null.
-std::shared_ptr<Coded> decode(const Model &model, const Job &job, RansDecoder &decoder,
-                              const int32_t *firsts);
+std::shared_ptr<Coded> decode(const Model &model, const Job &job, const TableMap &map,
+                              RansDecoder &decoder, const int32_t *firsts);
 
 }  // namespace latrans

@@ -32,7 +32,9 @@ struct Geometry {
     std::vector<int> error_weights;
     std::vector<Window> windows;
     std::vector<std::vector<Term>> predictors;
+    int n_described;
     bool median;
+    int n_near;
     std::vector<Offset> reference_taps, reference_errors;
     int up, left, right;
 

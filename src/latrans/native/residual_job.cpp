@@ -54,6 +54,12 @@ void Job::check(const Model &model) const {
             "number of samples does not fit the shape");
     require(lo <= hi, "range of the samples is empty");
     require(references.size() <= kMaxReferences, "too many reference planes");
+    require(network >= -1 && network < static_cast<int>(model.n_networks()), "no such network");
+    require(network < 0 || static_cast<size_t>(model.network(size_t(network)).n_references) <=
+                               references.size(),
+            "the network sees more reference planes than there are");
+    require(step == 1 || (step >= kLeastStep && step <= kMostStep && step % 2),
+            "steps are 1 or odd numbers from 9 to 255");
     for (const auto &coded : references)
         require(coded && coded->rows == s.rows && coded->columns == s.columns &&
                     coded->n_samples == s.n_samples,

@@ -33,6 +33,8 @@ struct Job {
     std::vector<Band> bands;
     int64_t band_rows;
     int n_weights;
+    int network;   // of the model; -1 for none
+    int32_t step;  // samples are coded in multiples of this from their prediction
     std::vector<std::shared_ptr<const Coded>> references;
     const int32_t *picture;  // the reconstruction, or null
 

@@ -49,17 +49,28 @@ public:
         return true;
     }
 
-    // Network inputs; false where no active lane needs the network.
+    // Whether an active lane needs the network.
+    bool needs_network() const {
+        return s.network && !(p.flat && !any<T>((equal_12 != 12) & (load(active) != 0)));
+    }
+
+    // Logarithm of the energy, which the class needs with and without a network.
+    void measure() {
+        const Unit<T> by_energy(p, energy);
+        store32<T>(a.log_energy + b, by_energy.log);
+    }
+
+    // Network inputs; false where int32 is too small.
     bool describe() {
-        if (p.flat && !any<T>((equal_12 != 12) & (load(active) != 0))) return false;
         row = a.rows[0] + b;
         V<T> around = V<T>{};
         for (int k = 0; k < 8; ++k) around += magnitude(differences[k]);
         const Unit<T> by_scale(p, around * 32 + 64), by_energy(p, energy);
         store32<T>(a.log_energy + b, by_energy.log);
-        own_inputs(by_scale, by_energy);
-        if (p.has_reference) reference_inputs(by_energy);
+        if (!own_inputs(by_scale, by_energy)) return false;
         if (p.has_picture) picture_inputs(by_scale, by_energy);
+        for (int i = 0; i < s.network->n_references; ++i)
+            reference_inputs(s.references[i], i, by_scale, by_energy);
         return true;
     }
 
@@ -156,7 +167,7 @@ private:
     }
     static V<T> half(V<T> v) { return saturate<T>(v >> 1); }
 
-    void own_inputs(const Unit<T> &by_scale, const Unit<T> &by_energy) {
+    bool own_inputs(const Unit<T> &by_scale, const Unit<T> &by_energy) {
         V<T> near = V<T>{}, far = V<T>{};
         for (int k = 0; k < 3; ++k) near += magnitude(differences[k]);
         for (int k = 8; k < 16; ++k) far += magnitude(differences[k]);
@@ -183,14 +194,26 @@ private:
 
         V<T> high, low;
         weigh<true>(p.n_own_taps, high, low);
-        // Past 2^26 the ratio saturates anyway, and int32 would not take it [B].
-        if (sizeof(T) == 4) high = clamp(high, number<T>(-(1 << 26)), number<T>(1 << 26));
+        if (sizeof(T) == 4) {
+            const V<T> bounded = clamp(high, number<T>(-(1 << 22)), number<T>(1 << 22));
+            if (any<T>((bounded != high) & (load(active) != 0))) return false;
+            high = bounded;
+        }
         V<T> trained = high * 16 + (low >> 4);
         if (sizeof(T) == 8) trained = limited(trained);
-        emit(by_energy.ratio(trained - delta));
+        trained -= delta;
+        store(a.gates[p.n_gates - 1] + b, trained);
+        emit(by_energy.ratio(trained));
+        return true;
     }
 
     void alternatives(const Unit<T> &by_energy) {
+        int gate = 0;
+        const auto offer = [&](V<T> value, bool described) {
+            const V<T> difference = (value - base) * 256 - delta;
+            store(a.gates[gate++] + b, difference);
+            if (described) emit(by_energy.ratio(difference));
+        };
         for (int i = 0; i < p.n_predictors; ++i) {
             const auto &terms = p.predictors[i];
             V<T> sum = V<T>{};
@@ -198,26 +221,26 @@ private:
                 sum += own(s.samples, terms.looks[k]) * terms.weights[k];
             if (i == 0 && p.median) {
                 const V<T> left = own(s.samples, p.left), above = own(s.samples, p.above);
-                const V<T> median = clamp(sum, least(left, above), most(left, above));
-                emit(by_energy.ratio((median - base) * 256 - delta));
+                offer(clamp(sum, least(left, above), most(left, above)), true);
             }
-            emit(by_energy.ratio((sum - base) * 256 - delta));
+            offer(sum, i < p.n_described);
         }
     }
 
-    void reference_inputs(const Unit<T> &by_energy) {
-        if (!s.n_references) {
-            for (int i = 0; i < p.n_reference_errors + 2; ++i) emit(V<T>{});
-            return;
-        }
-        const auto &reference = s.references[0];
+    template <class Reference>
+    void reference_inputs(const Reference &reference, int which, const Unit<T> &by_scale,
+                          const Unit<T> &by_energy) {
         const Unit<T> unit(p, load(reference.energy + at));
-        emit(unit.ratio(elsewhere(reference.errors, p.reference_errors[0])));
+        const V<T> centre = elsewhere(reference.errors, p.reference_errors[0]);
+        emit(unit.ratio(centre));
+        emit(by_energy.ratio(centre));
         emit(half(unit.log - by_energy.log));
         for (int i = 0; i < p.n_reference_errors; ++i) {
             const V<T> error = elsewhere(reference.errors, p.reference_errors[i]);
             emit(half(log2_of<T>(p, magnitude(error) + 1) - unit.log));
         }
+        const V<T> *near = differences + p.n_own_taps + which * p.n_reference_taps;
+        for (int k = 0; k < p.n_near; ++k) emit(by_scale.ratio(near[k] * 256));
     }
 
     void picture_inputs(const Unit<T> &by_scale, const Unit<T> &by_energy) {
@@ -249,12 +272,17 @@ bool step(const Scene<T> &scene, ptrdiff_t at, int begin, int end, Answer<T> &an
         if (idle(b)) continue;
         Block<T> block(scene, at, b, begin, end, answer);
         if (!block.predict()) return false;
-        network |= block.describe();
+        if (block.needs_network()) {
+            network = true;
+            if (!block.describe()) return false;
+        } else if (!scene.network) {
+            block.measure();
+        }
     }
-    const int32_t *outputs = network ? run_network(*scene.plan, answer.rows) : nullptr;
+    const int32_t *outputs = network ? run_network(*scene.network, answer.rows) : nullptr;
     for (int b = 0; b < kLanes; b += width<T>)
-        if (!idle(b)) place(scene, b, outputs, answer);
-    choose_table(*scene.plan, outputs, answer);
+        if (!idle(b) && !place(scene, b, outputs, begin, end, answer)) return false;
+    choose_table(scene, outputs, answer);
     return true;
 }
 

@@ -24,7 +24,6 @@ Model::Model(const ModelSource &source)
     plan_.plane = geometry_.plane;
     plan_.median = geometry_.median;
     plan_.flat = source.flat;
-    plan_.has_reference = source.has_reference;
     plan_.has_picture = source.has_picture;
     std::copy(source.tails.begin(), source.tails.end(), plan_.tails);
     std::copy_n(source.logs, kTableSteps, plan_.logs);
@@ -38,24 +37,18 @@ Model::Model(const ModelSource &source)
         plan_.trained[i] = source.trained[i];
     }
 
-    require(!source.layers.empty(), "the network has no layers");
-    require(source.layers.front().n_in == size_t(plan_.n_inputs),
-            "the network takes another number of inputs");
-    require(source.layers.back().n_out == 3, "the network needs three outputs");
-    require(source.input_lo <= -127 && source.input_hi >= 127, "network inputs reach +-127");
-    int32_t lo = -127, hi = 127;
-    for (const LayerSource &layer : source.layers) {
-        add_layer(layer, lo, hi);
-        lo = layer.lo;
-        hi = layer.hi;
-    }
+    require(!source.networks.empty(), "a predictor needs a network");
+    for (const NetworkSource &network : source.networks) add_network(network);
     for (size_t i = 0; i < layers_.size(); ++i) {
         layers_[i].weights = stores_[i].weights.data();
         layers_[i].bias = stores_[i].bias.data();
         layers_[i].shift = stores_[i].shift.data();
     }
-    plan_.layers = layers_.data();
-    plan_.n_layers = static_cast<int>(layers_.size());
+    const DenseLayer *layer = layers_.data();
+    for (Network &network : networks_) {
+        network.layers = layer;
+        layer += network.n_layers;
+    }
 
     for (size_t table = 0; table < kTables; ++table)
         require(tables_.intervals(table)[kEscape].frequency, "a table has no room for escapes");
@@ -159,16 +152,48 @@ void Model::plan_looks() {
     p.n_reference_taps = fill(g.reference_taps, 0, kMaxReferenceTaps, p.reference_taps);
     p.n_reference_errors = fill(g.reference_errors, 1, kMaxErrors, p.reference_errors);
 
-    p.n_inputs = 8 + 3 + 2 + 4 + p.n_errors + 3 + p.n_windows + p.median + p.n_predictors + 1;
-    if (p.has_reference) p.n_inputs += p.n_reference_errors + 2;
-    if (p.has_picture) p.n_inputs += kPictureTaps + 3;
+    require(g.n_described >= 0 && g.n_described <= p.n_predictors &&
+                g.n_described >= static_cast<int>(g.median),
+            "geometry describes predictors that it does not have");
+    require(g.n_near >= 0 && g.n_near <= p.n_reference_taps,
+            "geometry describes reference taps that it does not have");
+    p.n_described = g.n_described;
+    p.n_near = g.n_near;
+    p.n_gates = p.n_predictors + p.median + 1;
+}
+
+int Model::count_inputs(int n_references) const {
+    const Plan &p = plan_;
+    return 8 + 3 + 2 + 4 + p.n_errors + 3 + p.n_windows + p.median + p.n_described + 1 +
+           (p.has_picture ? kPictureTaps + 3 : 0) +
+           n_references * (p.n_reference_errors + 3 + p.n_near);
+}
+
+void Model::add_network(const NetworkSource &source) {
+    require(source.n_references >= 0 && source.n_references <= kMaxDescribed,
+            "a network sees too many references");
+    require(!source.layers.empty(), "a network has no layers");
+    require(source.layers.front().n_in == static_cast<size_t>(count_inputs(source.n_references)),
+            "a network takes another number of inputs");
+    require(source.layers.back().n_out == static_cast<size_t>(3 + plan_.n_gates),
+            "a network has another number of outputs");
+    require(source.input_lo <= -127 && source.input_hi >= 127, "network inputs reach +-127");
+    networks_.push_back({source.n_references, static_cast<int>(source.layers.size()),
+                         static_cast<int>(source.layers.front().n_in), nullptr});
+    size_t n_before = 0;
+    int32_t lo = -127, hi = 127;
+    for (const LayerSource &layer : source.layers) {
+        require(!n_before || n_before >= layer.n_in, "layers do not fit together");
+        add_layer(layer, lo, hi);
+        n_before = static_cast<size_t>(layers_.back().n_out);
+        lo = layer.lo;
+        hi = layer.hi;
+    }
 }
 
 void Model::add_layer(const LayerSource &source, int32_t lo, int32_t hi) {
     require(lo >= INT16_MIN && hi <= INT16_MAX, "what passes between layers must fit 16 bits");
     require(source.n_in > 0 && source.n_out > 0, "a layer is empty");
-    require(layers_.empty() || size_t(layers_.back().n_out) >= source.n_in,
-            "layers do not fit together");
     const size_t blocks = (source.n_out + kOutputBlock - 1) / kOutputBlock;
     const size_t n_out = blocks * kOutputBlock, n_pairs = (source.n_in + 1) / 2;
     LayerStore store;

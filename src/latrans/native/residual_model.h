@@ -22,14 +22,19 @@ struct LayerSource {
     int32_t lo, hi;
 };
 
+struct NetworkSource {
+    int n_references;
+    std::vector<LayerSource> layers;
+    int32_t input_lo, input_hi;
+};
+
 struct ModelSource {
     Geometry geometry;
-    bool has_reference, has_picture, flat;
+    bool has_picture, flat;
     std::array<int32_t, 2> tails;
     std::vector<int32_t> trained;
     const int32_t *logs, *reciprocals;  // kTableSteps each
-    std::vector<LayerSource> layers;
-    int32_t input_lo, input_hi;
+    std::vector<NetworkSource> networks;
     const uint16_t *frequencies;  // (kTables, kSymbols)
     const Kernel *kernel;
 };
@@ -45,6 +50,8 @@ public:
     const Plan &plan() const { return plan_; }
     const Kernel &kernel() const { return kernel_; }
     bool has_picture() const { return plan_.has_picture; }
+    size_t n_networks() const { return networks_.size(); }
+    const Network &network(size_t i) const { return networks_[i]; }
     size_t widest_layer() const { return widest_; }
     // How far steps look around in reference planes.
     int reference_reach() const { return reference_reach_; }
@@ -62,7 +69,9 @@ private:
 
     void lay_out();
     void plan_looks();
+    void add_network(const NetworkSource &source);
     void add_layer(const LayerSource &source, int32_t lo, int32_t hi);
+    int count_inputs(int n_references) const;
 
     const Kernel &kernel_;
     Geometry geometry_;
@@ -71,6 +80,7 @@ private:
     int reference_reach_ = 0, error_reach_ = 0;
     std::vector<LayerStore> stores_;
     std::vector<DenseLayer> layers_;
+    std::vector<Network> networks_;
     size_t widest_ = 0;
     SymbolTables<uint8_t> tables_;
 };

@@ -44,11 +44,11 @@ inline void run_layer(const DenseLayer &layer, const int32_t *pairs, int32_t *ou
 }
 
 // Runs on the inputs in rows[0]; returns the outputs.
-inline const int32_t *run_network(const Plan &plan, int32_t *const rows[2]) {
+inline const int32_t *run_network(const Network &network, int32_t *const rows[2]) {
     int now = 0;
-    for (int i = 0; i < plan.n_layers; ++i, now ^= 1) {
-        pair_up(rows[now], plan.layers[i].n_in);
-        run_layer(plan.layers[i], rows[now], rows[now ^ 1]);
+    for (int i = 0; i < network.n_layers; ++i, now ^= 1) {
+        pair_up(rows[now], network.layers[i].n_in);
+        run_layer(network.layers[i], rows[now], rows[now ^ 1]);
     }
     return rows[now];
 }

@@ -29,6 +29,13 @@ Plane<T>::Plane(const Model &model, const Job &job)
     scene.plan = &model.plan();
     scene.samples = samples_.origin();
     scene.errors = errors_.origin();
+    if (job.network >= 0) {
+        scene.network = &model.network(static_cast<size_t>(job.network));
+        n_described_ = static_cast<size_t>(scene.network->n_references);
+    }
+    scene.step = job.step;
+    scene.per_step = ((INT32_C(1) << 16) + job.step / 2) / job.step;
+    scene.log_step = model.log2(static_cast<uint64_t>(job.step));
     scene.largest = static_cast<T>(int64_t{job.hi} - job.lo);
     scene.n_weights = job.n_weights;
     if (job.picture) {
@@ -39,11 +46,11 @@ Plane<T>::Plane(const Model &model, const Job &job)
     for (size_t i = 0; i < references_.size(); ++i) {
         references_[i].samples = Canvas<T>(layout, columns_, 0);
         scene.references[i].samples = references_[i].samples.origin();
-        if (i) continue;  // errors and energy are those of the first one
-        references_[0].errors = Canvas<T>(layout, columns_, 0);
-        references_[0].energy = Canvas<T>(layout, columns_, 1);
-        scene.references[0].errors = references_[0].errors.origin();
-        scene.references[0].energy = references_[0].energy.origin();
+        if (i >= n_described_) continue;
+        references_[i].errors = Canvas<T>(layout, columns_, 0);
+        references_[i].energy = Canvas<T>(layout, columns_, 1);
+        scene.references[i].errors = references_[i].errors.origin();
+        scene.references[i].energy = references_[i].energy.origin();
     }
     scene.n_references = static_cast<int>(references_.size());
     scene.wide_sums = sizeof(T) == 4 && job.has_wide_sums(model);
@@ -96,13 +103,13 @@ void Plane<T>::begin(int64_t top, const int32_t *firsts) {
     for (size_t i = 0; i < references_.size(); ++i) {
         const Coded &coded = *job_.references[i];
         fill(references_[i].samples, model_.reference_reach(), coded.samples.data(), coded.lo);
-        if (i) continue;
+        if (i >= n_described_) continue;
         if (coded.narrow) {
-            fill(references_[0].errors, model_.error_reach(), coded.errors32.data(), 0);
-            fill(references_[0].energy, 0, coded.energy32.data(), 0);
+            fill(references_[i].errors, model_.error_reach(), coded.errors32.data(), 0);
+            fill(references_[i].energy, 0, coded.energy32.data(), 0);
         } else if constexpr (sizeof(T) == 8) {
-            fill(references_[0].errors, model_.error_reach(), coded.errors64.data(), 0);
-            fill(references_[0].energy, 0, coded.energy64.data(), 0);
+            fill(references_[i].errors, model_.error_reach(), coded.errors64.data(), 0);
+            fill(references_[i].energy, 0, coded.energy64.data(), 0);
         }
     }
 }

@@ -44,6 +44,7 @@ private:
         Canvas<T> samples, errors, energy;
     };
     std::vector<Reference> references_;
+    size_t n_described_ = 0;  // references whose errors the network sees
     std::shared_ptr<Coded> coded_;
     std::vector<int32_t> rows_;
     std::unique_ptr<Scene<T>> scene_;

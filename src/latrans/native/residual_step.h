@@ -12,6 +12,8 @@
 //   prediction minus reference level, 8 fraction bits   below 2^24, or the step returns false
 //   errors and sigma, 8 fraction bits              below 2^25: 128 of them fit 32 bits unsigned
 //   energy = 1.2 errors + 5                        below 2^26: 8 of them fit 31 bits
+//   alternatives minus prediction                  below 2^28, or the step returns false
+//   their gated sum, in 1/64                       below 2^29, or the step returns false
 // With int64 these are 2^32, 2^34 (256 taps), 2^45 (where predictions saturate), 2^46 (128 errors
 // are exact in a double) and 2^47.
 #pragma once
@@ -22,10 +24,12 @@ namespace latrans {
 
 constexpr int kLanes = 16;
 constexpr int kMaxTaps = 256, kMaxOwnTaps = 64, kMaxErrors = 8, kMaxWindows = 4;
-constexpr int kMaxPredictors = 4, kMaxTerms = 4, kMaxReferenceTaps = 16, kMaxReferences = 8;
+constexpr int kMaxPredictors = 8, kMaxTerms = 4, kMaxReferenceTaps = 16, kMaxReferences = 8;
+constexpr int kMaxGates = kMaxPredictors + 2, kMaxDescribed = 2;
 constexpr int kPictureTaps = 9;
 constexpr int64_t kNarrowLimit = int64_t{1} << 24, kWideLimit = int64_t{1} << 45;
 constexpr int kTableSteps = 64;
+constexpr int32_t kLeastStep = 9, kMostStep = 255;
 constexpr int kOutputBlock = 8;  // outputs of a layer that the kernel sums side by side
 
 // Where a neighbour is, from the sample's own cell.
@@ -48,10 +52,17 @@ struct DenseLayer {
     int32_t lo, hi;
 };
 
+// One of the networks of a model.
+struct Network {
+    int n_references;  // that it sees
+    int n_layers, n_inputs;
+    const DenseLayer *layers;
+};
+
 // What a model says about steps; offsets are distances in its canvases.
 struct Plan {
     bool plane, median, flat;
-    bool has_reference, has_picture;
+    bool has_picture;
     ptrdiff_t row_above;
     Look left, above, base[2];
     int n_taps, n_own_taps;  // n_own_taps counts the reconstruction's
@@ -62,7 +73,7 @@ struct Plan {
     int32_t error_weights[kMaxErrors];
     int n_windows;
     Box windows[kMaxWindows];
-    int n_predictors;
+    int n_predictors, n_described, n_gates;
     struct {
         int n_terms;
         int32_t weights[kMaxTerms];
@@ -72,9 +83,8 @@ struct Plan {
     Look picture_errors[2];
     Look reference_base[2];
     int n_reference_taps, n_reference_errors;
+    int n_near;  // reference taps that networks see
     Look reference_taps[kMaxReferenceTaps], reference_errors[kMaxErrors];
-    int n_layers, n_inputs;
-    const DenseLayer *layers;
     int32_t tails[2];
     int32_t logs[kTableSteps], reciprocals[kTableSteps];
 };
@@ -83,12 +93,14 @@ struct Plan {
 template <class T>
 struct Scene {
     const Plan *plan;
+    const Network *network;  // null: the prediction is taken as it is
     const T *samples, *errors, *picture;  // picture is the reconstruction, or null
     struct {
         const T *samples, *errors, *energy;
     } references[kMaxReferences];
     int n_references;
     T largest;  // sample
+    int32_t step, per_step, log_step;  // samples lie this far apart; 65536 and log2 of it
     bool first_row;
     bool wide_sums;  // sums of weighted taps may exceed T
     int n_weights;
@@ -101,6 +113,8 @@ struct Scene {
 template <class T>
 struct Answer {
     alignas(64) T prediction[kLanes], energy[kLanes], level[kLanes], centre[kLanes];
+    alignas(64) T anchor[kLanes];             // sample = anchor + step * coded value
+    alignas(64) T gates[kMaxGates][kLanes];  // alternatives minus prediction
     alignas(64) T sums[kMaxWindows][kLanes];  // box sums, modulo 2^32 or 2^64; kept between steps
     alignas(64) int32_t flat[kLanes], log_energy[kLanes], phase[kLanes], flip[kLanes];
     alignas(64) int32_t table[kLanes], low_bits[kLanes];

@@ -27,7 +27,16 @@ N_TOKENS = N_DIRECT + 4 * 27
 ESCAPE = N_TOKENS  # tokens a table never saw, their number follows in 8 raw bits
 N_SYMBOLS = N_TOKENS + 1
 
-MEAN_LIMIT, SCALE_LIMIT, TAIL_LIMIT = 255, 255, 127  # network outputs
+# Network outputs: shift of the mean, scale, weight of the tail, and gates.
+MEAN_LIMIT, SCALE_LIMIT, TAIL_LIMIT, GATE_LIMIT = 255, 255, 127, 127
+
+
+def limited(outputs: Ints) -> Ints:
+    """Network outputs (3 + gates, ...), clamped to their ranges."""
+    limits = np.full(len(outputs), GATE_LIMIT, np.int64)
+    limits[:3] = MEAN_LIMIT, SCALE_LIMIT, TAIL_LIMIT
+    limits = limits.reshape(-1, *[1] * (outputs.ndim - 1))
+    return np.clip(outputs, -limits, limits)
 
 
 def place(
@@ -39,7 +48,7 @@ def place(
     lo: int | Ints,
     hi: int | Ints,
 ) -> tuple[Ints, Ints, Ints, Ints]:
-    """Turn network outputs (3, ...) into the sample's centre and class.
+    """Turn network outputs (3 or more, ...) into the sample's centre and class.
 
     Returns
     -------

@@ -16,6 +16,22 @@ from .geometry import Geometry
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Surroundings of the sample's place in a reference plane.
+
+    Attributes
+    ----------
+    differences : (near taps, ...) minus that plane's reference level.
+    errors : (errors, ...) signed, centre first, 8 fraction bits.
+    energy : (...,) local error energy at the centre.
+    """
+
+    differences: Ints
+    errors: Ints
+    energy: Ints
+
+
+@dataclass(frozen=True)
 class Neighbours:
     """Everything a sample's prediction may depend on; arrays end in the samples' own shape.
 
@@ -25,11 +41,11 @@ class Neighbours:
     differences : (taps, ...) taps minus base.
     prediction : linear prediction, 8 fraction bits.
     trained : the model's own linear prediction, 8 fraction bits.
-    alternatives : (predictors, ...) integer units.
+    alternatives : (gates - 1, ...) other predictions, integer units.
     errors : (errors, ...) signed neighbouring errors, 8 fraction bits.
     window_sums : (windows, ...) sums of absolute errors, 8 fraction bits.
     sigma : mean absolute error of the coefficient set, 8 fraction bits.
-    reference_errors : (n, ...) or None; with `reference_energy` (...,).
+    references : what the network sees of reference planes, the first one first.
     reconstruction : (9, ...) minus base, or None; `reconstruction_errors` (2, ...) at W and N.
     """
 
@@ -41,8 +57,7 @@ class Neighbours:
     errors: Ints
     window_sums: Ints
     sigma: Ints
-    reference_errors: Ints | None = None
-    reference_energy: Ints | None = None
+    references: tuple[Beside, ...] = ()
     reconstruction: Ints | None = None
     reconstruction_errors: Ints | None = None
 
@@ -64,7 +79,7 @@ def window_count(window: tuple[int, int, int]) -> int:
     return rows * (left + right + 1) + left
 
 
-def inputs(geometry: Geometry, n: Neighbours, energy: Ints, has_reference_slot: bool) -> Ints:
+def inputs(geometry: Geometry, n: Neighbours, energy: Ints) -> Ints:
     """Network inputs, shape (inputs, ...), from gathered neighbours and their local energy."""
     scale = activity(n.differences)
     log_scale, log_energy = log2(scale), log2(energy)
@@ -92,29 +107,43 @@ def inputs(geometry: Geometry, n: Neighbours, energy: Ints, has_reference_slot: 
     ]
     for window, total in zip(geometry.windows, n.window_sums, strict=True):
         rows.append(saturate((log2(total + 1) - log2(window_count(window)) - log_energy) >> 1))
-    rows += [ratio((p << 8) - n.prediction, energy) for p in n.alternatives]
+    described = n.alternatives[: geometry.median + geometry.n_described]
+    rows += [ratio((p << 8) - n.prediction, energy) for p in described]
     rows.append(ratio(n.trained - n.prediction, energy))
-    if has_reference_slot:
-        rows += _reference_inputs(geometry, n, energy)
     if n.reconstruction is not None and n.reconstruction_errors is not None:
         rows += [
             *ratio(n.reconstruction << 8, scale),
             ratio(((n.reconstruction[4] + n.base) << 8) - n.prediction, energy),
             *ratio(n.reconstruction_errors << 8, scale),
         ]
+    for beside in n.references:
+        rows += _reference_inputs(beside, scale, energy)
     return np.stack(np.broadcast_arrays(*rows)).astype(np.int64)
 
 
-def _reference_inputs(geometry: Geometry, n: Neighbours, energy: Ints) -> list[Ints]:
-    if n.reference_errors is None or n.reference_energy is None:
-        return [np.zeros_like(energy)] * geometry.n_reference_inputs
-    log_reference = log2(n.reference_energy)
-    sizes = [log2(np.abs(e) + 1) for e in n.reference_errors]
+def _reference_inputs(beside: Beside, scale: Ints, energy: Ints) -> list[Ints]:
+    log_reference = log2(beside.energy)
+    sizes = [log2(np.abs(e) + 1) for e in beside.errors]
     return [
-        ratio(n.reference_errors[0], n.reference_energy),
+        ratio(beside.errors[0], beside.energy),
+        ratio(beside.errors[0], energy),
         saturate((log_reference - log2(energy)) >> 1),
         *(saturate((size - log_reference) >> 1) for size in sizes),
+        *ratio(beside.differences << 8, scale),
     ]
+
+
+def gated(n: Neighbours, gates: Ints) -> Ints:
+    """Correction of the prediction by its alternatives, 8 fraction bits.
+
+    `gates` (gates, ...) say in 1/64 how far the prediction moves towards each.
+    """
+    return np.asarray((alternatives(n) * gates).sum(0) >> 6)
+
+
+def alternatives(n: Neighbours) -> Ints:
+    """Alternative predictions, the model's own last, minus the linear one: (gates, ...)."""
+    return np.concatenate([n.alternatives << 8, n.trained[None]]) - n.prediction
 
 
 def is_flat(differences: Ints, geometry: Geometry) -> np.ndarray:

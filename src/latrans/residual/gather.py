@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from .canvas import Canvas, Reference
-from .features import Neighbours, local_energy
+from .features import Beside, Neighbours, local_energy
 from .fixed import Ints, sigma_from_code
 from .geometry import RECONSTRUCTION_TAPS, Geometry
 from .predictor import TRAINED_SHIFT, Coefficients, Predictor
@@ -38,7 +38,7 @@ class Workspace:
     ----------
     rows, columns : lanes and their length.
     n_samples : samples that exist; a track's last lanes may be shorter.
-    references : finished planes; the first one also feeds the network.
+    references : finished planes; the first ones also feed the network.
     reconstruction : the decoder network's picture of this plane, if any.
     lo, hi : range of the samples.
     first_sigma : mean absolute error of the first coefficient set; stands for the errors that
@@ -122,13 +122,17 @@ class Workspace:
                     for o in places
                 ]
             )
-        reference_errors = reference_energy = None
-        if self.references:
-            first = self.references[0]
-            reference_errors = np.stack(
-                [look.reference(first.errors, o) for o in g.reference_errors]
+        n_before = n_own + len(RECONSTRUCTION_TAPS) * (self.reconstruction is not None)
+        beside = []
+        for i, coded in enumerate(self.references[: p.n_described_references]):
+            start = n_before + i * len(g.reference_taps)
+            beside.append(
+                Beside(
+                    differences[start : start + g.n_near],
+                    np.stack([look.reference(coded.errors, o) for o in g.reference_errors]),
+                    look.reference(coded.energy, (0, 0)),
+                )
             )
-            reference_energy = look.reference(first.energy, (0, 0))
         neighbours = Neighbours(
             base=base,
             differences=differences[:n_own],
@@ -140,8 +144,7 @@ class Workspace:
             errors=errors,
             window_sums=np.stack([look.window(self.sizes, w) for w in g.windows]),
             sigma=sigma,
-            reference_errors=reference_errors,
-            reference_energy=reference_energy,
+            references=tuple(beside),
             reconstruction=reconstruction,
             reconstruction_errors=reconstruction_errors,
         )

@@ -26,9 +26,11 @@ class Geometry:
         Neighbouring prediction errors that enter the network; the weights, which sum to 8,
         make the local error energy.
     windows : (rows above, columns left, columns right) of the box means of absolute errors.
-    predictors : sums of (weight, offset) that enter the network as alternatives.
-    median : whether the median edge detector is one more alternative.
+    predictors : sums of (weight, offset), alternatives to the linear prediction that the network
+        may mix in; the first `n_described` also enter it.
+    median : whether the median edge detector is one more alternative, before the others.
     reference_taps : linear predictor taps in a reference plane, any position.
+    n_near : the first of these that also enter the network.
     reference_errors : errors of a reference plane that enter the network, centre first.
     up, left, right : reach of all of the above.
     """
@@ -40,8 +42,10 @@ class Geometry:
     error_weights: tuple[int, ...]
     windows: tuple[tuple[int, int, int], ...]
     predictors: tuple[tuple[tuple[int, Offset], ...], ...]
+    n_described: int
     median: bool
     reference_taps: Offsets
+    n_near: int
     reference_errors: Offsets
     up: int
     left: int
@@ -52,12 +56,17 @@ class Geometry:
         """Network inputs without reference plane and reconstruction."""
         return (
             8 + 3 + 2 + 4 + len(self.errors) + 3 + len(self.windows)
-            + self.median + len(self.predictors) + 1
+            + self.median + self.n_described + 1
         )  # fmt: skip
 
     @property
+    def n_gates(self) -> int:
+        """Alternatives that the network may mix in; the model's own prediction is the last."""
+        return self.median + len(self.predictors) + 1
+
+    @property
     def n_reference_inputs(self) -> int:
-        return len(self.reference_errors) + 2
+        return len(self.reference_errors) + 3 + self.n_near
 
 
 N_RECONSTRUCTION_INPUTS = 12
@@ -78,13 +87,19 @@ PLANE = Geometry(
         ((1, (0, -1)), (1, (-1, 0)), (-1, (-1, -1))),
         ((1, (0, -1)), (1, (-1, 1)), (-1, (-1, 0))),
         ((1, (-1, 0)), (1, (-1, 1)), (-1, (-2, 1))),
+        ((1, (0, -1)),),
+        ((1, (-1, 0)),),
+        ((2, (0, -1)), (-1, (0, -2))),
+        ((2, (-1, 0)), (-1, (-2, 0))),
     ),
+    n_described=3,
     median=True,
     reference_taps=(
         (0, 0), (0, -1), (0, 1), (-1, 0), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1),
         (0, -2), (0, 2), (-2, 0), (2, 0),
     ),
-    reference_errors=((0, 0), (0, 1), (1, 0)),
+    n_near=9,
+    reference_errors=((0, 0), (0, -1), (-1, 0), (0, 1), (1, 0)),
     up=6,
     left=10,
     right=4,
@@ -102,8 +117,10 @@ TRACK = Geometry(
         ((2, (0, -1)), (-1, (0, -2))),
         ((3, (0, -1)), (-3, (0, -2)), (1, (0, -3))),
     ),
+    n_described=3,
     median=False,
     reference_taps=((0, 0), (0, -1), (0, 1)),
+    n_near=3,
     reference_errors=((0, 0), (0, 1), (0, 2)),
     up=0,
     left=128,

@@ -14,17 +14,15 @@ from ..errors import CodecError
 from ..program import Program
 from .classes import (
     ESCAPE,
-    MEAN_LIMIT,
     N_TOKENS,
-    SCALE_LIMIT,
-    TAIL_LIMIT,
+    limited,
     place,
     raw_length,
     tokenise,
     untokenise,
     wrap32,
 )
-from .features import inputs, is_flat
+from .features import gated, inputs, is_flat
 from .fixed import Ints, sigma_from_code
 from .gather import Band, Coded, Look, Samples, Workspace, predict
 from .predictor import Coefficients, Predictor
@@ -129,25 +127,25 @@ def band_features(
         if not space.geometry.up:
             energy[:, 0] = sigma_from_code(coefficients.sigma_code)
         space.energy[top : top + n] = energy
-        features = inputs(space.geometry, neighbours, energy, space.predictor.has_reference)
+        features = inputs(space.geometry, neighbours, energy)
         yield top, n, features, neighbours, energy
 
 
-def answer(predictor: Predictor, run: Run, features: Ints) -> Ints:
-    """Network outputs (3, ...) for inputs (inputs, ...), clamped to their ranges."""
+def answer(network: Program, run: Run, features: Ints) -> Ints:
+    """Network outputs (3 + gates, ...) for inputs (inputs, ...), clamped to their ranges."""
     flat = features.reshape(len(features), -1).T
-    outputs = run(predictor.network, flat.astype(np.int32)).T.astype(np.int64)
-    limits = np.array([[MEAN_LIMIT], [SCALE_LIMIT], [TAIL_LIMIT]])
-    return np.clip(outputs, -limits, limits).reshape(3, *features.shape[1:])
+    outputs = run(network, flat.astype(np.int32)).T.astype(np.int64)
+    return limited(outputs).reshape(len(outputs), *features.shape[1:])
 
 
 def classify(predictor: Predictor, job: Job, plane: Ints, run: Run) -> tuple[Classes, Coded]:
     """Encode side: the class and offset of every sample."""
     space = job.workspace(predictor)
+    network = predictor.network(len(job.references))
     shape = (job.rows, job.columns)
     table, low, offset = (np.zeros(shape, np.int64) for _ in range(3))
     for top, n, features, neighbours, energy in band_features(space, job, plane):
-        outputs = answer(predictor, run, features)
+        outputs = answer(network, run, features)
         here = np.s_[top : top + n]
         centre, flip, table[here], low[here] = centre_and_class(
             predictor, job, neighbours, energy, outputs
@@ -166,7 +164,7 @@ def centre_and_class(
 ) -> tuple[Ints, Ints, Ints, Ints]:
     """`place`, with flat surroundings expected to go on."""
     flat: Any = False
-    prediction = neighbours.prediction
+    prediction = neighbours.prediction + gated(neighbours, outputs[3:])
     if predictor.flat:
         flat = is_flat(neighbours.differences, predictor.geometry)
         level = neighbours.base
@@ -247,6 +245,7 @@ def _decode_step(
     x: Ints,
 ) -> None:
     predictor = space.predictor
+    network = predictor.network(len(job.references))
     look: Look = Samples(y, x)
     # Lanes of one step may belong to different coefficient sets.
     base, differences = space.differences(look)
@@ -258,8 +257,8 @@ def _decode_step(
         neighbours, energy[mine] = space.neighbours(
             part, base[mine], differences[:, mine], job.bands[i]
         )
-        features = inputs(predictor.geometry, neighbours, energy[mine], predictor.has_reference)
-        outputs = answer(predictor, run, features)
+        features = inputs(predictor.geometry, neighbours, energy[mine])
+        outputs = answer(network, run, features)
         centre[mine], flip[mine], table[mine], low[mine] = centre_and_class(
             predictor, job, neighbours, energy[mine], outputs
         )

@@ -57,6 +57,10 @@ class ValuePredictor:
 
     has_reconstruction = True
 
+    @property
+    def networks(self) -> tuple[Program, ...]:
+        return (self.network,)
+
     def spec(self) -> dict[str, Any]:
         return {"geometry": "values", "shape": list(self.shape)}
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .. import axes as axes_module
 from .. import field
-from ..arrange import arrange
+from ..arrange import arrange, likest
 from ..errors import ConfigError
 from ..residual.fixed import Ints
 from .files import Named, open_arrays
@@ -26,6 +26,7 @@ from .rows import Example, as_track
 Array = npt.NDArray[Any]
 
 PATCH = 256
+_REACH = 4  # planes read as candidates for references, along each axis
 _TRACK_LENGTHS = (65536, 16384, 16384, 8192)
 
 
@@ -88,12 +89,12 @@ class Sampler:
             if not self.identity and rng.random() < 0.85:
                 whole = [whole[0], whole[1] - whole[0], whole[2] - whole[0]]
             position = int(rng.integers(3))
-            chosen, before = whole[position], whole[:position][::-1]
+            chosen, before = whole[position], likest(whole[position], whole[:position])
         else:
-            distances = layout.neighbours(index)
-            planes = [stack.read(index - d, *window) for d in [0, *distances[:2]]]
+            distances = [d for axis in layout.neighbours(index) for d in axis[:_REACH]]
+            planes = [stack.read(index - d, *window) for d in [0, *distances]]
             mapped = self._mapped(np.stack(planes), rng)
-            chosen, before = mapped[0], list(mapped[1:])
+            chosen, before = mapped[0], likest(mapped[0], list(mapped[1:]))[:2]
         if self.augment and not self.identity:
             chosen, *before = _augmented([chosen, *before], rng, degrade=stack.dtype.kind in "iu")
         return Example(np.ascontiguousarray(chosen), tuple(map(np.ascontiguousarray, before)))

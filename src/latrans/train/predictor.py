@@ -26,7 +26,9 @@ from .rows import Rows
 
 INPUT_UNIT = 4  # network inputs count in 1/16
 ACTIVATION_UNIT = 5  # activations count in 1/32
-OUTPUT_UNITS = (6, 5, 4)  # outputs count in 1/64 energy, 1/32 octave, 1/16 nat
+# Outputs count in 1/64 energy, 1/32 octave, 1/16 nat, and gates in 1/64.
+OUTPUT_UNITS = (6, 5, 4)
+GATE_UNIT = 6
 _FLOOR = 1e-6
 Report = Callable[..., None]
 
@@ -43,6 +45,20 @@ class ResidualNet(torch.nn.Module):  # type: ignore[misc]
             spread = (0.1 if last else 1.0) * math.sqrt(2 / n_in)
             self.weights.append(torch.randn(n_out, n_in, generator=generator) * spread)
             self.biases.append(torch.zeros(n_out))
+
+    def resume(self, program: Program) -> None:
+        """Take the weights of a lowered network; inputs that it lacks get none."""
+        unit = INPUT_UNIT
+        with torch.no_grad():
+            for i, layer in enumerate(program.layers):
+                last = i == len(program.layers) - 1
+                target = _output_units(len(layer.bias)) if last else [ACTIVATION_UNIT]
+                fraction = layer.shift.astype(np.float64) + target
+                weight = layer.weight / np.exp2(fraction - unit)[:, None]
+                self.weights[i].zero_()
+                self.weights[i][:, : weight.shape[1]] = torch.from_numpy(weight)
+                self.biases[i].copy_(torch.from_numpy(layer.bias / np.exp2(fraction)))
+                unit = ACTIVATION_UNIT
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         last = len(self.weights) - 1
@@ -69,8 +85,12 @@ def _through(hard: torch.Tensor, soft: torch.Tensor) -> torch.Tensor:
 
 
 def lower(net: ResidualNet) -> Program:
-    """The network as an integer program (three outputs as `classes.place` reads them)."""
-    return lower_dense(net, INPUT_UNIT, OUTPUT_UNITS, -127, 127)
+    """The network as an integer program, with outputs as `classes.place` reads them."""
+    return lower_dense(net, INPUT_UNIT, _output_units(len(net.biases[-1])), -127, 127)
+
+
+def _output_units(n_outputs: int) -> list[int]:
+    return [*OUTPUT_UNITS, *[GATE_UNIT] * (n_outputs - len(OUTPUT_UNITS))]
 
 
 def lower_dense(
@@ -102,9 +122,14 @@ def lower_dense(
     return program
 
 
-def density_bits(outputs: torch.Tensor, offset: torch.Tensor, energy: torch.Tensor) -> torch.Tensor:
-    """Bits of samples at `offset` from their prediction, both in units of the data, (n,)."""
-    mean = outputs[:, 0].clamp(-4, 4) * energy
+def density_bits(
+    outputs: torch.Tensor, offset: torch.Tensor, energy: torch.Tensor, gates: torch.Tensor
+) -> torch.Tensor:
+    """Bits (n,) of samples at `offset` from their prediction, in units of the data.
+
+    `gates` (n, gates) are the alternative predictions, from the prediction too.
+    """
+    mean = outputs[:, 0].clamp(-4, 4) * energy + (outputs[:, 3:].clamp(-2, 2) * gates).sum(1)
     log_scale = torch.log(0.5 * energy) + math.log(2) * outputs[:, 1].clamp(-8, 8)
     distance = (offset - mean).abs()
     narrow = _logistic(distance, log_scale)
@@ -137,11 +162,17 @@ def train_network(
     batch: int,
     learning_rate: float,
     seed: int,
+    start: Program | None = None,
     report: Report | None = None,
 ) -> tuple[Program, float]:
-    """Fit the network to rows; returns the program and the last bits per sample in training."""
+    """Fit a network to rows; returns the program and the last bits per sample in training.
+
+    With `start`, from that program's weights; inputs that it does not have start at zero.
+    """
     generator = torch.Generator().manual_seed(seed)
-    net = ResidualNet([rows.inputs.shape[1], *hidden, 3], generator)
+    net = ResidualNet([rows.inputs.shape[1], *hidden, 3 + rows.gates.shape[1]], generator)
+    if start is not None:
+        net.resume(start)
     optimiser = torch.optim.Adam(net.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=learning_rate, total_steps=steps, pct_start=0.1
@@ -152,11 +183,12 @@ def train_network(
         ((rows.sample[taught] << 8) - rows.prediction[taught]).astype(np.float32) / 256
     )
     energy = torch.from_numpy(rows.energy[taught].astype(np.float32) / 256)
+    gates = torch.from_numpy(rows.gates[taught].astype(np.float32) / 256)
     smoothed = float("nan")
     for step in range(steps):
         pick = torch.randint(len(taught), (batch,), generator=generator)
         outputs = net(inputs[pick].float() / 2.0**INPUT_UNIT)
-        bits = density_bits(outputs, offset[pick], energy[pick]).mean()
+        bits = density_bits(outputs, offset[pick], energy[pick], gates[pick]).mean()
         optimiser.zero_grad()
         bits.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -169,26 +201,30 @@ def train_network(
 
 
 def fit_tables(
-    rows: Rows, program: Program, predictor: Predictor
+    groups: Sequence[Rows], programs: Sequence[Program]
 ) -> tuple[npt.NDArray[np.uint16], tuple[int, int], float]:
-    """Token tables, tail thresholds and the bits per sample that they give on the rows."""
-    outputs = _outputs(rows, program)
-    loose = outputs[2][~rows.flat] if (~rows.flat).any() else outputs[2]
+    """Token tables, tail thresholds and the bits per sample that they give on the rows.
+
+    One program answers for each group of rows.
+    """
+    answers = [_outputs(rows, program) for rows, program in zip(groups, programs, strict=True)]
+    loose = np.concatenate([a[2][~rows.flat] for a, rows in zip(answers, groups, strict=True)])
     tails = (int(np.quantile(loose, 0.5)), int(np.quantile(loose, 0.85)) + 1)
     counts = np.zeros((c.N_TABLES, c.N_SYMBOLS))
     parts = []
-    for start in range(0, len(rows), 1 << 18):
-        s = slice(start, start + (1 << 18))
-        centre, flip, table, low = _place(rows, s, outputs, tails)
-        difference = c.wrap32(rows.sample[s] - centre)
-        token, n_raw, _ = c.tokenise(np.where(flip, -difference, difference), low)
-        np.add.at(counts, (table, token), 1.0)
-        parts.append((table, token, n_raw))
+    for rows, outputs in zip(groups, answers, strict=True):
+        for start in range(0, len(rows), 1 << 18):
+            s = slice(start, start + (1 << 18))
+            centre, flip, table, low = _place(rows, s, outputs, tails)
+            difference = c.wrap32(rows.sample[s] - centre)
+            token, n_raw, _ = c.tokenise(np.where(flip, -difference, difference), low)
+            np.add.at(counts, (table, token), 1.0)
+            parts.append((table, token, n_raw))
     tables = _smoothed(counts)
     bits = cost_bits(tables)
     bits = np.where(np.isinf(bits), bits[:, -1:] + 8, bits)
     total = sum(float(bits[t, k].sum() + n.sum()) for t, k, n in parts)
-    return tables, tails, total / max(1, len(rows))
+    return tables, tails, total / max(1, sum(map(len, groups)))
 
 
 def _outputs(rows: Rows, program: Program) -> npt.NDArray[np.int64]:
@@ -197,8 +233,7 @@ def _outputs(rows: Rows, program: Program) -> npt.NDArray[np.int64]:
         run(program, rows.inputs[i : i + (1 << 18)].astype(np.int32))
         for i in range(0, len(rows), 1 << 18)
     ]
-    limits = np.array([[c.MEAN_LIMIT], [c.SCALE_LIMIT], [c.TAIL_LIMIT]])
-    return np.clip(np.concatenate(parts).T.astype(np.int64), -limits, limits)
+    return c.limited(np.concatenate(parts).T.astype(np.int64))
 
 
 def _place(
@@ -208,9 +243,10 @@ def _place(
     tails: tuple[int, int],
 ) -> tuple[npt.NDArray[np.int64], ...]:
     flat = rows.flat[s]
+    gates = (rows.gates[s].T * outputs[3:, s]).sum(0) >> 6
     return c.place(
         np.where(flat, 0, outputs[:, s]),
-        rows.prediction[s],
+        rows.prediction[s] + np.where(flat, 0, gates),
         rows.energy[s],
         flat,
         tails,

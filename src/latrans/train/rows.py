@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..residual import plan as planning
-from ..residual.features import activity, is_flat
+from ..residual.features import activity, alternatives, is_flat
 from ..residual.fixed import floor_log2
 from ..residual.gather import Coded
 from ..residual.geometry import RECONSTRUCTION_TAPS, Geometry
@@ -34,20 +34,26 @@ class Example:
     weight: float = 1.0
 
 
-_COLUMNS = ("inputs", "sample", "prediction", "energy", "flat", "lo", "hi")
+_COLUMNS = ("inputs", "sample", "prediction", "gates", "energy", "flat", "lo", "hi", "item")
 
 
 @dataclass
 class Rows:
-    """Rows of many planes; `inputs` (n, inputs) int8, the others (n,)."""
+    """Rows of many planes.
+
+    `inputs` (n, inputs) int8; `gates` (n, gates), alternatives minus prediction, 8 fraction bits;
+    the others (n,).
+    """
 
     inputs: npt.NDArray[np.int8]
     sample: npt.NDArray[np.int64]
     prediction: npt.NDArray[np.int64]
+    gates: npt.NDArray[np.int64]
     energy: npt.NDArray[np.int64]
     flat: npt.NDArray[np.bool_]
     lo: npt.NDArray[np.int64]
     hi: npt.NDArray[np.int64]
+    item: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.sample)
@@ -65,7 +71,7 @@ def train_linear(
     """Linear coefficients for all data of a model: least squares over activity-scaled rows."""
     n_taps = len(geometry.taps) + len(RECONSTRUCTION_TAPS) * has_reconstruction
     moments = np.zeros((n_taps + 1, n_taps + 1))
-    blank = blank_predictor(geometry, has_reference=False, has_reconstruction=has_reconstruction)
+    blank = blank_predictor(geometry, 0, has_reconstruction)
     for example in examples:
         surface = Surface(blank, example.plane, example.plane.size, (), example.reconstruction)
         space = surface.workspace(())
@@ -83,7 +89,7 @@ def train_linear(
 
 def blank_predictor(
     geometry: Geometry,
-    has_reference: bool,
+    n_references: int,
     has_reconstruction: bool,
     linear: npt.NDArray[np.int16] | None = None,
     flat: bool = True,
@@ -94,11 +100,10 @@ def blank_predictor(
     n_taps = len(geometry.taps) + len(RECONSTRUCTION_TAPS) * has_reconstruction
     return Predictor(
         geometry=geometry,
-        network=Program((), -127, 127, (1,)),
+        networks=(Program((), -127, 127, (1,)),) * (1 + n_references),
         linear=np.zeros(n_taps, np.int16) if linear is None else linear,
         tables=np.zeros((0, 0), np.uint16),
         tails=(0, 0),
-        has_reference=has_reference,
         has_reconstruction=has_reconstruction,
         flat=flat,
     )
@@ -110,8 +115,8 @@ def collect(
     rng: np.random.Generator,
     rows_per_example: int,
     trained_share: float,
-) -> Rows:
-    """Rows of all examples.
+) -> list[Rows]:
+    """Rows of all examples, by the number of references that the networks see.
 
     Parameters
     ----------
@@ -120,21 +125,22 @@ def collect(
     trained_share : share of planes that are predicted with the model's own coefficients, so
         that the network meets both.
     """
-    parts: list[Rows] = []
-    for example in examples:
+    parts: list[list[Rows]] = [[] for _ in predictor.networks]
+    for item, example in enumerate(examples):
         finished: list[Coded] = []
         for reference in example.references:
-            _, coded = _features(predictor, reference, (), None, (), False)
+            _, coded, _ = _features(predictor, reference, (), None, (), False)
             finished.append(coded)
-        candidates = [tuple(range(n)) for n in range(1, len(finished) + 1)]
-        for used in ([()], candidates) if candidates else ([()],):
+        for used in ([()], *([tuple(range(n))] for n in range(1, len(finished) + 1))):
             only_trained = rng.random() < trained_share
-            rows, _ = _features(
+            rows, _, n_references = _features(
                 predictor, example.plane, finished, example.reconstruction, used, only_trained
             )
             n = min(len(rows), int(rows_per_example * example.weight))
-            parts.append(_take(rows, rng.choice(len(rows), n, replace=False)))
-    return _joined(parts)
+            mine = parts[min(n_references, len(parts) - 1)]
+            rows.item[:] = item
+            mine.append(_take(rows, rng.choice(len(rows), n, replace=False)))
+    return [_joined(p) for p in parts if p]
 
 
 def _take(rows: Rows, index: npt.NDArray[np.int64]) -> Rows:
@@ -148,8 +154,8 @@ def _features(
     reconstruction: npt.NDArray[np.int64] | None,
     candidates: Sequence[tuple[int, ...]],
     only_trained: bool,
-) -> tuple[Rows, Coded]:
-    """Rows of every sample of a plane, and the plane as a reference."""
+) -> tuple[Rows, Coded, int]:
+    """Rows of every sample of a plane, the plane as a reference, references it used."""
     surface = Surface(predictor, plane, plane.size, finished, reconstruction)
     chosen = planning.plan(surface, list(candidates), None, may_fit=not only_trained)
     lo, hi = int(plane.min()), int(plane.max())
@@ -167,13 +173,15 @@ def _features(
                 features[:, keep].T.astype(np.int8),
                 here[keep],
                 neighbours.prediction[keep],
+                alternatives(neighbours)[:, keep].T,
                 energy[keep],
                 flat[keep],
                 np.full(keep.sum(), lo),
                 np.full(keep.sum(), hi),
+                np.zeros(keep.sum(), np.int64),
             )
         )
-    return _joined(parts), space.finish()
+    return _joined(parts), space.finish(), len(chosen.references)
 
 
 def _joined(parts: Sequence[Rows]) -> Rows:

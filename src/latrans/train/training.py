@@ -15,7 +15,8 @@ from ..errors import ConfigError
 from ..latents import fit_tables as fit_latent_tables
 from ..model import Model
 from ..residual.geometry import GEOMETRIES
-from ..residual.predictor import Predictor
+from ..program import Program
+from ..residual.predictor import MAX_DESCRIBED_REFERENCES, Predictor
 from ..residual.values import ValuePredictor
 from .data import PatchSource
 from .examples import Sampler, Source, as_sources
@@ -206,21 +207,27 @@ def _train_predictor(
     geometry = GEOMETRIES[recipe.geometry]
     settings = recipe.predictor
     has_reconstruction = recipe.autoencoder is not None and settings.reconstruction
-    has_reference = any(e.references for e in examples)
+    n_references = min(MAX_DESCRIBED_REFERENCES, max(len(e.references) for e in examples))
     linear = train_linear(geometry, examples, has_reconstruction)
-    blank = blank_predictor(geometry, has_reference, has_reconstruction, linear, settings.flat)
-    rows = collect(blank, examples, rng, settings.rows, _TRAINED_SHARE)
+    blank = blank_predictor(geometry, n_references, has_reconstruction, linear, settings.flat)
+    groups = collect(blank, examples, rng, settings.rows, _TRAINED_SHARE)
     # The layers are tiny: a second thread would only wait for the first.
     torch.set_num_threads(1)
-    with progress_bar("residual", settings.steps, progress) as report:
-        program, _ = train_network(
-            rows,
-            settings.hidden,
-            steps=settings.steps,
-            batch=settings.batch,
-            learning_rate=settings.learning_rate,
-            seed=seed,
-            report=report,
-        )
-    tables, tails, bits = fit_tables(rows, program, blank)
-    return replace(blank, network=program, tables=tables, tails=tails), bits
+    programs: list[Program] = []
+    for rows in groups:
+        # What is learned without references is where the networks with references start.
+        steps = settings.steps if not programs else settings.steps // 2
+        with progress_bar("residual", steps, progress) as report:
+            program, _ = train_network(
+                rows,
+                settings.hidden,
+                steps=steps,
+                batch=settings.batch,
+                learning_rate=settings.learning_rate,
+                seed=seed,
+                start=programs[-1] if programs else None,
+                report=report,
+            )
+        programs.append(program)
+    tables, tails, bits = fit_tables(groups, programs)
+    return replace(blank, networks=tuple(programs), tables=tables, tails=tails), bits
