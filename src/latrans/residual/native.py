@@ -31,6 +31,11 @@ class NativeCoded:
     samples: Reference
     handle: Any
 
+    @property
+    def extent(self) -> tuple[tuple[int, ...], int]:
+        """Shape, and number of samples that exist."""
+        return self.samples.values.shape, self.samples.n_samples
+
 
 class NativeBackend:
     """Codes planes in compiled code; raises `ModelError` for predictors that it cannot take.
