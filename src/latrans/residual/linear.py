@@ -22,6 +22,7 @@ from .fixed import Ints, floor_log2, log2
 MAX_SHIFT = 14
 _ROUNDS = 4
 _LIMIT = 1 << 13  # of a difference after scaling: products of two, times a weight, stay exact
+_MAX_ERROR = 1 << 22  # of a row after scaling: sums of all errors stay below 2**63
 _RIDGE = 1e-5
 
 Solution = tuple[npt.NDArray[np.int64], int]
@@ -68,7 +69,8 @@ def fit(
         weights, shift = quantise(solution)
         predicted = (weights.astype(np.float64) @ exact[:-1]).astype(np.int64)
         predicted = predicted >> (shift - 8) if shift >= 8 else predicted << (8 - shift)
-        error = (np.abs((rows[-1] << 8) - predicted) << drops[0]) + (scale >> 3)
+        off = np.minimum(np.abs((rows[-1] << 8) - predicted), _MAX_ERROR)
+        error = (off << drops[0]) + (scale >> 3)
     moments = _moments(exact, error)
     starts = np.cumsum([0, *(len(g) for g in groups)])
     found: list[Solution | None] = []

@@ -19,6 +19,7 @@ from .gather import Coded, Samples, Workspace, predict
 from .linear import estimate, fit
 
 _BAND_SAMPLES = 1 << 13
+_MOST = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,10 @@ class Trials:
     space: Workspace
     plane: Ints
     finished: Sequence[Coded]
-    _seen: dict[range, tuple[Ints, Ints, Ints]] = field(default_factory=dict)
+    _seen: dict[range, tuple[Ints, Ints]] = field(default_factory=dict)
 
     def fit(self, look: range, choices: Sequence[tuple[int, ...]]) -> list[Trial | None]:
-        base, own, target = self._own(look)
+        own, target = self._own(look)
         used = sorted({i for choice in choices for i in choice})
         groups = [own, *(self._other(look, i) for i in used)]
         within = [tuple(1 + used.index(i) for i in choice) for choice in choices]
@@ -83,32 +84,39 @@ class Trials:
                 found.append(None)
             else:
                 differences = np.concatenate([own, *(groups[g] for g in choice)])
-                found.append(_measured(base, differences, target, *solution))
+                found.append(_measured(differences, target, *solution))
         return found
 
     def measure(
         self, look: range, references: tuple[int, ...], weights: Ints, shift: int
     ) -> Trial:
-        base, own, target = self._own(look)
+        own, target = self._own(look)
         differences = np.concatenate([own, *(self._other(look, i) for i in references)])
-        return _measured(base, differences, target, weights, shift)
+        return _measured(differences, target, weights, shift)
 
-    def _own(self, look: range) -> tuple[Ints, Ints, Ints]:
-        """(base, differences, target)"""
+    def _own(self, look: range) -> tuple[Ints, Ints]:
+        """(differences, target)"""
         if look not in self._seen:
             samples = self._samples(look)
             base, differences = self.space.differences(samples)
-            self._seen[look] = base, differences, self.plane[samples.y, samples.x] - base
+            target = self.plane[samples.y, samples.x] - base
+            self._seen = {look: (_clipped(differences), _clipped(target))}
         return self._seen[look]
 
     def _other(self, look: range, index: int) -> Ints:
-        return self.space.reference_differences(self._samples(look), self.finished[index])
+        samples = self._samples(look)
+        return _clipped(self.space.reference_differences(samples, self.finished[index]))
 
     def _samples(self, look: range) -> Samples:
         position = np.arange(look.start, look.stop, look.step)
         return Samples(position // self.space.columns, position % self.space.columns)
 
 
-def _measured(base: Ints, differences: Ints, target: Ints, weights: Ints, shift: int) -> Trial:
-    error = ((target + base) << 8) - predict(base, differences, weights, shift)
+def _measured(differences: Ints, target: Ints, weights: Ints, shift: int) -> Trial:
+    error = (target << 8) - predict(np.zeros_like(target), differences, weights, shift)
     return Trial(weights, shift, int(np.abs(error).sum()), estimate(error))
+
+
+def _clipped(differences: Ints) -> Ints:
+    """What a twin can hold in 32 bits; only the rarest data has more, and it is a trial."""
+    return np.clip(differences, -_MOST, _MOST)
