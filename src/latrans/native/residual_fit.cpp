@@ -11,7 +11,7 @@ namespace latrans {
 
 namespace {
 
-constexpr int kMaxShift = 14, kRounds = 4, kOctaves = 8;
+constexpr int kMaxShift = 14, kOctaves = 8;
 constexpr int32_t kLimit = 1 << kValueBits;
 constexpr int64_t kLargestError = int64_t{1} << 22;
 constexpr double kRidge = 1e-5;
@@ -59,7 +59,7 @@ public:
 
     bool solvable() const { return scale_.size() >= 2 * n_taps(); }
     // Rounds of reweighting; false where the system has no solution.
-    bool refine();
+    bool refine(int rounds);
     std::optional<Solution> solution(const std::vector<size_t> &choice) const;
 
 private:
@@ -199,11 +199,11 @@ std::optional<std::vector<double>> System::solve(const std::vector<size_t> &colu
     return solution;
 }
 
-bool System::refine() {
+bool System::refine(int rounds) {
     std::vector<size_t> all(n_taps());
     std::iota(all.begin(), all.end(), 0);
     std::vector<int64_t> sums(error_.size());
-    for (int round = 1; round < kRounds; ++round) {
+    for (int round = 1; round < rounds; ++round) {
         sum_products();
         const auto found = solve(all);
         if (!found) return false;
@@ -243,10 +243,11 @@ std::optional<Solution> System::solution(const std::vector<size_t> &choice) cons
 std::vector<std::optional<Solution>> fit(const std::vector<const TapGroup *> &groups,
                                          const std::vector<int32_t> &target,
                                          const std::vector<int64_t> &activity,
-                                         const std::vector<std::vector<size_t>> &choices) {
+                                         const std::vector<std::vector<size_t>> &choices,
+                                         int rounds) {
     std::vector<std::optional<Solution>> found(choices.size());
     System system(groups, target, activity);
-    if (!system.solvable() || !system.refine()) return found;
+    if (!system.solvable() || !system.refine(rounds)) return found;
     for (size_t i = 0; i < choices.size(); ++i) found[i] = system.solution(choices[i]);
     return found;
 }

@@ -20,10 +20,11 @@ struct Solution {
 };
 
 // Weights for every choice of groups; a choice names groups beyond the first, which belongs to all.
-// `activity` is the first guess of the error's size.
+// `activity` is the first guess of the error's size; `rounds`, at least 1, refine it.
 std::vector<std::optional<Solution>> fit(const std::vector<const TapGroup *> &groups,
                                          const std::vector<int32_t> &target,
                                          const std::vector<int64_t> &activity,
-                                         const std::vector<std::vector<size_t>> &choices);
+                                         const std::vector<std::vector<size_t>> &choices,
+                                         int rounds);
 
 }  // namespace latrans

@@ -155,7 +155,7 @@ const TapGroup &Trials::reference(const std::shared_ptr<const Coded> &coded) {
 }
 
 std::vector<std::optional<Trial>> Trials::fit(const Subsample &look, const References &references,
-                                              const Choices &choices) {
+                                              const Choices &choices, int rounds) {
     gather(look);
     std::vector<const TapGroup *> groups{&own_};
     for (const auto &coded : references) groups.push_back(&reference(coded));
@@ -164,7 +164,7 @@ std::vector<std::optional<Trial>> Trials::fit(const Subsample &look, const Refer
         within.emplace_back();
         for (size_t index : choice) within.back().push_back(index + 1);
     }
-    const auto solutions = latrans::fit(groups, target_, activity_, within);
+    const auto solutions = latrans::fit(groups, target_, activity_, within, rounds);
     std::vector<std::optional<Trial>> found(choices.size());
     for (size_t i = 0; i < choices.size(); ++i) {
         if (!solutions[i]) continue;

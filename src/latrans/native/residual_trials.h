@@ -44,7 +44,7 @@ public:
         : model_(model), plane_(plane), schedule_(schedule), picture_(picture) {}
 
     std::vector<std::optional<Trial>> fit(const Subsample &look, const References &references,
-                                          const Choices &choices);
+                                          const Choices &choices, int rounds);
     Score measure(const Subsample &look, const References &references,
                   const std::vector<int32_t> &weights, int shift);
 

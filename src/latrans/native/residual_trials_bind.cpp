@@ -69,14 +69,15 @@ References checked(const OwnedTrials &owned, const Pieces &pieces) {
 }
 
 std::vector<Found> fit_trials(OwnedTrials &owned, Range3 range, const Pieces &pieces,
-                              const Choices &choices) {
+                              const Choices &choices, int rounds) {
+    require(rounds >= 1 && rounds <= 64, "rounds of a fit out of range");
     const Subsample look = checked(owned, range);
     const References references = checked(owned, pieces);
     for (const auto &choice : choices)
         for (size_t index : choice) require(index < references.size(), "no such reference");
     std::vector<Found> result;
     const nb::gil_scoped_release release;
-    for (auto &trial : owned.trials->fit(look, references, choices)) {
+    for (auto &trial : owned.trials->fit(look, references, choices, rounds)) {
         result.emplace_back();
         if (trial)
             result.back() = {std::move(trial->solution.weights), trial->solution.shift,

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from .fixed import Ints, floor_log2, log2
 
 MAX_SHIFT = 14
-_ROUNDS = 4
 _LIMIT = 1 << 13  # of a difference after scaling: products of two, times a weight, stay exact
 _MAX_ERROR = 1 << 22  # of a row after scaling: sums of all errors stay below 2**63
 _RIDGE = 1e-5
@@ -29,9 +28,13 @@ Solution = tuple[npt.NDArray[np.int64], int]
 
 
 def fit(
-    groups: Sequence[Ints], target: Ints, activity: Ints, choices: Sequence[tuple[int, ...]]
+    groups: Sequence[Ints],
+    target: Ints,
+    activity: Ints,
+    choices: Sequence[tuple[int, ...]],
+    rounds: int,
 ) -> list[Solution | None]:
-    """Weights and their fraction bits, for each choice, so that weights . differences is near target.
+    """Weights, and their fraction bits, so that weights . differences is near target; by choice.
 
     Parameters
     ----------
@@ -42,6 +45,7 @@ def fit(
     activity : (n,) int64, at least 1
         First guess of the error's size, 8 fraction bits.
     choices : indices of the other groups that weights are wanted for, each in the order wanted.
+    rounds : how often rows are weighted, at least 1.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def fit(
         return [None] * len(choices)
     exact, scale = rows.astype(np.float64), activity[keep]
     error = scale
-    for _ in range(_ROUNDS - 1):
+    for _ in range(rounds - 1):
         moments = _moments(exact, error)
         solution = _solve(moments)
         if solution is None:

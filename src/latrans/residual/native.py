@@ -117,10 +117,12 @@ class NativeTrials:
         self._trials = trials
         self._finished = finished
 
-    def fit(self, look: range, choices: Sequence[tuple[int, ...]]) -> list[Trial | None]:
+    def fit(
+        self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
+    ) -> list[Trial | None]:
         used = sorted({i for choice in choices for i in choice})
         within = [[used.index(i) for i in choice] for choice in choices]
-        found = self._trials.fit(_limits(look), self._handles(used), within)
+        found = self._trials.fit(_limits(look), self._handles(used), within, rounds)
         return [None if f is None else Trial(np.array(f[0], np.int64), *f[1:]) for f in found]
 
     def measure(

@@ -18,7 +18,6 @@ from .fixed import Ints
 from .gather import Coded, Samples, Workspace, predict
 from .linear import estimate, fit
 
-_BAND_SAMPLES = 1 << 13
 _MOST = (1 << 31) - 1
 
 
@@ -42,7 +41,9 @@ class Trial:
 class Trier(Protocol):
     """Tries linear predictors on one plane; rows of samples are given by their range."""
 
-    def fit(self, look: range, choices: Sequence[tuple[int, ...]]) -> list[Trial | None]:
+    def fit(
+        self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
+    ) -> list[Trial | None]:
         """The best weights for each choice of references, None where nothing can be fitted."""
 
     def measure(
@@ -51,9 +52,9 @@ class Trier(Protocol):
         """Given weights; they may be fewer than the taps."""
 
 
-def subsample(columns: int, start: int, end: int) -> range:
-    """About 8,192 evenly spaced positions of all columns."""
-    step = max(1, -(-(end - start) // _BAND_SAMPLES))
+def subsample(columns: int, start: int, end: int, n: int) -> range:
+    """At most n evenly spaced positions, of all columns."""
+    step = max(1, -(-(end - start) // n))
     while step > 1 and math.gcd(step, columns) > 1:
         step += 1  # a common divisor would skip whole columns
     return range(start, end, step)
@@ -71,14 +72,16 @@ class Trials:
     finished: Sequence[Coded]
     _seen: dict[range, tuple[Ints, Ints]] = field(default_factory=dict)
 
-    def fit(self, look: range, choices: Sequence[tuple[int, ...]]) -> list[Trial | None]:
+    def fit(
+        self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
+    ) -> list[Trial | None]:
         own, target = self._own(look)
         used = sorted({i for choice in choices for i in choice})
         groups = [own, *(self._other(look, i) for i in used)]
         within = [tuple(1 + used.index(i) for i in choice) for choice in choices]
         found: list[Trial | None] = []
         for choice, solution in zip(
-            within, fit(groups, target, activity(own), within), strict=True
+            within, fit(groups, target, activity(own), within, rounds), strict=True
         ):
             if solution is None:
                 found.append(None)
