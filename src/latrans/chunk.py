@@ -66,7 +66,7 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
             return None
         mapping = lossy_mapping(layout, planes, task.fill_value)
     else:
-        mapping = choose(model, layout, planes, task.max_error, task.fill_value)
+        mapping = choose(model, layout, planes, task.max_error, task.fill_value, task.engine)
     if mapping is None:
         return None
     maps = mapping.section(named if named != default else "")

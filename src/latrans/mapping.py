@@ -20,6 +20,7 @@ from .errors import CodecError
 from .field import Mapped
 from .model import Model
 from .residual import coder
+from .residual.backend import Backend
 from .residual.coder import PlaneInfo
 from .residual.fixed import Ints
 from .wire import Reader, pack_varint
@@ -110,12 +111,14 @@ def choose(
     planes: Array,
     max_error: float | None,
     fill_value: float | None,
+    engine: str | None,
 ) -> Mapping | None:
     """The mapping of planes (planes, rows, columns) that promises the fewest bits."""
     whole = np.zeros(len(planes), np.int64)
     auto = model.autoencoder
     if auto is not None and auto.normalise == "identity":
         return Mapping(planes.astype(np.int64), (b"",), whole)
+    backend = model.backend(engine)
     if max_error is not None:
         mapped = field.bounded(planes, max_error, fill_value)
         if mapped is None:
@@ -125,17 +128,17 @@ def choose(
         if (
             exact is not None
             and field.is_palette(exact)
-            and _cost(model, exact) < _cost(model, mapped)
+            and _cost(backend, exact) < _cost(backend, mapped)
         ):
             mapped = exact
         return Mapping(mapped.integers, (mapped.section,), whole)
-    single, cost = _cheapest(model, planes, fill_value)
+    single, cost = _cheapest(backend, planes, fill_value)
     groups = _channel_of(layout)
     best = None if single is None else Mapping(single.integers, (single.section,), whole)
     worth = planes.dtype.kind == "f" or (single is not None and bool(single.section))
     if groups is not None and worth:
         n_groups = int(groups.max()) + 1
-        parts = [_cheapest(model, planes[groups == g], fill_value) for g in range(n_groups)]
+        parts = [_cheapest(backend, planes[groups == g], fill_value) for g in range(n_groups)]
         if all(p is not None for p, _ in parts) and sum(c for _, c in parts) < cost:
             integers = np.empty(planes.shape, np.int64)
             for g, (part, _) in enumerate(parts):
@@ -143,7 +146,7 @@ def choose(
                 integers[groups == g] = part.integers
             best = Mapping(integers, tuple(p.section for p, _ in parts if p is not None), groups)
     if best is not None and _channels(layout) == 3 and not any(best.sections):
-        return _with_colour(model, best)
+        return _with_colour(backend, best)
     return best
 
 
@@ -159,30 +162,32 @@ def lossy_mapping(layout: Layout, planes: Array, fill_value: float | None) -> Ma
     return None if mapped is None else Mapping(mapped.integers, (mapped.section,), whole)
 
 
-def _cheapest(model: Model, planes: Array, fill_value: float | None) -> tuple[Mapped | None, float]:
+def _cheapest(
+    backend: Backend, planes: Array, fill_value: float | None
+) -> tuple[Mapped | None, float]:
     """The best lossless map of some planes and its estimated cost."""
     offers = list(field.lossless(planes, fill_value))
     if len(offers) == 1:
-        return offers[0], _cost(model, offers[0])
+        return offers[0], _cost(backend, offers[0])
     best, cost = None, float("inf")
     for offer in offers:
-        bits = _cost(model, offer)
+        bits = _cost(backend, offer)
         if bits < cost:
             best, cost = offer, bits
     return best, cost
 
 
-def _cost(model: Model, offer: Mapped) -> float:
-    return 8 * len(offer.section) + _estimate(model, list(offer.integers), offer.integers.size)
+def _cost(backend: Backend, offer: Mapped) -> float:
+    return 8 * len(offer.section) + _estimate(backend, list(offer.integers), offer.integers.size)
 
 
-def _estimate(model: Model, planes: Sequence[Ints], n_samples: int) -> float:
+def _estimate(backend: Backend, planes: Sequence[Ints], n_samples: int) -> float:
     """Estimated bits of planes, from small pieces of two of them."""
     chosen = sorted({len(planes) // 3, (2 * len(planes)) // 3})
     pieces, infos, seen = [], [], 0
     for i in chosen:
         plane = planes[i]
-        if model.geometry == "track":
+        if backend.predictor.geometry.name == "track":
             start = max(0, plane.shape[1] // 2 - 8192)
             run = plane[:, start : start + 16384]
             info = PlaneInfo(1, run.shape[1], run.shape[1])
@@ -193,14 +198,14 @@ def _estimate(model: Model, planes: Sequence[Ints], n_samples: int) -> float:
         pieces.append(np.ascontiguousarray(run))
         infos.append(info)
         seen += run.size
-    bits = coder.estimate(model.neighbourhood, infos, pieces, range(len(pieces)))
+    bits = coder.estimate(backend, infos, pieces, range(len(pieces)))
     return bits * n_samples / max(1, seen)
 
 
-def _with_colour(model: Model, mapping: Mapping) -> Mapping:
+def _with_colour(backend: Backend, mapping: Mapping) -> Mapping:
     green = _to_green(mapping.integers)
-    plain = _estimate(model, [*mapping.integers[0::3][:1], *mapping.integers[2::3][:1]], 1)
-    differences = _estimate(model, [*green[1::3][:1], *green[2::3][:1]], 1)
+    plain = _estimate(backend, [*mapping.integers[0::3][:1], *mapping.integers[2::3][:1]], 1)
+    differences = _estimate(backend, [*green[1::3][:1], *green[2::3][:1]], 1)
     if differences >= plain:
         return mapping
     return Mapping(green, mapping.sections, mapping.groups, True)

@@ -13,9 +13,11 @@ from ..entropy.tables import slots, starts
 from . import reference
 from .fixed import Ints
 from .gather import Coded
+from .plan import Surface
 from .predictor import Predictor
 from .reference import Classes, Job
 from .schedule import n_states
+from .trials import Trials, Trier
 
 
 class Decoding(Protocol):
@@ -30,6 +32,11 @@ class Decoding(Protocol):
 
 class Backend(Protocol):
     """Codes planes with one predictor; made once per model, used from many threads."""
+
+    predictor: Predictor
+
+    def trials(self, surface: Surface) -> Trier:
+        """What tries linear predictors on a plane, for planning."""
 
     def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
         """Classes of a plane (for `encode`), and it as a reference for later planes."""
@@ -48,6 +55,9 @@ class ReferenceBackend:
         self.predictor = predictor
         self.starts = starts(predictor.tables)
         self.slots = slots(predictor.tables)
+
+    def trials(self, surface: Surface) -> Trials:
+        return surface.trials()
 
     def classify(self, job: Job, plane: Ints) -> tuple[Classes, Coded]:
         return reference.classify(self.predictor, job, plane, reference_engine.run)

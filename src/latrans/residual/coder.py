@@ -101,7 +101,7 @@ def _walk(
     previous: Plan | None = None
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
         surface = _surface(predictor, plane, info, finished, reconstructions, i)
-        chosen = plan(surface, _indices(info, i), previous)
+        chosen = plan(surface, _indices(info, i), previous, trials=backend.trials(surface))
         classes, coded = backend.classify(surface.job(chosen, lo, hi), plane)
         finished.append(coded)
         if i >= horizon:
@@ -157,7 +157,7 @@ def decode(
 
 
 def estimate(
-    predictor: Predictor,
+    backend: Backend,
     infos: Sequence[PlaneInfo],
     planes: Sequence[Ints],
     indices: Sequence[int],
@@ -165,8 +165,8 @@ def estimate(
     """Rough cost in bits of some planes, for choosing between maps; never the real size."""
     total = 0.0
     for i in indices:
-        surface = Surface(predictor, planes[i], infos[i].n_samples, (), None)
-        total += plan(surface, (), None).cost_bits
+        surface = Surface(backend.predictor, planes[i], infos[i].n_samples, (), None)
+        total += plan(surface, (), None, trials=backend.trials(surface)).cost_bits
     return total
 
 

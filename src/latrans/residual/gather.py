@@ -29,6 +29,11 @@ class Coded:
     errors: Reference
     energy: Reference
 
+    @property
+    def extent(self) -> tuple[tuple[int, ...], int]:
+        """Shape, and number of samples that exist."""
+        return self.samples.values.shape, self.samples.n_samples
+
 
 @dataclass
 class Workspace:
@@ -89,11 +94,16 @@ class Workspace:
         taps = [look.canvas(self.samples, o) - base for o in g.taps]
         if self.reconstruction is not None:
             taps += [look.reference(self.reconstruction, o) - base for o in RECONSTRUCTION_TAPS]
-        for coded in self.references:
-            a, b = (look.reference(coded.samples, o) for o in g.base)
-            level = (a + b + 1) >> 1
-            taps += [look.reference(coded.samples, o) - level for o in g.reference_taps]
-        return base, np.stack(taps)
+        own = np.stack(taps)
+        others = [self.reference_differences(look, coded) for coded in self.references]
+        return base, np.concatenate([own, *others]) if others else own
+
+    def reference_differences(self, look: Look, coded: Coded) -> Ints:
+        """Taps of a finished plane minus its own reference level: (taps, ...)."""
+        g = self.geometry
+        a, b = (look.reference(coded.samples, o) for o in g.base)
+        level = (a + b + 1) >> 1
+        return np.stack([look.reference(coded.samples, o) - level for o in g.reference_taps])
 
     def neighbours(
         self, look: Look, base: Ints, differences: Ints, coefficients: Coefficients

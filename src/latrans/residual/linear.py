@@ -4,11 +4,15 @@ The decoder only needs the weights; how they are found is the encoder's business
 engine and machine must find the same ones, so the normal equations are integer sums (small
 enough to be exact in doubles, in any order) and the solver is element-wise doubles in a fixed
 order.  Weighting by inverse error, refined in rounds, keeps borders from ruining the fit.
+
+Taps come in groups: the plane's own, and those of each plane that it might refer to.  One set of
+normal equations serves every choice of groups, weighted by the errors of all of them together.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,58 +20,90 @@ import numpy.typing as npt
 from .fixed import Ints, floor_log2, log2
 
 MAX_SHIFT = 14
-_ROUNDS = 4
-_MAX_ROWS = 16384
 _LIMIT = 1 << 13  # of a difference after scaling: products of two, times a weight, stay exact
+_MAX_ERROR = 1 << 22  # of a row after scaling: sums of all errors stay below 2**63
 _RIDGE = 1e-5
+
+Solution = tuple[npt.NDArray[np.int64], int]
 
 
 def fit(
-    differences: Ints, target: Ints, activity: Ints
-) -> tuple[npt.NDArray[np.int64], int] | None:
-    """Weights (taps,) and their fraction bits so that weights . differences is near target.
+    groups: Sequence[Ints],
+    target: Ints,
+    activity: Ints,
+    choices: Sequence[tuple[int, ...]],
+    rounds: int,
+) -> list[Solution | None]:
+    """Weights, and their fraction bits, so that weights . differences is near target; by choice.
 
     Parameters
     ----------
-    differences : (taps, n) int64
+    groups : each (taps, n) int64
+        Differences; the first group, the plane's own, belongs to every choice.
     target : (n,) int64
         Sample minus reference level.
     activity : (n,) int64, at least 1
         First guess of the error's size, 8 fraction bits.
+    choices : indices of the other groups that weights are wanted for, each in the order wanted.
+    rounds : how often rows are weighted, at least 1.
 
     Returns
     -------
-    (weights, shift) or None where there is nothing to fit.
+    (weights, shift) per choice, or None where there is nothing to fit.
     """
-    step = -(-target.size // _MAX_ROWS)
-    rows = np.concatenate([differences, target[None]])[:, ::step]
-    typical = int(np.abs(rows).sum() // rows.size)
-    drop = max(0, (16 * typical).bit_length() - 12)
-    rows = rows >> drop
-    keep = np.abs(rows).max(0) < _LIMIT
-    rows, scale = rows[:, keep], activity[::step][keep]
-    if rows.shape[1] < 2 * len(differences):
-        return None
-    exact = rows.astype(np.float64)
-    weights = shift = None
+    own = np.concatenate([groups[0], target[None]])
+    drops = [_drop(own), *(_drop(g) for g in groups[1:])]
+    own = own >> drops[0]
+    others = [
+        np.clip(g >> drop, 1 - _LIMIT, _LIMIT - 1)
+        for g, drop in zip(groups[1:], drops[1:], strict=True)
+    ]
+    keep = np.abs(own).max(0) < _LIMIT
+    rows = np.concatenate([own[:-1], *others, own[-1:]])[:, keep]
+    n_taps = len(rows) - 1
+    if rows.shape[1] < 2 * n_taps:
+        return [None] * len(choices)
+    exact, scale = rows.astype(np.float64), activity[keep]
     error = scale
-    for _ in range(_ROUNDS):
-        floor = max(1, int(error.sum()) // error.size // 8)
-        # Powers of two near 1 / error, eight octaves of them.
-        octave = floor_log2(error + floor + 8)
-        octave = np.minimum(octave - octave.min(), 8)
-        moments = (exact * np.exp2(8 - octave)) @ exact.T  # exact: below 2**53
-        solution = _solve(moments[:-1, :-1], moments[:-1, -1])
+    for _ in range(rounds - 1):
+        moments = _moments(exact, error)
+        solution = _solve(moments)
         if solution is None:
-            break
+            return [None] * len(choices)
         weights, shift = quantise(solution)
         predicted = (weights.astype(np.float64) @ exact[:-1]).astype(np.int64)
         predicted = predicted >> (shift - 8) if shift >= 8 else predicted << (8 - shift)
-        error = (np.abs((rows[-1] << 8) - predicted) << drop) + (scale >> 3)
-    return None if weights is None or shift is None else (weights, shift)
+        off = np.minimum(np.abs((rows[-1] << 8) - predicted), _MAX_ERROR)
+        error = (off << drops[0]) + (scale >> 3)
+    moments = _moments(exact, error)
+    starts = np.cumsum([0, *(len(g) for g in groups)])
+    found: list[Solution | None] = []
+    for choice in choices:
+        parts = [np.arange(starts[g], starts[g + 1]) for g in (0, *choice)]
+        gains = np.concatenate(
+            [np.full(len(groups[g]), 2.0 ** (drops[0] - drops[g])) for g in (0, *choice)]
+        )
+        chosen = np.concatenate([*parts, [n_taps]])
+        solution = _solve(moments[np.ix_(chosen, chosen)])
+        found.append(None if solution is None else quantise(solution * gains))
+    return found
 
 
-def quantise(solution: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], int]:
+def _drop(rows: Ints) -> int:
+    """Bits to drop so that typical values keep about eight."""
+    typical = int(np.abs(rows).sum() // rows.size)
+    return max(0, (16 * typical).bit_length() - 12)
+
+
+def _moments(exact: npt.NDArray[np.float64], error: Ints) -> npt.NDArray[np.float64]:
+    """Sums of products, rows weighted by powers of two near 1 / error, eight octaves of them."""
+    floor = max(1, int(error.sum()) // error.size // 8)
+    octave = floor_log2(error + floor + 8)
+    octave = np.minimum(octave - octave.min(), 8)
+    return (exact * np.exp2(8 - octave)) @ exact.T  # exact: below 2**53
+
+
+def quantise(solution: npt.NDArray[np.float64]) -> Solution:
     """16-bit weights with as many fraction bits as fit."""
     largest = float(np.abs(solution).max())
     bits = math.frexp(largest)[1] if largest > 0 else 0
@@ -76,23 +112,22 @@ def quantise(solution: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.int64], 
     return weights.astype(np.int64), shift
 
 
-def _solve(
-    matrix: npt.NDArray[np.float64], right: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64] | None:
-    """Solve a symmetric positive definite system by elimination, the same way everywhere."""
-    n = len(matrix)
-    work = np.concatenate([matrix, right[:, None]], 1)
-    work[np.arange(n), np.arange(n)] += matrix.diagonal() * _RIDGE + 1.0
-    for k in range(n - 1):
+def _solve(moments: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    """Solve a symmetric positive definite system by elimination, the same way everywhere.
+
+    The last column is the right side.  Only the upper triangle is looked at.
+    """
+    n = len(moments) - 1
+    work = moments[:-1].copy()
+    work[np.arange(n), np.arange(n)] += moments.diagonal()[:-1] * _RIDGE + 1.0
+    for k in range(n):
         if work[k, k] <= 0:
             return None
-        factor = work[k + 1 :, k : k + 1] / work[k, k]
-        work[k + 1 :, k:] -= factor * work[k, k:]
+        factor = work[k, k + 1 : n] / work[k, k]
+        work[k + 1 :, k + 1 :] -= factor[:, None] * work[k, k + 1 :]
     solution = np.zeros(n)
     column = work[:, n].copy()
     for k in range(n - 1, -1, -1):
-        if work[k, k] <= 0:
-            return None
         solution[k] = column[k] / work[k, k]
         column[:k] -= work[:k, k] * solution[k]
     return solution

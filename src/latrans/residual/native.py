@@ -17,9 +17,11 @@ from .. import _native
 from ..errors import CodecError, ConfigError, ModelError
 from .canvas import Reference
 from .fixed import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
+from .plan import Surface
 from .predictor import Predictor
 from .reference import Job
 from .schedule import n_states
+from .trials import Trial
 
 Int32 = npt.NDArray[np.int32]
 
@@ -30,6 +32,11 @@ class NativeCoded:
 
     samples: Reference
     handle: Any
+
+    @property
+    def extent(self) -> tuple[tuple[int, ...], int]:
+        """Shape, and number of samples that exist."""
+        return self.samples.values.shape, self.samples.n_samples
 
 
 class NativeBackend:
@@ -45,6 +52,15 @@ class NativeBackend:
             self._model = _model(predictor, kernel)
         except ValueError as error:
             raise ModelError(f"predictor does not suit the compiled coder: {error}") from error
+
+    def trials(self, surface: Surface) -> NativeTrials:
+        try:
+            plane, picture = _int32(surface.plane), surface.reconstruction
+            pictured = None if picture is None else _int32(picture)
+            trials = _native.ResidualTrials(self._model, plane, surface.n_samples, pictured)
+        except ValueError as error:
+            raise ConfigError(f"plane cannot be coded: {error}") from error
+        return NativeTrials(trials, surface.finished)
 
     def classify(self, job: Job, plane: Ints) -> tuple[Any, NativeCoded]:
         try:
@@ -94,6 +110,32 @@ class NativeBackend:
         )
 
 
+class NativeTrials:
+    """The compiled twin of `Trials`."""
+
+    def __init__(self, trials: Any, finished: Sequence[NativeCoded]) -> None:
+        self._trials = trials
+        self._finished = finished
+
+    def fit(
+        self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
+    ) -> list[Trial | None]:
+        used = sorted({i for choice in choices for i in choice})
+        within = [[used.index(i) for i in choice] for choice in choices]
+        found = self._trials.fit(_limits(look), self._handles(used), within, rounds)
+        return [None if f is None else Trial(np.array(f[0], np.int64), *f[1:]) for f in found]
+
+    def measure(
+        self, look: range, references: tuple[int, ...], weights: Ints, shift: int
+    ) -> Trial:
+        handles = self._handles(references)
+        error, cost = self._trials.measure(_limits(look), handles, weights.tolist(), shift)
+        return Trial(weights, shift, error, cost)
+
+    def _handles(self, indices: Sequence[int]) -> list[Any]:
+        return [self._finished[i].handle for i in indices]
+
+
 class NativeDecoding:
     def __init__(self, backend: NativeBackend, decoder: Any) -> None:
         self._backend = backend
@@ -110,6 +152,10 @@ def kernels() -> list[str]:
     """Names of the compiled kernels that run on this machine, fastest first."""
     names: list[str] = _native.residual_kernels()
     return names
+
+
+def _limits(look: range) -> tuple[int, int, int]:
+    return look.start, look.stop, look.step
 
 
 def _int32(values: npt.NDArray[Any]) -> Int32:

@@ -6,23 +6,24 @@ subsample and in integers, so every machine decides alike.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .canvas import Reference
-from .features import activity
 from .fixed import Ints, code_from_sigma
-from .gather import Coded, Samples, Workspace, predict
-from .linear import estimate, fit
+from .gather import Workspace
 from .predictor import TRAINED_SHIFT, Coefficients, Predictor
 from .reference import Job, fill_samples
+from .trials import Trial, Trials, Trier, subsample
 
 BAND_SAMPLES = 1 << 16
+import os
+RL=int(os.environ.get('RL','4')); N4=int(os.environ.get('N4','8192')); N1=int(os.environ.get('N1','8192'))
+_ROUNDS=int(os.environ.get('RO','4')); _FIT_SAMPLES=_BAND_SAMPLES=int(os.environ.get('NF','8192'))
 MIN_SAMPLES = 1 << 10  # smaller planes cannot pay for coefficients of their own
-_FIT_SAMPLES = 1 << 13
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Surface:
     predictor: Predictor
     plane: Ints  # (rows, columns)
     n_samples: int
-    finished: Sequence[Coded]
+    finished: Sequence[Any]  # a backend's own records
     reconstruction: Ints | None
 
     def job(self, plan: Plan, lo: int, hi: int) -> Job:
@@ -68,16 +69,16 @@ class Surface:
             hi=hi,
         )
 
-    def workspace(self, references: Sequence[int]) -> Workspace:
-        p = self.predictor
+    def trials(self) -> Trials:
+        """What tries predictors on the plane; other backends have twins."""
+        p, picture = self.predictor, self.reconstruction
         rows, columns = self.plane.shape
-        picture = self.reconstruction
         space = Workspace(
             predictor=p,
             rows=rows,
             columns=columns,
             n_samples=self.n_samples,
-            references=[self.finished[i] for i in references],
+            references=(),
             reconstruction=None
             if picture is None
             else Reference(p.geometry, picture, self.n_samples),
@@ -86,19 +87,33 @@ class Surface:
             first_sigma=0,
         )
         fill_samples(space, self.plane)
-        return space
+        return Trials(space, self.plane, self.finished)
 
-    def gathered(self, space: Workspace, top: int, n: int) -> tuple[Ints, Ints, Ints]:
-        """(base, differences, target) of a subsample of rows top .. top + n."""
-        columns = self.plane.shape[1]
-        end = min((top + n) * columns, self.n_samples)
-        step = max(1, -(-(end - top * columns) // _FIT_SAMPLES))
-        while step > 1 and math.gcd(step, columns) > 1:
-            step += 1  # a common divisor would skip whole columns
-        position = np.arange(top * columns, end, step)
-        look = Samples(position // columns, position % columns)
-        base, differences = space.differences(look)
-        return base, differences, self.plane[look.y, look.x] - base
+    def bands(self, height: int, n: int = _BAND_SAMPLES) -> list[Band]:
+        """Bands of so many rows, each seen by up to n samples.
+
+        Bands at a track's end that hold no sample are left out.
+        """
+        rows, columns = self.plane.shape
+        found = []
+        for top in range(0, rows, height):
+            start = top * columns
+            end = min(start + height * columns, rows * columns, self.n_samples)
+            if end > start:
+                found.append(Band(subsample(columns, start, end, n), end - start))
+        return found
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows that share a coefficient set: which samples stand for them, and how many they are."""
+
+    look: range
+    n_samples: int
+
+    def bits(self, trial: Trial) -> float:
+        """Estimated bits of all samples."""
+        return trial.cost / 32 * self.n_samples / len(self.look)
 
 
 def band_height(surface: Surface) -> int:
@@ -113,6 +128,7 @@ def plan(
     candidates: Sequence[tuple[int, ...]],
     previous: Plan | None,
     may_fit: bool = True,
+    trials: Trier | None = None,
 ) -> Plan:
     """The cheapest of the trained coefficients, those of the previous plane, and fitted ones.
 
@@ -120,23 +136,27 @@ def plan(
     ----------
     candidates : reference planes to try, each a tuple of indices; () is always tried.
     previous : plan of the plane before, offered again; its references move along.
+    may_fit : whether the plane may bring coefficients of its own.
+    trials : the surface's own unless given.
     """
     rows = surface.plane.shape[0]
     small = surface.n_samples < MIN_SAMPLES
     if small and previous is not None and not previous.own and previous.band_rows == rows:
         return previous  # thousands of small items share one guess
-    best = _trained(surface, rows, previous)
+    trials = surface.trials() if trials is None else trials
+    height = band_height(surface)
+    best = _trained(surface, trials, height, previous)
     if not may_fit or small:
         return best
-    height = band_height(surface)
-    for references in [(), *candidates]:
-        best = _cheaper(best, _fitted(surface, references, height))
+    for trial in _fitted(surface, trials, [(), *candidates], height, _ROUNDS, _FIT_SAMPLES):
+        best = _cheaper(best, trial)
     if surface.predictor.geometry.up == 0 and rows == 16 and best.own:
         # Shorter blocks pay for sound that changes; the references stay those of the whole.
-        for lanes in (4, 1):
-            best = _cheaper(best, _fitted(surface, best.references, lanes))
+        for lanes, n in ((4,N4), (1,N1)):
+            for trial in _fitted(surface, trials, [best.references], lanes, RL, n):
+                best = _cheaper(best, trial)
     if previous is not None and previous.own:
-        best = _cheaper(best, _again(surface, previous))
+        best = _cheaper(best, _again(surface, trials, previous))
     return best
 
 
@@ -144,71 +164,69 @@ def _cheaper(best: Plan, trial: Plan | None) -> Plan:
     return best if trial is None or trial.cost_bits >= best.cost_bits else trial
 
 
-def _trained(surface: Surface, rows: int, previous: Plan | None) -> Plan:
-    space = surface.workspace(())
-    base, differences, target = surface.gathered(space, 0, rows)
+def _trained(surface: Surface, trials: Trier, height: int, previous: Plan | None) -> Plan:
+    """The model's own coefficients."""
     # Estimates come without the reconstruction that the last weights belong to.
-    weights = surface.predictor.linear[: len(differences)].astype(np.int64)
-    set_, cost = _measured(weights, TRAINED_SHIFT, base, differences, target)
+    own = len(surface.predictor.linear) if surface.reconstruction is not None else None
+    weights = surface.predictor.linear[:own].astype(np.int64)
+    if own is None:
+        weights = weights[: len(surface.predictor.geometry.taps)]
+    bits = error = 0.0
+    for band in surface.bands(height):
+        trial = trials.measure(band.look, (), weights, TRAINED_SHIFT)
+        bits += band.bits(trial)
+        error += trial.error * band.n_samples / len(band.look)
+    sigma_code = code_from_sigma(error / surface.n_samples)
     if previous is not None and not previous.own:
         # A repeated record costs next to nothing; the value only floors the energy.
         before = previous.bands[0].sigma_code
-        if abs(before - set_.sigma_code) <= 12:
-            set_ = replace(set_, sigma_code=before)
-    scale = surface.n_samples / target.size
-    return Plan(False, (set_,), rows, (), cost * scale + 8)
+        if abs(before - sigma_code) <= 12:
+            sigma_code = before
+    set_ = Coefficients(weights, TRAINED_SHIFT, sigma_code)
+    return Plan(False, (set_,), surface.plane.shape[0], (), bits + 8)
 
 
-def _fitted(surface: Surface, references: tuple[int, ...], band_rows: int) -> Plan | None:
-    rows, columns = surface.plane.shape
-    space = surface.workspace(references)
-    sets, total = [], 0.0
-    for top in range(0, rows, band_rows):
-        n = min(band_rows, rows - top)
-        base, differences, target = surface.gathered(space, top, n)
-        if target.size == 0:
-            break
-        solved = fit(differences, target, activity(differences))
-        if solved is None:
-            return None
-        weights, shift = solved
-        set_, cost = _measured(weights, shift, base, differences, target)
-        sets.append(set_)
-        n_here = min((top + n) * columns, surface.n_samples) - top * columns
-        total += cost * n_here / target.size + side_bits(set_)
-    return Plan(True, tuple(sets), band_rows, references, total + 8 * len(references))
+def _fitted(
+    surface: Surface,
+    trials: Trier,
+    choices: Sequence[tuple[int, ...]],
+    height: int,
+    rounds: int,
+    n: int,
+) -> list[Plan | None]:
+    """Plans with coefficients of their own, one for each choice of references."""
+    bands = surface.bands(height, n)
+    found = [trials.fit(band.look, choices, rounds) for band in bands]
+    plans: list[Plan | None] = []
+    for choice, of_bands in zip(choices, zip(*found, strict=True), strict=True):
+        sets = []
+        total = 8.0 * len(choice)
+        for band, trial in zip(bands, of_bands, strict=True):
+            if trial is None:
+                break
+            sigma_code = code_from_sigma(trial.error / len(band.look))
+            sets.append(Coefficients(trial.weights, trial.shift, sigma_code))
+            total += band.bits(trial) + side_bits(sets[-1])
+        whole = len(sets) == len(bands)
+        plans.append(Plan(True, tuple(sets), height, choice, total) if whole else None)
+    return plans
 
 
-def _again(surface: Surface, previous: Plan) -> Plan | None:
+def _again(surface: Surface, trials: Trier, previous: Plan) -> Plan | None:
     """The previous plane's plan, one plane later."""
     references = tuple(i + 1 for i in previous.references)
     if any(i >= len(surface.finished) for i in references):
         return None
-    rows, columns = surface.plane.shape
-    if -(-rows // previous.band_rows) != len(previous.bands):
+    if -(-surface.plane.shape[0] // previous.band_rows) != len(previous.bands):
         return None
-    seen = [surface.finished[i].samples for i in references]
-    same = (surface.plane.shape, surface.n_samples)
-    if any((s.values.shape, s.n_samples) != same for s in seen):
+    extent = (surface.plane.shape, surface.n_samples)
+    if any(surface.finished[i].extent != extent for i in references):
         return None  # the last block of a track is shorter than those before
-    space = surface.workspace(references)
     total = 8.0
-    for i, set_ in enumerate(previous.bands):
-        top = i * previous.band_rows
-        n = min(previous.band_rows, rows - top)
-        base, differences, target = surface.gathered(space, top, n)
-        _, cost = _measured(set_.weights, set_.shift, base, differences, target)
-        n_here = min((top + n) * columns, surface.n_samples) - top * columns
-        total += cost * n_here / max(1, target.size)
+    # Bands that hold no sample come last and cost nothing.
+    for band, set_ in zip(surface.bands(previous.band_rows), previous.bands, strict=False):
+        total += band.bits(trials.measure(band.look, references, set_.weights, set_.shift))
     return Plan(True, previous.bands, previous.band_rows, references, total)
-
-
-def _measured(
-    weights: Ints, shift: int, base: Ints, differences: Ints, target: Ints
-) -> tuple[Coefficients, float]:
-    error = ((target + base) << 8) - predict(base, differences, weights, shift)
-    sigma = int(np.abs(error).sum()) / max(1, error.size)
-    return Coefficients(weights, shift, code_from_sigma(sigma)), estimate(error) / 32
 
 
 def side_bits(coefficients: Coefficients) -> int:

@@ -1,0 +1,30 @@
+// Robust least squares in exact arithmetic: the twin of residual/linear.py.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace latrans {
+
+// Differences of one group of taps, tap after tap, n samples each.
+struct TapGroup {
+    size_t n_taps = 0;
+    std::vector<int32_t> values;
+    int64_t largest = 0;  // magnitude
+};
+
+struct Solution {
+    std::vector<int32_t> weights;
+    int shift;
+};
+
+// Weights for every choice of groups; a choice names groups beyond the first, which belongs to all.
+// `activity` is the first guess of the error's size; `rounds`, at least 1, refine it.
+std::vector<std::optional<Solution>> fit(const std::vector<const TapGroup *> &groups,
+                                         const std::vector<int32_t> &target,
+                                         const std::vector<int64_t> &activity,
+                                         const std::vector<std::vector<size_t>> &choices,
+                                         int rounds);
+
+}  // namespace latrans

@@ -1,0 +1,45 @@
+// Sums of products of 16-bit columns, as fast as the machine allows; all of them are exact.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+// One function, compiled for several instruction sets, chosen when the library is loaded.
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define LATRANS_FIT_CLONES __attribute__((target_clones("avx2", "default")))
+#else
+#define LATRANS_FIT_CLONES
+#endif
+
+namespace latrans {
+
+constexpr size_t kTile = 4;
+constexpr int kValueBits = 13;  // of a column's values, without the sign
+
+// Columns of n values below 2^kValueBits in magnitude; beyond `n_used` they are zero.
+struct Columns {
+    Columns(size_t n_columns, size_t n_values)
+        : n_used(n_columns),
+          n_all((n_columns + kTile - 1) / kTile * kTile),
+          n(n_values),
+          values(n_all * n_values) {}
+
+    int16_t *operator[](size_t i) { return values.data() + i * n; }
+    const int16_t *operator[](size_t i) const { return values.data() + i * n; }
+
+    size_t n_used, n_all, n;
+    std::vector<int16_t> values;
+};
+
+// Adds gain * sum over values begin .. end of the products of all pairs of columns, first <= second,
+// to sums (n_all, n_all).
+void add_products(const Columns &columns, size_t begin, size_t end, int64_t gain, int64_t *sums);
+
+// sums[k] = sum over columns of weight * value; weights are 16 bits.
+void weigh(const Columns &columns, const int32_t *weights, size_t n_weights, int64_t *sums);
+
+// The same for n 32-bit values per tap; no value is larger in magnitude than `largest`.
+void weigh(const int32_t *values, size_t n, int64_t largest, const int32_t *weights,
+           size_t n_weights, int64_t *sums);
+
+}  // namespace latrans

@@ -1,0 +1,210 @@
+#include "residual_trials.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "residual_products.h"
+
+namespace latrans {
+
+namespace {
+
+constexpr int64_t kMost = INT32_MAX;            // of a difference; planning needs no more
+constexpr int64_t kLimit = int64_t{1} << 45;  // of a prediction relative to its base
+
+int32_t clipped(int64_t difference) {
+    return static_cast<int32_t>(std::min(std::max(difference, -kMost), kMost));
+}
+
+// Farthest that any tap looks, in any direction.
+struct Reach {
+    int64_t up = 0, down = 0, left = 0, right = 0;
+
+    void add(Offset at) {
+        up = std::max<int64_t>(up, -at.dy);
+        down = std::max<int64_t>(down, at.dy);
+        left = std::max<int64_t>(left, -at.dx);
+        right = std::max<int64_t>(right, at.dx);
+    }
+};
+
+const std::vector<Offset> &picture_taps() {
+    static const std::vector<Offset> taps = [] {
+        std::vector<Offset> all;
+        for (int dy = -kPictureReach; dy <= kPictureReach; ++dy)
+            for (int dx = -kPictureReach; dx <= kPictureReach; ++dx) all.push_back({dy, dx});
+        return all;
+    }();
+    return taps;
+}
+
+}  // namespace
+
+// A neighbour among the samples before, by the margins of residual/canvas.py.
+int32_t Trials::before(int64_t position, Offset at) const {
+    const int64_t columns = schedule_.columns;
+    int64_t row = position / columns, column = position % columns + at.dx;
+    if (!schedule_.plane) return plane_[row * columns + std::max<int64_t>(column, 0)];
+    if (row == 0 && at.dy < 0) column = position % columns - 1;
+    row = std::max<int64_t>(row + at.dy, 0);
+    if (column < 0) return row ? plane_[(row - 1) * columns] : 0;
+    return plane_[row * columns + std::min(column, columns - 1)];
+}
+
+// A neighbour in a finished plane: beyond its border the nearest sample; a track is one line.
+int32_t Trials::nearest(const int32_t *values, int64_t position, Offset at) const {
+    const int64_t columns = schedule_.columns;
+    const auto within = [](int64_t i, int64_t n) {
+        return std::min(std::max<int64_t>(i, 0), n - 1);
+    };
+    if (!schedule_.plane) return values[within(position + at.dx, schedule_.n_samples)];
+    const int64_t row = within(position / columns + at.dy, schedule_.rows);
+    return values[row * columns + within(position % columns + at.dx, columns)];
+}
+
+// Neighbours of all samples: of most by a plain look, of those near a border by `border`.
+template <class Border>
+std::vector<int32_t> Trials::collect(const int32_t *values, Offset at, const Border &border) const {
+    const size_t n = look_.size();
+    const int64_t away = (schedule_.plane ? at.dy * schedule_.columns : 0) + at.dx;
+    std::vector<int32_t> found(n);
+    if (near_border_.size() < n)
+        for (size_t k = 0; k < n; ++k) found[k] = values[positions_[k] + away];
+    for (size_t k : near_border_)
+        found[k] = border(look_.begin + static_cast<int64_t>(k) * look_.step, at);
+    return found;
+}
+
+template <class Border>
+Trials::Levels Trials::levels(const int32_t *values, const Border &border) const {
+    const Offset(&base)[2] = model_.geometry().base;
+    const auto a = collect(values, base[0], border), b = collect(values, base[1], border);
+    Levels found(a.size());
+    for (size_t k = 0; k < found.size(); ++k) found[k] = (int64_t{a[k]} + b[k] + 1) >> 1;
+    return found;
+}
+
+template <class Border>
+void Trials::add(const int32_t *values, const std::vector<Offset> &taps, const Levels &levels,
+                 const Border &border, TapGroup &group) const {
+    for (Offset at : taps) {
+        const auto found = collect(values, at, border);
+        int32_t least = 0, most = 0;
+        for (size_t k = 0; k < found.size(); ++k) {
+            const int32_t difference = clipped(found[k] - levels[k]);
+            group.values.push_back(difference);
+            least = std::min(least, difference);
+            most = std::max(most, difference);
+        }
+        group.largest = std::max<int64_t>(group.largest, std::max(-least, most));
+        ++group.n_taps;
+    }
+}
+
+void Trials::gather(const Subsample &look) {
+    if (look == look_) return;
+    look_ = look;
+    const Geometry &g = model_.geometry();
+    Reach reach;
+    for (const auto *offsets : {&g.taps, &g.reference_taps, &picture_taps()})
+        for (Offset at : *offsets) reach.add(at);
+    for (Offset at : g.base) reach.add(at);
+    const Schedule &s = schedule_;
+    positions_.clear();
+    near_border_.clear();
+    int64_t inside = -1;
+    for (int64_t p = look.begin; p < look.end; p += look.step) {
+        const int64_t row = p / s.columns, column = p % s.columns;
+        const bool far = column >= reach.left && column + reach.right < s.columns &&
+                         (s.plane ? row >= reach.up && row + reach.down < s.rows
+                                  : p + reach.right < s.n_samples);
+        if (far) inside = p;
+        if (!far) near_border_.push_back(positions_.size());
+        positions_.push_back(p);
+    }
+    // The plain look may happen there, too, if it is turned elsewhere.
+    for (size_t k : near_border_) positions_[k] = inside;
+
+    const auto border = [this](int64_t p, Offset at) { return before(p, at); };
+    own_ = {};
+    references_.clear();
+    base_ = levels(plane_, border);
+    add(plane_, g.taps, base_, border, own_);
+    if (picture_)
+        add(picture_, picture_taps(), base_,
+            [this](int64_t p, Offset at) { return nearest(picture_, p, at); }, own_);
+    const size_t n = look.size();
+    target_.resize(n);
+    activity_.assign(n, 64);
+    for (size_t k = 0; k < n; ++k)
+        target_[k] = clipped(plane_[look.begin + static_cast<int64_t>(k) * look.step] - base_[k]);
+    for (size_t i = 0; i < 8; ++i)
+        for (size_t k = 0; k < n; ++k)
+            activity_[k] += std::abs(int64_t{own_.values[i * n + k]}) << 5;
+}
+
+const TapGroup &Trials::reference(const std::shared_ptr<const Coded> &coded) {
+    const auto known = references_.find(coded.get());
+    if (known != references_.end()) return known->second.second;
+    const int32_t *values = coded->samples.data();
+    const auto border = [&](int64_t p, Offset at) { return nearest(values, p, at); };
+    auto &[owner, group] = references_[coded.get()];
+    owner = coded;
+    add(values, model_.geometry().reference_taps, levels(values, border), border, group);
+    return group;
+}
+
+std::vector<std::optional<Trial>> Trials::fit(const Subsample &look, const References &references,
+                                              const Choices &choices, int rounds) {
+    gather(look);
+    std::vector<const TapGroup *> groups{&own_};
+    for (const auto &coded : references) groups.push_back(&reference(coded));
+    std::vector<std::vector<size_t>> within;
+    for (const auto &choice : choices) {
+        within.emplace_back();
+        for (size_t index : choice) within.back().push_back(index + 1);
+    }
+    const auto solutions = latrans::fit(groups, target_, activity_, within, rounds);
+    std::vector<std::optional<Trial>> found(choices.size());
+    for (size_t i = 0; i < choices.size(); ++i) {
+        if (!solutions[i]) continue;
+        std::vector<const TapGroup *> chosen{&own_};
+        for (size_t index : within[i]) chosen.push_back(groups[index]);
+        const auto &[weights, shift] = *solutions[i];
+        found[i] = Trial{*solutions[i], score(chosen, weights.data(), weights.size(), shift)};
+    }
+    return found;
+}
+
+Score Trials::measure(const Subsample &look, const References &references,
+                      const std::vector<int32_t> &weights, int shift) {
+    gather(look);
+    std::vector<const TapGroup *> groups{&own_};
+    for (const auto &coded : references) groups.push_back(&reference(coded));
+    return score(groups, weights.data(), weights.size(), shift);
+}
+
+// Weights may be fewer than the taps.
+Score Trials::score(const std::vector<const TapGroup *> &groups, const int32_t *weights,
+                    size_t n_weights, int shift) const {
+    const size_t n = target_.size();
+    std::vector<int64_t> sums(n), part(n);
+    for (const TapGroup *group : groups) {
+        const size_t here = std::min(n_weights, group->n_taps);
+        weigh(group->values.data(), n, group->largest, weights, here, part.data());
+        for (size_t k = 0; k < n; ++k) sums[k] += part[k];
+        weights += here;
+        n_weights -= here;
+    }
+    Score total{0, 0};
+    for (size_t k = 0; k < n; ++k) {
+        const int64_t sum = shift >= 8 ? sums[k] >> (shift - 8) : sums[k] * (1 << (8 - shift));
+        const int64_t predicted = std::min(std::max(sum, -kLimit), kLimit);
+        const int64_t error = std::abs(target_[k] * int64_t{256} - predicted);
+        total.error += error;
+        total.cost += model_.log2(static_cast<uint64_t>(error + 64));
+    }
+    return total;
+}
+
+}  // namespace latrans

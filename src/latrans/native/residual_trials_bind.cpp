@@ -1,0 +1,108 @@
+// Bindings of the planner's trials: arguments are checked here, then tried without the GIL.
+#include "bindings.h"
+
+#include <memory>
+#include <optional>
+#include <tuple>
+#include <utility>
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "residual_trials.h"
+
+namespace nb = nanobind;
+using namespace latrans;
+
+namespace {
+
+using Array = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Range3 = std::tuple<int64_t, int64_t, int64_t>;
+using Pieces = std::vector<std::shared_ptr<Coded>>;
+using Found = std::optional<std::tuple<std::vector<int32_t>, int, int64_t, int64_t>>;
+
+void require(bool holds, const char *what) {
+    if (!holds) throw nb::value_error(what);
+}
+
+// Trials and the arrays that they point to.
+struct OwnedTrials {
+    std::shared_ptr<Model> model;
+    Array plane;
+    std::optional<Array> picture;
+    std::unique_ptr<Trials> trials;
+};
+
+OwnedTrials make_trials(std::shared_ptr<Model> model, Array plane, int64_t n_samples,
+                        std::optional<Array> picture) {
+    const Schedule schedule{model->geometry().plane, static_cast<int64_t>(plane.shape(0)),
+                            static_cast<int64_t>(plane.shape(1)), n_samples};
+    const int64_t size = schedule.rows * schedule.columns;
+    require(n_samples >= 1 && n_samples <= size && (!schedule.plane || n_samples == size),
+            "number of samples does not fit the shape");
+    require(model->geometry().taps.size() >= 8, "geometry has too few taps");
+    require(!picture || (picture->shape(0) == plane.shape(0) && picture->shape(1) == plane.shape(1)),
+            "reconstruction has another shape than its plane");
+    auto trials = std::make_unique<Trials>(*model, plane.data(), schedule,
+                                           picture ? picture->data() : nullptr);
+    return {std::move(model), std::move(plane), std::move(picture), std::move(trials)};
+}
+
+Subsample checked(const OwnedTrials &owned, Range3 range) {
+    const auto [begin, end, step] = range;
+    require(0 <= begin && begin < end && end <= owned.trials->schedule().n_samples && step >= 1,
+            "no such samples");
+    return {begin, end, step};
+}
+
+References checked(const OwnedTrials &owned, const Pieces &pieces) {
+    const Schedule &s = owned.trials->schedule();
+    for (const auto &piece : pieces)
+        require(piece && piece->rows == s.rows && piece->columns == s.columns &&
+                    piece->n_samples == s.n_samples,
+                "reference has another shape than its plane");
+    return References(pieces.begin(), pieces.end());
+}
+
+std::vector<Found> fit_trials(OwnedTrials &owned, Range3 range, const Pieces &pieces,
+                              const Choices &choices, int rounds) {
+    require(rounds >= 1 && rounds <= 64, "rounds of a fit out of range");
+    const Subsample look = checked(owned, range);
+    const References references = checked(owned, pieces);
+    for (const auto &choice : choices)
+        for (size_t index : choice) require(index < references.size(), "no such reference");
+    std::vector<Found> result;
+    const nb::gil_scoped_release release;
+    for (auto &trial : owned.trials->fit(look, references, choices, rounds)) {
+        result.emplace_back();
+        if (trial)
+            result.back() = {std::move(trial->solution.weights), trial->solution.shift,
+                             trial->score.error, trial->score.cost};
+    }
+    return result;
+}
+
+std::pair<int64_t, int64_t> measure_trial(OwnedTrials &owned, Range3 range, const Pieces &pieces,
+                                          const std::vector<int32_t> &weights, int shift) {
+    const Subsample look = checked(owned, range);
+    const References references = checked(owned, pieces);
+    require(shift >= 0 && shift <= 16, "shift of a coefficient set out of range");
+    for (int32_t weight : weights)
+        require(weight >= -32768 && weight <= 32768, "a weight exceeds 16 bits");
+    const nb::gil_scoped_release release;
+    const Score score = owned.trials->measure(look, references, weights, shift);
+    return {score.error, score.cost};
+}
+
+}  // namespace
+
+void bind_trials(nb::module_ &module) {
+    nb::class_<OwnedTrials>(module, "ResidualTrials")
+        .def(nb::new_(&make_trials), nb::arg(), nb::arg(), nb::arg(), nb::arg().none())
+        .def("fit", &fit_trials)
+        .def("measure", &measure_trial);
+}

@@ -1,0 +1,125 @@
+"""Trials: linear predictors fitted to, and measured on, a subsample of a plane (FORMAT.md 6.6).
+
+The planner's arithmetic.  `Trials` is the definition; the compiled backend has a twin that finds
+the same integers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from .features import activity
+from .fixed import Ints
+from .gather import Coded, Samples, Workspace, predict
+from .linear import estimate, fit
+
+_MOST = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A linear predictor and how it did.
+
+    Attributes
+    ----------
+    weights, shift : as in `Coefficients`.
+    error : sum of absolute errors, 8 fraction bits.
+    cost : estimated bits of the subsample, in 1/32.
+    """
+
+    weights: Ints
+    shift: int
+    error: int
+    cost: int
+
+
+class Trier(Protocol):
+    """Tries linear predictors on one plane; rows of samples are given by their range."""
+
+    def fit(
+        self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
+    ) -> list[Trial | None]:
+        """The best weights for each choice of references, None where nothing can be fitted."""
+
+    def measure(
+        self, look: range, references: tuple[int, ...], weights: Ints, shift: int
+    ) -> Trial:
+        """Given weights; they may be fewer than the taps."""
+
+
+def subsample(columns: int, start: int, end: int, n: int) -> range:
+    """At most n evenly spaced positions, of all columns."""
+    step = max(1, -(-(end - start) // n))
+    while step > 1 and math.gcd(step, columns) > 1:
+        step += 1  # a common divisor would skip whole columns
+    return range(start, end, step)
+
+
+@dataclass
+class Trials:
+    """NumPy, slow, the definition.
+
+    `space` holds the plane; `finished` are the planes it may refer to.
+    """
+
+    space: Workspace
+    plane: Ints
+    finished: Sequence[Coded]
+    _seen: dict[range, tuple[Ints, Ints]] = field(default_factory=dict)
+
+    def fit(
+        self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
+    ) -> list[Trial | None]:
+        own, target = self._own(look)
+        used = sorted({i for choice in choices for i in choice})
+        groups = [own, *(self._other(look, i) for i in used)]
+        within = [tuple(1 + used.index(i) for i in choice) for choice in choices]
+        found: list[Trial | None] = []
+        for choice, solution in zip(
+            within, fit(groups, target, activity(own), within, rounds), strict=True
+        ):
+            if solution is None:
+                found.append(None)
+            else:
+                differences = np.concatenate([own, *(groups[g] for g in choice)])
+                found.append(_measured(differences, target, *solution))
+        return found
+
+    def measure(
+        self, look: range, references: tuple[int, ...], weights: Ints, shift: int
+    ) -> Trial:
+        own, target = self._own(look)
+        differences = np.concatenate([own, *(self._other(look, i) for i in references)])
+        return _measured(differences, target, weights, shift)
+
+    def _own(self, look: range) -> tuple[Ints, Ints]:
+        """(differences, target)"""
+        if look not in self._seen:
+            samples = self._samples(look)
+            base, differences = self.space.differences(samples)
+            target = self.plane[samples.y, samples.x] - base
+            self._seen = {look: (_clipped(differences), _clipped(target))}
+        return self._seen[look]
+
+    def _other(self, look: range, index: int) -> Ints:
+        samples = self._samples(look)
+        return _clipped(self.space.reference_differences(samples, self.finished[index]))
+
+    def _samples(self, look: range) -> Samples:
+        position = np.arange(look.start, look.stop, look.step)
+        return Samples(position // self.space.columns, position % self.space.columns)
+
+
+def _measured(differences: Ints, target: Ints, weights: Ints, shift: int) -> Trial:
+    error = (target << 8) - predict(np.zeros_like(target), differences, weights, shift)
+    return Trial(weights, shift, int(np.abs(error).sum()), estimate(error))
+
+
+def _clipped(differences: Ints) -> Ints:
+    """What a twin can hold in 32 bits; only the rarest data has more, and it is a trial."""
+    return np.clip(differences, -_MOST, _MOST)
