@@ -93,18 +93,20 @@ class Model:
         tensors: dict[str, npt.NDArray[Any]] = {"residual.tables": self.predictor.tables}
         if isinstance(self.predictor, Predictor):
             tensors["residual.linear"] = self.predictor.linear
-        network_specs = []
-        for i, program in enumerate(self.predictor.networks):
-            network, network_spec = program.to_tensors(f"residual.network{i}")
-            tensors.update(network)
-            network_specs.append(network_spec)
+        network_specs: list[list[Any]] = []
+        for i, networks in enumerate(self.predictor.experts):
+            network_specs.append([])
+            for j, program in enumerate(networks):
+                network, network_spec = program.to_tensors(f"residual.expert{i}.{j}")
+                tensors.update(network)
+                network_specs[-1].append(network_spec)
         spec: dict[str, Any] = {
             "format": MODEL_FORMAT,
             "name": self.name,
             "version": self.version,
             "axes": self.axes,
             "summary": self.summary,
-            "residual": {**self.predictor.spec(), "networks": network_specs},
+            "residual": {**self.predictor.spec(), "experts": network_specs},
             "training": self.training,
         }
         if self.autoencoder is not None and self.latent_tables is not None:
@@ -159,19 +161,22 @@ class Model:
                 f"model has format {spec.get('format')}; this latrans reads {MODEL_FORMAT}: update"
             )
         residual = spec["residual"]
-        networks = tuple(
-            Program.from_tensors(f"residual.network{i}", tensors, spec)
-            for i, spec in enumerate(residual["networks"])
+        experts = tuple(
+            tuple(
+                Program.from_tensors(f"residual.expert{i}.{j}", tensors, spec)
+                for j, spec in enumerate(networks)
+            )
+            for i, networks in enumerate(residual["experts"])
         )
         predictor: Predictor | ValuePredictor
         if residual["geometry"] == BY_VALUE:
             rows, columns = residual["shape"]
             shape = (int(rows), int(columns))
-            predictor = ValuePredictor(shape, networks[0], tensors["residual.tables"])
+            predictor = ValuePredictor(shape, experts[0][0], tensors["residual.tables"])
         else:
             predictor = predictor_from(
                 residual,
-                networks=networks,
+                experts=experts,
                 linear=tensors["residual.linear"],
                 tables=tensors["residual.tables"],
             )

@@ -217,7 +217,7 @@ auto decode_plane(const Model &model, RansDecoder &decoder, const OwnedJob &owne
 }  // namespace
 
 void bind_residual(nb::module_ &module) {
-    nb::class_<Coded>(module, "ResidualCoded");
+    nb::class_<Coded>(module, "ResidualCoded").def("part", &Coded::part);
     nb::class_<Classes>(module, "ResidualClasses").def("count", &count_plane);
     nb::class_<Geometry>(module, "ResidualGeometry").def(nb::new_(&make_geometry));
     nb::class_<OwnedJob>(module, "ResidualJob")

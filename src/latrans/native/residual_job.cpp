@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <stdexcept>
+#include <type_traits>
 
 namespace latrans {
 
@@ -43,6 +44,20 @@ bool exceeds(const Model &model, const Job &job, const int32_t *weights, int n) 
 }
 
 }  // namespace
+
+std::shared_ptr<Coded> Coded::part(int64_t top, int64_t n, int64_t n_samples_there) const {
+    require(top >= 0 && n >= 1 && n <= rows && top <= rows - n && n_samples_there >= 1 &&
+                n_samples_there <= n * columns,
+            "a plane does not have these rows");
+    const auto slice = [&](const auto &values) {
+        using Values = std::decay_t<decltype(values)>;
+        if (values.empty()) return Values();
+        return Values(values.begin() + top * columns, values.begin() + (top + n) * columns);
+    };
+    return std::make_shared<Coded>(Coded{n, columns, n_samples_there, lo, hi, narrow,
+                                         slice(samples), slice(errors32), slice(energy32),
+                                         slice(errors64), slice(energy64)});
+}
 
 void Job::check(const Model &model) const {
     const Plan &plan = model.plan();

@@ -17,6 +17,9 @@ struct Coded {
     std::vector<int32_t> samples;
     std::vector<int32_t> errors32, energy32;  // narrow
     std::vector<int64_t> errors64, energy64;  // otherwise
+
+    // Some rows as a plane of their own.  Throws std::invalid_argument.
+    std::shared_ptr<Coded> part(int64_t top, int64_t n, int64_t n_samples_there) const;
 };
 
 // Linear prediction of one group of rows.

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from ..engine import reference as reference_engine
 from ..entropy import reference as rans
 from ..entropy.tables import slots, starts
 from . import reference
+from .classes import N_TABLES, N_TOKENS
 from .fixed import Ints
 from .gather import Coded
+from .job import Classes, Job
 from .plan import Surface
 from .predictor import Predictor
-from .reference import Classes, Job
+from .remap import COST_UNIT, TableMap, best_map, token_costs
 from .schedule import n_states
 from .trials import Trials, Trier
 
@@ -41,14 +45,45 @@ class Backend(Protocol):
     def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
         """Classes of a plane (for `encode`), and it as a reference for later planes."""
 
-    def encode(self, planes: Sequence[Any], n_samples: int) -> bytes:
+    def cost(self, job: Job, plane: Ints) -> int:
+        """What a plane takes in its classes' own tables, in 1/256 bit."""
+
+    def table_map(self, planes: Sequence[Any]) -> TableMap:
+        """The tables that suit the classes of all planes of a section."""
+
+    def encode(self, planes: Sequence[Any], tables: TableMap, n_samples: int) -> bytes:
         """Entropy-code the classes of all planes of a section."""
 
-    def decoding(self, data: bytes, n_samples: int) -> Decoding:
+    def decoding(self, data: bytes, tables: TableMap, n_samples: int) -> Decoding:
         """Start decoding a section of n_samples samples in all."""
 
 
-class ReferenceBackend:
+class Counting:
+    """Costs of classes, the same for both backends."""
+
+    predictor: Predictor
+
+    @cached_property
+    def _costs(self) -> npt.NDArray[np.float64]:
+        return token_costs(self.predictor.tables)
+
+    def table_map(self, planes: Sequence[Any]) -> TableMap:
+        counts = np.zeros((N_TABLES, N_TOKENS), np.int64)
+        for classes in planes:
+            classes.count(counts)
+        return best_map(counts, self._costs)
+
+    def cost(self, job: Job, plane: Ints) -> int:
+        classes, _ = self.classify(job, plane)
+        counts = np.zeros((N_TABLES, N_TOKENS), np.int64)
+        raw: int = classes.count(counts)
+        return int((counts * self._costs).sum()) + raw * COST_UNIT
+
+    def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
+        raise NotImplementedError
+
+
+class ReferenceBackend(Counting):
     """NumPy, slow, the definition."""
 
     def __init__(self, predictor: Predictor) -> None:
@@ -62,27 +97,31 @@ class ReferenceBackend:
     def classify(self, job: Job, plane: Ints) -> tuple[Classes, Coded]:
         return reference.classify(self.predictor, job, plane, reference_engine.run)
 
-    def encode(self, planes: Sequence[Classes], n_samples: int) -> bytes:
-        parts = [reference.operations(self.predictor, c, self.starts) for c in planes]
+    def encode(self, planes: Sequence[Classes], tables: TableMap, n_samples: int) -> bytes:
+        g, frequencies = self.predictor.geometry, self.predictor.tables[tables]
+        parts = [reference.operations(g, c, frequencies, self.starts[tables]) for c in planes]
         lane, start, frequency, bits = (np.concatenate([p[i] for p in parts]) for i in range(4))
         states = n_states(n_samples)
         return rans.encode(lane % states, start, frequency, bits, states)
 
-    def decoding(self, data: bytes, n_samples: int) -> ReferenceDecoding:
-        return ReferenceDecoding(self, data, n_states(n_samples))
+    def decoding(self, data: bytes, tables: TableMap, n_samples: int) -> ReferenceDecoding:
+        return ReferenceDecoding(self, data, tables, n_states(n_samples))
 
 
 class ReferenceDecoding:
-    def __init__(self, backend: ReferenceBackend, data: bytes, states: int) -> None:
-        self._backend = backend
+    def __init__(
+        self, backend: ReferenceBackend, data: bytes, tables: TableMap, states: int
+    ) -> None:
+        self._predictor = backend.predictor
         self._states = states
         self._decoder = rans.Decoder(data, states)
+        frequencies = backend.predictor.tables[tables]
+        self._tables = backend.slots[tables], backend.starts[tables], frequencies
 
     def plane(self, job: Job, firsts: Ints | None) -> tuple[Ints, Coded]:
-        b = self._backend
         return reference.decode(
-            b.predictor, job, reference_engine.run, self._decoder, self._states,
-            (b.slots, b.starts), firsts,
+            self._predictor, job, reference_engine.run, self._decoder, self._states,
+            self._tables, firsts,
         )  # fmt: skip
 
     def finish(self) -> None:

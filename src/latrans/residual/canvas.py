@@ -125,6 +125,10 @@ class Reference:
         self.values = np.asarray(values, np.int64)
         self.n_samples = n_samples
 
+    def part(self, top: int, n: int, n_samples: int) -> Reference:
+        """Some rows as a plane of their own."""
+        return Reference(self.geometry, self.values[top : top + n], n_samples)
+
     def at(self, offset: Offset, y: Ints, x: Ints) -> Ints:
         dy, dx = offset
         rows, columns = self.values.shape

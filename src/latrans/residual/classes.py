@@ -7,6 +7,7 @@ raw bits.  Wide classes drop low bits into raw bits first, so that one table ser
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,31 +40,52 @@ def limited(outputs: Ints) -> Ints:
     return np.clip(outputs, -limits, limits)
 
 
+@dataclass(frozen=True)
+class Placed:
+    """Where samples are expected, and their classes; all of the samples' shape.
+
+    Attributes
+    ----------
+    anchor : sample = anchor + step * coded value; 0 where the step is 1.
+    centre : integer expected coded value.
+    flip : 1 where the offset is mirrored, so that the fraction of the mean is never negative.
+    table : class, which is the index of a probability table.
+    low_bits : bits of the offset that go raw.
+    """
+
+    anchor: Ints
+    centre: Ints
+    flip: Ints
+    table: Ints
+    low_bits: Ints
+
+
 def place(
     outputs: Ints,
     prediction: Ints,
+    moved: Ints,
     energy: Ints,
     flat: Any,
     tails: tuple[int, int],
     lo: int | Ints,
     hi: int | Ints,
-) -> tuple[Ints, Ints, Ints, Ints]:
-    """Turn network outputs (3 or more, ...) into the sample's centre and class.
+    step: int = 1,
+) -> Placed:
+    """Turn network outputs (3 or more, ...) into the samples' places.
 
-    Returns
-    -------
-    centre : integer expected value, within [lo, hi].
-    flip : 1 where the offset is mirrored, so that the fraction of the mean is never negative.
-    table : index of the probability table.
-    low_bits : bits of the offset that go raw.
+    `moved` is how far the gates move the prediction; samples lie within [lo, hi], `step` apart.
     """
-    mean = prediction + ((energy * outputs[0]) >> 6)
-    mean = np.clip(mean, np.left_shift(lo, 8), np.left_shift(hi, 8))
+    low, high = np.left_shift(lo, 8), np.left_shift(hi, 8)
+    mean = np.clip(prediction + moved + ((energy * outputs[0]) >> 6), low, high)
+    anchor = np.zeros_like(mean)
+    if step > 1:
+        anchor = (np.clip(prediction, low, high) + 128) >> 8
+        mean = _in_steps(mean - (anchor << 8), step)
     centre = (mean + 128) >> 8
     fraction = mean - (centre << 8)
     flip = (fraction < 0).astype(np.int64)
     phase = np.minimum(np.abs(fraction) >> 5, N_PHASES - 1)
-    octaves = log2(energy) + outputs[1] - 96
+    octaves = log2(energy) + outputs[1] - 96 - log2(step)
     scale = np.clip((octaves * STEPS_PER_OCTAVE) >> 5, 0, MAX_SCALE)
     over = np.maximum(scale - (N_SCALES - STEPS_PER_OCTAVE), 0)
     low_bits = over // STEPS_PER_OCTAVE
@@ -79,7 +101,13 @@ def place(
         N_PHASED * N_PHASES + narrow - N_PHASED,
     )
     table = np.where(flat, 0, 1 + tail * TABLES_PER_TAIL + column)
-    return centre, np.where(flat, 0, flip), table, np.where(flat, 0, low_bits)
+    return Placed(anchor, centre, np.where(flat, 0, flip), table, np.where(flat, 0, low_bits))
+
+
+def _in_steps(distance: Ints, step: int) -> Ints:
+    """A distance in steps, by the step's rounded reciprocal; 8 fraction bits both."""
+    per_step = ((1 << 16) + step // 2) // step
+    return ((distance >> 8) * per_step + (((distance & 255) * per_step) >> 8)) >> 8
 
 
 def wrap32(value: Ints) -> Ints:

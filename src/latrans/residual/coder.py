@@ -7,17 +7,19 @@ with the entropy-coded samples of all planes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import CodecError
 from .backend import Backend
 from .fixed import Ints
-from .header import BYTE_RANGE, Reader, Writer, deflate, inflate
+from .header import BYTE_RANGE, Reader, Writer, deflate, inflate, pack_section
+from .job import Job
 from .plan import Plan, Surface, plan
-from .predictor import Predictor
-from .reference import Job
+from .predictor import NO_NETWORK, Predictor
 from .schedule import track_shape
+
+_TRIAL_SAMPLES = 1 << 12  # that every expert codes before one is chosen
 
 
 @dataclass(frozen=True)
@@ -48,24 +50,27 @@ def encode(
     planes: Sequence[Ints],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
+    step: int = 1,
 ) -> bytes:
     """Encode planes, each (rows, columns) int64, in order.
 
-    `horizon` is the furthest distance back that any candidate names.
+    `horizon` is the furthest distance back that any candidate names.  With a step, an odd number
+    from 9 on, samples come back up to `step // 2` away from what they were.
     """
     writer = Writer()
-    lo, hi = limits(planes)
-    writer.limits(lo, hi)
+    lo, hi = limits(planes, step)
     previous: Plan | None = None
     classes = []
-    walk = _walk(backend, predictor, infos, planes, reconstructions, horizon)
+    walk = _walk(backend, predictor, infos, planes, reconstructions, horizon, step)
     for i, (plane, (chosen, mine)) in enumerate(zip(planes, walk, strict=True)):
         firsts = None if predictor.geometry.up else plane[:, 0]
         writer.plane(chosen, predictor, previous, i, firsts)
         classes.append(mine)
         previous = chosen
     n_samples = sum(info.n_samples for info in infos)
-    return deflate(writer.bytes()) + backend.encode(classes, n_samples)
+    tables = backend.table_map(classes)
+    header = pack_section(lo, hi, step, tables) + writer.bytes()
+    return deflate(header) + backend.encode(classes, tables, n_samples)
 
 
 def classes_of(
@@ -77,13 +82,15 @@ def classes_of(
     horizon: int,
 ) -> Iterator[Any]:
     """The classes of every plane, as `encode` would code them."""
-    for _, classes in _walk(backend, predictor, infos, planes, reconstructions, horizon):
+    for _, classes in _walk(backend, predictor, infos, planes, reconstructions, horizon, 1):
         yield classes
 
 
-def limits(planes: Sequence[Ints]) -> tuple[int, int]:
+def limits(planes: Sequence[Ints], step: int) -> tuple[int, int]:
     """Range that predictions are held to: that of the samples, or all bytes."""
-    lo, hi = min(int(p.min()) for p in planes), max(int(p.max()) for p in planes)
+    margin = step // 2
+    lo = min(int(p.min()) for p in planes) - margin
+    hi = max(int(p.max()) for p in planes) + margin
     return BYTE_RANGE if BYTE_RANGE[0] <= lo and hi <= BYTE_RANGE[1] else (lo, hi)
 
 
@@ -94,20 +101,43 @@ def _walk(
     planes: Sequence[Ints],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
+    step: int,
 ) -> Iterator[tuple[Plan, Any]]:
     """Plan and classes of plane after plane."""
-    lo, hi = limits(planes)
+    lo, hi = limits(planes, step)
     finished: list[Any] = []
     previous: Plan | None = None
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
         surface = _surface(predictor, plane, info, finished, reconstructions, i)
         chosen = plan(surface, _indices(info, i), previous, trials=backend.trials(surface))
-        classes, coded = backend.classify(surface.job(chosen, lo, hi), plane)
+        job = surface.job(chosen, lo, hi, step)
+        chosen = replace(chosen, expert=_expert(backend, job, plane, i, previous))
+        classes, coded = backend.classify(replace(job, expert=chosen.expert), plane)
         finished.append(coded)
         if i >= horizon:
             finished[i - horizon] = None
         previous = chosen
         yield chosen, classes
+
+
+def _expert(backend: Backend, job: Job, plane: Ints, i: int, previous: Plan | None) -> int:
+    """The expert that codes a few rows of a plane best."""
+    if previous is not None and job.n_samples < 2 * _TRIAL_SAMPLES and i & (i - 1):
+        return previous.expert  # of many small planes, fewer and fewer are tried
+    bands = (job.rows - 1) // job.band_rows + 1
+    top = bands // 2 * job.band_rows
+    while top * job.columns + 1 >= job.n_samples and top:
+        top -= job.band_rows  # a track's last lanes may be empty
+    n = min(job.band_rows, job.rows - top)
+    if backend.predictor.geometry.up:
+        n = min(n, max(16, _TRIAL_SAMPLES // job.columns))
+    else:
+        n = 1
+    part = job.part(top, n, min(n * job.columns, job.n_samples - top * job.columns))
+    rows = plane[top : top + n]
+    experts = [*range(len(backend.predictor.experts)), NO_NETWORK]
+    costs = [backend.cost(replace(part, expert=e), rows) for e in experts]
+    return experts[costs.index(min(costs))]
 
 
 def decode(
@@ -121,8 +151,8 @@ def decode(
     """Inverse of `encode`."""
     header, body = inflate(section)
     reader = Reader(header)
-    lo, hi = reader.limits()
-    decoding = backend.decoding(body, sum(info.n_samples for info in infos))
+    lo, hi, step, tables = reader.section()
+    decoding = backend.decoding(body, tables, sum(info.n_samples for info in infos))
     finished: list[Any] = []
     planes = []
     previous: Plan | None = None
@@ -144,6 +174,8 @@ def decode(
             reconstruction=None if reconstructions is None else reconstructions[i],
             lo=lo,
             hi=hi,
+            expert=chosen.expert,
+            step=step,
         )
         plane, coded = decoding.plane(job, firsts)
         planes.append(plane)

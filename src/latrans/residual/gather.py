@@ -29,6 +29,11 @@ class Coded:
     errors: Reference
     energy: Reference
 
+    def part(self, top: int, n: int, n_samples: int) -> Coded:
+        """Some rows as a plane of their own."""
+        parts = (self.samples, self.errors, self.energy)
+        return Coded(*(p.part(top, n, n_samples) for p in parts))
+
     @property
     def extent(self) -> tuple[tuple[int, ...], int]:
         """Shape, and number of samples that exist."""

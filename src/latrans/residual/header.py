@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 
 from .. import wire
 from ..errors import CodecError
 from ..wire import pack_varint
+from .classes import N_TABLES
 from .fixed import Ints
 from .plan import Plan
-from .predictor import TRAINED_SHIFT, Coefficients, Predictor
+from .predictor import NO_NETWORK, TRAINED_SHIFT, Coefficients, Predictor
+from .remap import TableMap, same
 
 _OWN, _AGAIN = 8, 16  # bits of a plane's first byte, above the number of references
+_EXPERT_SHIFT = 5  # and the expert above those
+_RANGE, _STEP, _MAP = 1, 2, 4  # bits of a section's first byte
+MIN_STEP, MAX_STEP = 9, 255
 BYTE_RANGE = (0, 255)
 MAX_HEADER = 1 << 26
+
+
+def pack_section(lo: int, hi: int, step: int, tables: TableMap) -> bytes:
+    """What comes before the planes: range of the samples, step, tables of classes."""
+    changed = np.flatnonzero(tables != same()).tolist()
+    ranged = (lo, hi) != BYTE_RANGE
+    out = bytearray([ranged * _RANGE | (step > 1) * _STEP | bool(changed) * _MAP])
+    if ranged:
+        out += pack_varint(_zigzag(lo)) + pack_varint(hi - lo)
+    if step > 1:
+        out.append(step)
+    if changed:
+        out.append(len(changed))
+        for index in changed:
+            out += bytes((index, tables[index]))
+    return bytes(out)
 
 
 class Writer:
@@ -27,18 +49,14 @@ class Writer:
     def bytes(self) -> bytes:
         return bytes(self._out)
 
-    def limits(self, lo: int, hi: int) -> None:
-        self._out.append((lo, hi) != BYTE_RANGE)
-        if (lo, hi) != BYTE_RANGE:
-            self._out += pack_varint(_zigzag(lo)) + pack_varint(hi - lo)
-
     def plane(
         self, chosen: Plan, predictor: Predictor, previous: Plan | None, i: int, firsts: Ints | None
     ) -> None:
         distances = tuple(i - j for j in chosen.references)
         before = tuple(i - 1 - j for j in previous.references) if previous is not None else None
         again = previous is not None and distances == before and _same(chosen, previous)
-        self._out.append(len(distances) | chosen.own * _OWN | again * _AGAIN)
+        kind = len(distances) | chosen.own * _OWN | again * _AGAIN
+        self._out.append(kind | chosen.expert << _EXPERT_SHIFT)
         if not again:
             for distance in distances:
                 self._out += pack_varint(distance)
@@ -63,17 +81,27 @@ class Writer:
 class Reader(wire.Reader):
     """Takes the header apart again; every count is checked before it is used."""
 
-    def limits(self) -> tuple[int, int]:
+    def section(self) -> tuple[int, int, int, TableMap]:
+        """Smallest and largest sample, step, and the table of every class."""
         form = self.byte()
-        if form == 0:
-            return BYTE_RANGE
-        if form != 1:
-            raise CodecError("frame is damaged: unknown form of the sample range")
-        lo = _unzigzag(self.varint())
-        hi = lo + self.varint()
+        if form & ~(_RANGE | _STEP | _MAP):
+            raise CodecError("frame is damaged: unknown form of the residual section")
+        lo, hi = BYTE_RANGE
+        if form & _RANGE:
+            lo = _unzigzag(self.varint())
+            hi = lo + self.varint()
         if lo < -(1 << 31) or hi >= 1 << 31:
             raise CodecError(f"frame is damaged: samples range from {lo} to {hi}")
-        return lo, hi
+        step = self.byte() if form & _STEP else 1
+        if step != 1 and (step < MIN_STEP or step % 2 == 0):
+            raise CodecError(f"frame is damaged: samples lie {step} apart")
+        tables = same()
+        for _ in range(self.byte() if form & _MAP else 0):
+            index, table = self.byte(), self.byte()
+            if max(index, table) >= N_TABLES:
+                raise CodecError(f"frame is damaged: there is no table {max(index, table)}")
+            tables[index] = table
+        return lo, hi, step, tables
 
     def plane(
         self,
@@ -86,7 +114,10 @@ class Reader(wire.Reader):
         hi: int,
     ) -> tuple[Plan, Ints | None]:
         """Plan of plane i, and the first sample of each of `n_lanes` lanes (None for 0)."""
-        kind = self.byte()
+        first = self.byte()
+        expert, kind = first >> _EXPERT_SHIFT, first & ((1 << _EXPERT_SHIFT) - 1)
+        if expert != NO_NETWORK and expert >= len(predictor.experts):
+            raise CodecError(f"frame is damaged: the model has no expert {expert}")
         if kind & _AGAIN:
             if previous is None:
                 raise CodecError("frame is damaged: the first plane repeats one before it")
@@ -102,6 +133,7 @@ class Reader(wire.Reader):
             if any(not 0 <= j < i for j in references) or len(references) > 4:
                 raise CodecError(f"frame is damaged: plane {i} refers to planes {references}")
             chosen = self._sets(kind, predictor, references, rows)
+        chosen = replace(chosen, expert=expert)
         if n_lanes == 0:
             return chosen, None
         firsts = np.cumsum([_unzigzag(self.varint()) for _ in range(n_lanes)])

@@ -15,11 +15,13 @@ import numpy.typing as npt
 
 from .. import _native
 from ..errors import CodecError, ConfigError, ModelError
-from .canvas import Reference
+from ..program import Program
+from .backend import Counting
 from .fixed import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
+from .job import Job
 from .plan import Surface
-from .predictor import Predictor
-from .reference import Job
+from .predictor import NO_NETWORK, Predictor
+from .remap import TableMap
 from .schedule import n_states
 from .trials import Trial
 
@@ -30,16 +32,16 @@ Int32 = npt.NDArray[np.int32]
 class NativeCoded:
     """A finished plane: samples for the planner, all of it for the compiled coder."""
 
-    samples: Reference
+    extent: tuple[tuple[int, int], int]  # shape, and number of samples that exist
     handle: Any
 
-    @property
-    def extent(self) -> tuple[tuple[int, ...], int]:
-        """Shape, and number of samples that exist."""
-        return self.samples.values.shape, self.samples.n_samples
+    def part(self, top: int, n: int, n_samples: int) -> NativeCoded:
+        """Some rows as a plane of their own."""
+        (_, columns), _ = self.extent
+        return NativeCoded(((n, columns), n_samples), self.handle.part(top, n, n_samples))
 
 
-class NativeBackend:
+class NativeBackend(Counting):
     """Codes planes in compiled code; raises `ModelError` for predictors that it cannot take.
 
     `kernel` names one of `kernels()`; without it the fastest that runs here is used.
@@ -47,7 +49,8 @@ class NativeBackend:
 
     def __init__(self, predictor: Predictor, kernel: str = "") -> None:
         self.predictor = predictor
-        predictor.network.check()
+        for network in (n for networks in predictor.experts for n in networks):
+            network.check()
         try:
             self._model = _model(predictor, kernel)
         except ValueError as error:
@@ -67,28 +70,34 @@ class NativeBackend:
             classes, handle = self._model.classify(self._job(job), _int32(plane))
         except ValueError as error:
             raise ConfigError(f"plane cannot be coded: {error}") from error
-        return classes, self._coded(plane, job, handle)
+        return classes, _coded(job, handle)
 
-    def encode(self, planes: Sequence[Any], n_samples: int) -> bytes:
-        data: bytes = self._model.encode(list(planes), n_states(n_samples))
+    def encode(self, planes: Sequence[Any], tables: TableMap, n_samples: int) -> bytes:
+        data: bytes = self._model.encode(list(planes), tables, n_states(n_samples))
         return data
 
-    def decoding(self, data: bytes, n_samples: int) -> NativeDecoding:
+    def decoding(self, data: bytes, tables: TableMap, n_samples: int) -> NativeDecoding:
         section = np.frombuffer(data, np.uint8)
-        return NativeDecoding(self, _native.RansDecoder(section, n_states(n_samples)))
+        return NativeDecoding(self, _native.RansDecoder(section, n_states(n_samples)), tables)
 
-    def decode(self, decoder: Any, job: Job, firsts: Ints | None) -> tuple[Ints, NativeCoded]:
+    def decode(
+        self, decoder: Any, job: Job, tables: TableMap, firsts: Ints | None
+    ) -> tuple[Ints, NativeCoded]:
         try:
             start = None if firsts is None else _int32(firsts)
-            plane, handle = self._model.decode(decoder, self._job(job), start)
+            plane, handle = self._model.decode(decoder, self._job(job), tables, start)
         except CodecError:
             raise
         except ValueError as error:
             raise CodecError(f"frame is damaged: {error}") from error
-        return plane, self._coded(plane, job, handle)
+        return plane, _coded(job, handle)
 
-    def _coded(self, plane: Ints, job: Job, handle: Any) -> NativeCoded:
-        return NativeCoded(Reference(self.predictor.geometry, plane, job.n_samples), handle)
+    def _network(self, job: Job) -> int:
+        """Place of the job's network among all of the model's."""
+        if job.expert == NO_NETWORK:
+            return -1
+        seen = self.predictor.n_described_references
+        return job.expert * (1 + seen) + min(len(job.references), seen)
 
     def _job(self, job: Job) -> Any:
         sets = job.bands
@@ -107,6 +116,8 @@ class NativeBackend:
             job.band_rows,
             [coded.handle for coded in references],
             None if job.reconstruction is None else _int32(job.reconstruction),
+            self._network(job),
+            job.step,
         )
 
 
@@ -125,9 +136,7 @@ class NativeTrials:
         found = self._trials.fit(_limits(look), self._handles(used), within, rounds)
         return [None if f is None else Trial(np.array(f[0], np.int64), *f[1:]) for f in found]
 
-    def measure(
-        self, look: range, references: tuple[int, ...], weights: Ints, shift: int
-    ) -> Trial:
+    def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
         handles = self._handles(references)
         error, cost = self._trials.measure(_limits(look), handles, weights.tolist(), shift)
         return Trial(weights, shift, error, cost)
@@ -137,15 +146,20 @@ class NativeTrials:
 
 
 class NativeDecoding:
-    def __init__(self, backend: NativeBackend, decoder: Any) -> None:
+    def __init__(self, backend: NativeBackend, decoder: Any, tables: TableMap) -> None:
         self._backend = backend
         self._decoder = decoder
+        self._tables = tables
 
     def plane(self, job: Job, firsts: Ints | None) -> tuple[Ints, NativeCoded]:
-        return self._backend.decode(self._decoder, job, firsts)
+        return self._backend.decode(self._decoder, job, self._tables, firsts)
 
     def finish(self) -> None:
         self._decoder.finish()
+
+
+def _coded(job: Job, handle: Any) -> NativeCoded:
+    return NativeCoded(((job.rows, job.columns), job.n_samples), handle)
 
 
 def kernels() -> list[str]:
@@ -168,9 +182,7 @@ def _int32(values: npt.NDArray[Any]) -> Int32:
 
 
 def _model(predictor: Predictor, kernel: str) -> Any:
-    g, network = predictor.geometry, predictor.network
-    if any(layer.op != "dense" for layer in network.layers):
-        raise ValueError("its network has layers that are not dense")
+    g = predictor.geometry
     geometry = _native.ResidualGeometry(
         g.up > 0,
         g.base,
@@ -179,12 +191,35 @@ def _model(predictor: Predictor, kernel: str) -> Any:
         g.error_weights,
         g.windows,
         g.predictors,
+        g.n_described,
         g.median,
         g.reference_taps,
+        g.n_near,
         g.reference_errors,
         (g.up, g.left, g.right),
     )
-    layers = [
+    return _native.ResidualModel(
+        geometry,
+        bool(predictor.has_reconstruction),
+        bool(predictor.flat),
+        predictor.tails,
+        predictor.linear.tolist(),
+        LOG_TABLE.astype(np.int32),
+        RECIPROCAL_TABLE.astype(np.int32),
+        [
+            (n_references, _layers(network), (network.input_lo, network.input_hi))
+            for networks in predictor.experts
+            for n_references, network in enumerate(networks)
+        ],
+        np.ascontiguousarray(predictor.tables),
+        kernel,
+    )
+
+
+def _layers(network: Program) -> list[Any]:
+    if any(layer.op != "dense" for layer in network.layers):
+        raise ValueError("a network has layers that are not dense")
+    return [
         (
             np.ascontiguousarray(layer.weight),
             np.ascontiguousarray(layer.bias),
@@ -194,17 +229,3 @@ def _model(predictor: Predictor, kernel: str) -> Any:
         )
         for layer in network.layers
     ]
-    return _native.ResidualModel(
-        geometry,
-        bool(predictor.has_reference),
-        bool(predictor.has_reconstruction),
-        bool(predictor.flat),
-        predictor.tails,
-        predictor.linear.tolist(),
-        LOG_TABLE.astype(np.int32),
-        RECIPROCAL_TABLE.astype(np.int32),
-        layers,
-        (network.input_lo, network.input_hi),
-        np.ascontiguousarray(predictor.tables),
-        kernel,
-    )

@@ -15,14 +15,19 @@ import numpy as np
 from .canvas import Reference
 from .fixed import Ints, code_from_sigma
 from .gather import Workspace
+from .job import Job
 from .predictor import TRAINED_SHIFT, Coefficients, Predictor
-from .reference import Job, fill_samples
+from .reference import fill_samples
 from .trials import Trial, Trials, Trier, subsample
 
 BAND_SAMPLES = 1 << 16
 import os
-RL=int(os.environ.get('RL','4')); N4=int(os.environ.get('N4','8192')); N1=int(os.environ.get('N1','8192'))
-_ROUNDS=int(os.environ.get('RO','4')); _FIT_SAMPLES=_BAND_SAMPLES=int(os.environ.get('NF','8192'))
+
+RL = int(os.environ.get("RL", "4"))
+N4 = int(os.environ.get("N4", "8192"))
+N1 = int(os.environ.get("N1", "8192"))
+_ROUNDS = int(os.environ.get("RO", "4"))
+_FIT_SAMPLES = _BAND_SAMPLES = int(os.environ.get("NF", "8192"))
 MIN_SAMPLES = 1 << 10  # smaller planes cannot pay for coefficients of their own
 
 
@@ -34,7 +39,8 @@ class Plan:
     ----------
     own : whether the plane brings its coefficients; otherwise the model's are used.
     bands, band_rows : coefficient sets and the rows each serves.
-    references : indices into the planes coded so far, the network's first.
+    references : indices into the planes coded so far, the networks' first.
+    expert : which of the model's experts codes the plane, or `NO_NETWORK`.
     cost_bits : estimate with side information, for comparison between plans only.
     """
 
@@ -43,6 +49,7 @@ class Plan:
     band_rows: int
     references: tuple[int, ...]
     cost_bits: float
+    expert: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Surface:
     finished: Sequence[Any]  # a backend's own records
     reconstruction: Ints | None
 
-    def job(self, plan: Plan, lo: int, hi: int) -> Job:
+    def job(self, plan: Plan, lo: int, hi: int, step: int = 1) -> Job:
         rows, columns = self.plane.shape
         return Job(
             rows=rows,
@@ -67,6 +74,8 @@ class Surface:
             reconstruction=self.reconstruction,
             lo=lo,
             hi=hi,
+            expert=plan.expert,
+            step=step,
         )
 
     def trials(self) -> Trials:
@@ -152,7 +161,7 @@ def plan(
         best = _cheaper(best, trial)
     if surface.predictor.geometry.up == 0 and rows == 16 and best.own:
         # Shorter blocks pay for sound that changes; the references stay those of the whole.
-        for lanes, n in ((4,N4), (1,N1)):
+        for lanes, n in ((4, N4), (1, N1)):
             for trial in _fitted(surface, trials, [best.references], lanes, RL, n):
                 best = _cheaper(best, trial)
     if previous is not None and previous.own:

@@ -19,6 +19,8 @@ from .geometry import GEOMETRIES, N_RECONSTRUCTION_INPUTS, RECONSTRUCTION_TAPS, 
 
 TRAINED_SHIFT = 12
 MAX_DESCRIBED_REFERENCES = 2
+MAX_EXPERTS = 7
+NO_NETWORK = 7  # in an expert's place: the linear prediction is taken as it is
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,11 @@ class Predictor:
     Attributes
     ----------
     geometry : Geometry
-    networks : one to three programs
-        For planes with no, one, and more references.  Inputs in [-127, 127]; outputs: shift of
-        the mean in 1/64 of the local error energy, log of the scale in 1/32 octave, weight of the
-        tail, and the gates of the alternative predictions in 1/64.
+    experts : up to 7 tuples of one to three programs
+        Networks for different kinds of data, of which every plane names one; each for planes
+        with no, one, and more references.  Inputs in [-127, 127]; outputs: shift of the mean in
+        1/64 of the local error energy, log of the scale in 1/32 octave, weight of the tail, and
+        the gates of the alternative predictions in 1/64.
     linear : (taps [+ 9 with reconstruction],) int16
         Coefficients for chunks that bring none, 12 fraction bits.
     tables : (N_TABLES, N_SYMBOLS) uint16
@@ -41,21 +44,23 @@ class Predictor:
     """
 
     geometry: Geometry
-    networks: tuple[Program, ...]
+    experts: tuple[tuple[Program, ...], ...]
     linear: npt.NDArray[np.int16]
     tables: Frequencies
     tails: tuple[int, int]
     has_reconstruction: bool
     flat: bool = True
 
-    def network(self, n_references: int) -> Program:
-        """The network for planes with so many references."""
-        return self.networks[min(n_references, len(self.networks) - 1)]
+    def network(self, expert: int, n_references: int) -> Program | None:
+        """An expert's network for planes with so many references; None for `NO_NETWORK`."""
+        if expert == NO_NETWORK:
+            return None
+        return self.experts[expert][min(n_references, self.n_described_references)]
 
     @property
     def n_described_references(self) -> int:
         """References that networks see; others only feed the linear prediction."""
-        return len(self.networks) - 1
+        return len(self.experts[0]) - 1
 
     @property
     def n_own_taps(self) -> int:
@@ -67,20 +72,30 @@ class Predictor:
             return f"tables have shape {self.tables.shape}, expected {(N_TABLES, N_SYMBOLS)}"
         if self.linear.shape != (self.n_own_taps,) or self.linear.dtype != np.int16:
             return f"{self.linear.shape} linear coefficients, expected ({self.n_own_taps},) int16"
-        if not 1 <= len(self.networks) <= 1 + MAX_DESCRIBED_REFERENCES:
-            return f"{len(self.networks)} networks, expected 1 to {1 + MAX_DESCRIBED_REFERENCES}"
-        for n_references, net in enumerate(self.networks):
-            wanted = count_inputs(self.geometry, n_references, self.has_reconstruction)
-            outputs = 3 + self.geometry.n_gates
-            if (net.input_shape, net.output_channels) != ((wanted,), outputs):
-                return (
-                    f"network {n_references} takes {net.input_shape} inputs for "
-                    f"{net.output_channels} outputs, expected {wanted} for {outputs}"
-                )
-            if net.input_lo > -RATIO_LIMIT or net.input_hi < RATIO_LIMIT:
-                return f"network takes {net.input_lo} to {net.input_hi}, expected +-{RATIO_LIMIT}"
+        if not 1 <= len(self.experts) <= MAX_EXPERTS:
+            return f"{len(self.experts)} experts, expected 1 to {MAX_EXPERTS}"
+        sizes = {len(networks) for networks in self.experts}
+        if len(sizes) > 1 or not 1 <= sizes.pop() <= 1 + MAX_DESCRIBED_REFERENCES:
+            return f"experts need 1 to {1 + MAX_DESCRIBED_REFERENCES} networks, all the same number"
+        for networks in self.experts:
+            for n_references, net in enumerate(networks):
+                problem = self._problem(net, n_references)
+                if problem:
+                    return problem
         if max(map(abs, self.tails)) > 1 << 15:
             return f"tails start at {self.tails}, which no output reaches"
+        return None
+
+    def _problem(self, net: Program, n_references: int) -> str | None:
+        wanted = count_inputs(self.geometry, n_references, self.has_reconstruction)
+        outputs = 3 + self.geometry.n_gates
+        if (net.input_shape, net.output_channels) != ((wanted,), outputs):
+            return (
+                f"a network takes {net.input_shape} inputs for {net.output_channels} outputs, "
+                f"expected {wanted} for {outputs}"
+            )
+        if net.input_lo > -RATIO_LIMIT or net.input_hi < RATIO_LIMIT:
+            return f"a network takes {net.input_lo} to {net.input_hi}, expected +-{RATIO_LIMIT}"
         return None
 
     def spec(self) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..program import Program
 from .classes import (
     ESCAPE,
     N_TOKENS,
+    Placed,
     limited,
     place,
     raw_length,
@@ -22,76 +23,15 @@ from .classes import (
     untokenise,
     wrap32,
 )
-from .features import gated, inputs, is_flat
+from .features import Neighbours, gated, inputs, is_flat
 from .fixed import Ints, sigma_from_code
 from .gather import Band, Coded, Look, Samples, Workspace, predict
-from .predictor import Coefficients, Predictor
+from .geometry import Geometry
+from .job import Classes, Job
+from .predictor import Predictor
 from .schedule import LANES, PHASES, keys, steps
 
 Run = Callable[[Program, npt.NDArray[Any]], npt.NDArray[Any]]
-_BAND_SAMPLES = 1 << 16
-
-
-@dataclass(frozen=True)
-class Job:
-    """One plane to code.
-
-    Attributes
-    ----------
-    rows, columns, n_samples : lanes, their length, samples that exist.
-    bands : one coefficient set per group of `band_rows` rows.
-    references : finished planes; reconstruction : (rows, columns) or None.
-    lo, hi : range of the samples.
-    """
-
-    rows: int
-    columns: int
-    n_samples: int
-    bands: Sequence[Coefficients]
-    band_rows: int
-    references: Sequence[Coded]
-    reconstruction: Ints | None
-    lo: int
-    hi: int
-
-    def workspace(self, predictor: Predictor) -> Workspace:
-        from .canvas import Reference
-
-        picture = self.reconstruction
-        return Workspace(
-            predictor=predictor,
-            rows=self.rows,
-            columns=self.columns,
-            n_samples=self.n_samples,
-            references=self.references,
-            reconstruction=None
-            if picture is None
-            else Reference(predictor.geometry, picture, self.n_samples),
-            lo=self.lo,
-            hi=self.hi,
-            first_sigma=sigma_from_code(self.bands[0].sigma_code),
-        )
-
-    def row_bands(self) -> Iterator[tuple[int, int, Coefficients]]:
-        """(top, rows, coefficients) in pieces that fit the cache."""
-        piece = max(1, _BAND_SAMPLES // max(1, self.columns))
-        for i, coefficients in enumerate(self.bands):
-            start, end = i * self.band_rows, min((i + 1) * self.band_rows, self.rows)
-            for top in range(start, end, piece):
-                yield top, min(piece, end - top), coefficients
-
-
-@dataclass(frozen=True)
-class Classes:
-    """What the entropy coder needs of each sample, (rows, columns) each.
-
-    `offset` is already mirrored; `coded` is False for samples that are stored apart.
-    """
-
-    table: Ints
-    low_bits: Ints
-    offset: Ints
-    coded: npt.NDArray[np.bool_]
 
 
 def fill_samples(space: Workspace, plane: Ints) -> None:
@@ -131,8 +71,10 @@ def band_features(
         yield top, n, features, neighbours, energy
 
 
-def answer(network: Program, run: Run, features: Ints) -> Ints:
+def answer(network: Program | None, run: Run, features: Ints) -> Ints:
     """Network outputs (3 + gates, ...) for inputs (inputs, ...), clamped to their ranges."""
+    if network is None:
+        return np.zeros((3, *features.shape[1:]), np.int64)
     flat = features.reshape(len(features), -1).T
     outputs = run(network, flat.astype(np.int32)).T.astype(np.int64)
     return limited(outputs).reshape(len(outputs), *features.shape[1:])
@@ -141,49 +83,68 @@ def answer(network: Program, run: Run, features: Ints) -> Ints:
 def classify(predictor: Predictor, job: Job, plane: Ints, run: Run) -> tuple[Classes, Coded]:
     """Encode side: the class and offset of every sample."""
     space = job.workspace(predictor)
-    network = predictor.network(len(job.references))
-    shape = (job.rows, job.columns)
-    table, low, offset = (np.zeros(shape, np.int64) for _ in range(3))
-    for top, n, features, neighbours, energy in band_features(space, job, plane):
-        outputs = answer(network, run, features)
-        here = np.s_[top : top + n]
-        centre, flip, table[here], low[here] = centre_and_class(
-            predictor, job, neighbours, energy, outputs
-        )
-        difference = wrap32(plane[here] - centre)
-        offset[here] = np.where(flip, wrap32(-difference), difference)
     y, x = np.mgrid[0 : job.rows, 0 : job.columns]
     coded = y * job.columns + x < job.n_samples
     if not predictor.geometry.up:
         coded &= x > 0
-    return Classes(table, low, offset, coded), space.finish()
+    found = Classes(*(np.zeros(plane.shape, np.int64) for _ in range(3)), coded)
+    if job.step > 1:
+        _close_loop(space, job, plane, run, found)
+        return found, space.finish()
+    network = predictor.network(job.expert, len(job.references))
+    for top, n, features, neighbours, energy in band_features(space, job, plane):
+        here = np.s_[top : top + n]
+        outputs = answer(network, run, features)
+        placed = _placed(predictor, job, neighbours, energy, outputs)
+        found.enter(here, placed, plane[here])
+    return found, space.finish()
 
 
-def centre_and_class(
-    predictor: Predictor, job: Job, neighbours: Any, energy: Ints, outputs: Ints
-) -> tuple[Ints, Ints, Ints, Ints]:
+def _close_loop(space: Workspace, job: Job, plane: Ints, run: Run, found: Classes) -> None:
+    """`classify` where predictions depend on what comes back and not on the samples."""
+    if not space.geometry.up:
+        _start_lanes(space, job, plane[:, 0])
+    for y, x in steps(space.geometry, job.rows, job.columns, job.n_samples):
+        placed, prediction, energy = _look(space, job, run, y, x)
+        value = (plane[y, x] - placed.anchor + job.step // 2) // job.step
+        found.enter((y, x), placed, value)
+        _put(space, y, x, placed.anchor + job.step * value, prediction, energy)
+
+
+def _placed(
+    predictor: Predictor, job: Job, neighbours: Neighbours, energy: Ints, outputs: Ints
+) -> Placed:
     """`place`, with flat surroundings expected to go on."""
     flat: Any = False
-    prediction = neighbours.prediction + gated(neighbours, outputs[3:])
+    prediction = neighbours.prediction
+    moved = gated(neighbours, outputs[3:])
     if predictor.flat:
         flat = is_flat(neighbours.differences, predictor.geometry)
         level = neighbours.base
         if predictor.geometry.up:
             level = level + neighbours.differences[0]
         prediction = np.where(flat, level << 8, prediction)
+        moved = np.where(flat, 0, moved)
         outputs = np.where(flat, 0, outputs)
-    return place(outputs, prediction, energy, flat, predictor.tails, job.lo, job.hi)
+    return place(
+        outputs, prediction, moved, energy, flat, predictor.tails, job.lo, job.hi, job.step
+    )
 
 
 def operations(
-    predictor: Predictor, classes: Classes, starts: npt.NDArray[np.uint32]
+    geometry: Geometry,
+    classes: Classes,
+    frequencies: npt.NDArray[np.uint16],
+    starts: npt.NDArray[np.uint32],
 ) -> tuple[npt.NDArray[Any], ...]:
-    """rANS operations (lane, start, frequency, bits) of a plane, in decoding order."""
+    """rANS operations (lane, start, frequency, bits) of a plane, in decoding order.
+
+    `frequencies` and `starts` have a row per class.
+    """
     rows, columns = classes.table.shape
-    order = keys(predictor.geometry, rows, columns)[classes.coded]
+    order = keys(geometry, rows, columns)[classes.coded]
     table, low = classes.table[classes.coded], classes.low_bits[classes.coded]
     token, n_raw, raw = tokenise(classes.offset[classes.coded], low)
-    frequencies = predictor.tables
     escaped = frequencies[table, token] == 0
     symbol = np.where(escaped, ESCAPE, token)
     twelve = np.full_like(token, 12)
@@ -211,46 +172,45 @@ def decode(
     run: Run,
     decoder: Decoder,
     n_states: int,
-    tables: tuple[Any, Any],
+    tables: tuple[Any, Any, Any],
     firsts: Ints | None,
 ) -> tuple[Ints, Coded]:
     """Decode side: the samples of one plane, and the plane as a reference for later ones.
 
-    `tables` are the slots and starts of the predictor's tables; `firsts` holds the first sample
+    `tables` are slots, starts and frequencies of the table of every class; `firsts` holds the first sample
     of each lane of a track.
     """
     space = job.workspace(predictor)
     g = predictor.geometry
     if firsts is not None:
-        for lane, value in enumerate(firsts.tolist()):
-            sigma = sigma_from_code(job.bands[lane // job.band_rows].sigma_code)
-            space.samples.data[lane, : g.left + 1] = value
-            space.errors.data[lane, : g.left + 1] = sigma
-            space.sizes.data[lane, : g.left + 1] = sigma
-            space.energy[lane, 0] = sigma
+        _start_lanes(space, job, firsts)
     for y, x in steps(g, job.rows, job.columns, job.n_samples):
         _decode_step(space, job, run, decoder, n_states, tables, y, x)
     body = np.s_[g.up :, g.left : g.left + job.columns]
     return space.samples.data[body].copy(), space.finish()
 
 
-def _decode_step(
-    space: Workspace,
-    job: Job,
-    run: Run,
-    decoder: Decoder,
-    n_states: int,
-    tables: tuple[Any, Any],
-    y: Ints,
-    x: Ints,
-) -> None:
+def _start_lanes(space: Workspace, job: Job, firsts: Ints) -> None:
+    """The first sample of every lane of a track, and what stands for the errors before it."""
+    left = space.geometry.left
+    for lane, value in enumerate(firsts.tolist()):
+        sigma = sigma_from_code(job.bands[lane // job.band_rows].sigma_code)
+        space.samples.data[lane, : left + 1] = value
+        space.errors.data[lane, : left + 1] = sigma
+        space.sizes.data[lane, : left + 1] = sigma
+        space.energy[lane, 0] = sigma
+
+
+def _look(space: Workspace, job: Job, run: Run, y: Ints, x: Ints) -> tuple[Placed, Ints, Ints]:
+    """Places, predictions and energies of the samples of one step."""
     predictor = space.predictor
-    network = predictor.network(len(job.references))
+    network = predictor.network(job.expert, len(job.references))
     look: Look = Samples(y, x)
     # Lanes of one step may belong to different coefficient sets.
     base, differences = space.differences(look)
     sets = y // job.band_rows
-    centre, flip, table, low, prediction, energy = (np.zeros_like(y) for _ in range(6))
+    prediction, energy = np.zeros_like(y), np.zeros_like(y)
+    placed = Placed(*(np.zeros_like(y) for _ in fields(Placed)))
     for i in np.unique(sets):
         mine = sets == i
         part = Samples(y[mine], x[mine])
@@ -259,33 +219,53 @@ def _decode_step(
         )
         features = inputs(predictor.geometry, neighbours, energy[mine])
         outputs = answer(network, run, features)
-        centre[mine], flip[mine], table[mine], low[mine] = centre_and_class(
-            predictor, job, neighbours, energy[mine], outputs
-        )
+        here = _placed(predictor, job, neighbours, energy[mine], outputs)
+        for name in fields(Placed):
+            getattr(placed, name.name)[mine] = getattr(here, name.name)
         prediction[mine] = neighbours.prediction
-    lanes = (y % LANES % n_states).tolist()
-    slots, starts = tables
-    token = np.array(
-        [
-            decoder.pop(lane, slots[t], starts[t], predictor.tables[t])
-            for lane, t in zip(lanes, table.tolist(), strict=True)
-        ]
-    )
-    for i in np.flatnonzero(token == ESCAPE):
-        token[i] = min(decoder.pop_raw(lanes[i], 8), N_TOKENS - 1)
-    n_raw = raw_length(token, low)
-    raw = np.zeros_like(token)
-    for shift in (0, 16):
-        for i in np.flatnonzero(n_raw > shift):
-            raw[i] |= decoder.pop_raw(lanes[i], int(min(n_raw[i] - shift, 16))) << shift
-    offset = untokenise(token, low, raw)
-    sample = wrap32(np.where(flip, centre - offset, centre + offset))
-    if ((sample < job.lo) | (sample > job.hi)).any():
-        raise CodecError(f"frame is damaged: a sample lies outside of {job.lo} to {job.hi}")
+    return placed, prediction, energy
+
+
+def _put(space: Workspace, y: Ints, x: Ints, sample: Ints, prediction: Ints, energy: Ints) -> None:
+    """Enter decoded samples."""
     error = (sample << 8) - prediction
-    if predictor.geometry.up:
+    if space.geometry.up:
         error = np.where((y == 0) & (x == 0), space.first_sigma, error)
     space.samples.put(y, x, sample)
     space.errors.put(y, x, error)
     space.sizes.put(y, x, np.abs(error))
     space.energy[y, x] = energy
+
+
+def _decode_step(
+    space: Workspace,
+    job: Job,
+    run: Run,
+    decoder: Decoder,
+    n_states: int,
+    tables: tuple[Any, Any, Any],
+    y: Ints,
+    x: Ints,
+) -> None:
+    placed, prediction, energy = _look(space, job, run, y, x)
+    lanes = (y % LANES % n_states).tolist()
+    slots, starts, frequencies = tables
+    token = np.array(
+        [
+            decoder.pop(lane, slots[t], starts[t], frequencies[t])
+            for lane, t in zip(lanes, placed.table.tolist(), strict=True)
+        ]
+    )
+    for i in np.flatnonzero(token == ESCAPE):
+        token[i] = min(decoder.pop_raw(lanes[i], 8), N_TOKENS - 1)
+    n_raw = raw_length(token, placed.low_bits)
+    raw = np.zeros_like(token)
+    for shift in (0, 16):
+        for i in np.flatnonzero(n_raw > shift):
+            raw[i] |= decoder.pop_raw(lanes[i], int(min(n_raw[i] - shift, 16))) << shift
+    offset = untokenise(token, placed.low_bits, raw)
+    value = np.where(placed.flip, placed.centre - offset, placed.centre + offset)
+    sample = wrap32(placed.anchor + job.step * value) if job.step > 1 else wrap32(value)
+    if ((sample < job.lo) | (sample > job.hi)).any():
+        raise CodecError(f"frame is damaged: a sample lies outside of {job.lo} to {job.hi}")
+    _put(space, y, x, sample, prediction, energy)

@@ -46,9 +46,7 @@ class Trier(Protocol):
     ) -> list[Trial | None]:
         """The best weights for each choice of references, None where nothing can be fitted."""
 
-    def measure(
-        self, look: range, references: tuple[int, ...], weights: Ints, shift: int
-    ) -> Trial:
+    def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
         """Given weights; they may be fewer than the taps."""
 
 
@@ -90,9 +88,7 @@ class Trials:
                 found.append(_measured(differences, target, *solution))
         return found
 
-    def measure(
-        self, look: range, references: tuple[int, ...], weights: Ints, shift: int
-    ) -> Trial:
+    def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
         own, target = self._own(look)
         differences = np.concatenate([own, *(self._other(look, i) for i in references)])
         return _measured(differences, target, weights, shift)

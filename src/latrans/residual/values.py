@@ -58,8 +58,8 @@ class ValuePredictor:
     has_reconstruction = True
 
     @property
-    def networks(self) -> tuple[Program, ...]:
-        return (self.network,)
+    def experts(self) -> tuple[tuple[Program, ...], ...]:
+        return ((self.network,),)
 
     def spec(self) -> dict[str, Any]:
         return {"geometry": "values", "shape": list(self.shape)}

@@ -21,7 +21,6 @@ from ..engine import select
 from ..entropy.tables import cost_bits, normalise
 from ..program import Layer, Program
 from ..residual import classes as c
-from ..residual.predictor import Predictor
 from .rows import Rows
 
 INPUT_UNIT = 4  # network inputs count in 1/16

@@ -100,7 +100,7 @@ def blank_predictor(
     n_taps = len(geometry.taps) + len(RECONSTRUCTION_TAPS) * has_reconstruction
     return Predictor(
         geometry=geometry,
-        networks=(Program((), -127, 127, (1,)),) * (1 + n_references),
+        experts=((Program((), -127, 127, (1,)),) * (1 + n_references),),
         linear=np.zeros(n_taps, np.int16) if linear is None else linear,
         tables=np.zeros((0, 0), np.uint16),
         tails=(0, 0),
@@ -125,7 +125,7 @@ def collect(
     trained_share : share of planes that are predicted with the model's own coefficients, so
         that the network meets both.
     """
-    parts: list[list[Rows]] = [[] for _ in predictor.networks]
+    parts: list[list[Rows]] = [[] for _ in predictor.experts[0]]
     for item, example in enumerate(examples):
         finished: list[Coded] = []
         for reference in example.references:

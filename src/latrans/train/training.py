@@ -14,8 +14,8 @@ from ..engine import select
 from ..errors import ConfigError
 from ..latents import fit_tables as fit_latent_tables
 from ..model import Model
-from ..residual.geometry import GEOMETRIES
 from ..program import Program
+from ..residual.geometry import GEOMETRIES
 from ..residual.predictor import MAX_DESCRIBED_REFERENCES, Predictor
 from ..residual.values import ValuePredictor
 from .data import PatchSource
@@ -230,4 +230,4 @@ def _train_predictor(
             )
         programs.append(program)
     tables, tails, bits = fit_tables(groups, programs)
-    return replace(blank, networks=tuple(programs), tables=tables, tails=tails), bits
+    return replace(blank, experts=(tuple(programs),), tables=tables, tails=tails), bits

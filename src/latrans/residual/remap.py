@@ -1,0 +1,40 @@
+"""Remap: which table serves each class of a section (FORMAT.md 6.5).
+
+Tables are trained; on data unlike the training's another class's table may suit better.  The
+encoder counts tokens and names the better tables.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ..entropy.tables import Frequencies, cost_bits
+from .classes import ESCAPE, N_TABLES, N_TOKENS
+from .fixed import Ints
+
+TableMap = npt.NDArray[np.uint8]
+COST_UNIT = 256  # costs count in 1/256 bit
+_WORTH = 18 * COST_UNIT  # what an entry takes in a header, and a little more
+
+
+def same() -> TableMap:
+    """Every class has its own table."""
+    return np.arange(N_TABLES, dtype=np.uint8)
+
+
+def token_costs(tables: Frequencies) -> npt.NDArray[np.float64]:
+    """Cost of every token in every table, (N_TABLES, N_TOKENS) whole numbers of 1/256 bit."""
+    bits = cost_bits(tables)
+    escaped = bits[:, ESCAPE:] + 8
+    direct = bits[:, :N_TOKENS]
+    return np.rint(np.where(np.isinf(direct), escaped, direct) * COST_UNIT)
+
+
+def best_map(counts: Ints, costs: npt.NDArray[np.float64]) -> TableMap:
+    """The cheapest table for every class that pays for naming it; all sums are exact."""
+    total = counts.astype(np.float64) @ costs.T
+    best = total.argmin(1)
+    own = total.diagonal()
+    pays = own - total.min(1) > _WORTH
+    return np.where(pays, best, np.arange(N_TABLES)).astype(np.uint8)
