@@ -10,7 +10,7 @@ namespace latrans {
 namespace {
 
 constexpr int64_t kMost = INT32_MAX;            // of a difference; planning needs no more
-constexpr int64_t kLimit = int64_t{1} << 45;  // of a prediction relative to its base
+constexpr int64_t kPredictionLimit = int64_t{1} << 45;  // of a prediction relative to its base
 
 int32_t clipped(int64_t difference) {
     return static_cast<int32_t>(std::min(std::max(difference, -kMost), kMost));
@@ -199,7 +199,7 @@ Score Trials::score(const std::vector<const TapGroup *> &groups, const int32_t *
     Score total{0, 0};
     for (size_t k = 0; k < n; ++k) {
         const int64_t sum = shift >= 8 ? sums[k] >> (shift - 8) : sums[k] * (1 << (8 - shift));
-        const int64_t predicted = std::min(std::max(sum, -kLimit), kLimit);
+        const int64_t predicted = std::min(std::max(sum, -kPredictionLimit), kPredictionLimit);
         const int64_t error = std::abs(target_[k] * int64_t{256} - predicted);
         total.error += error;
         total.cost += model_.log2(static_cast<uint64_t>(error + 64));
