@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "residual_bits.h"
 #include "residual_products.h"
 
 namespace latrans {
@@ -14,16 +15,6 @@ namespace {
 constexpr int kMaxShift = 14, kOctaves = 8;
 constexpr int64_t kLargestError = int64_t{1} << 22;
 constexpr double kRidge = 1e-5;
-
-int bit_length(uint64_t value) {
-#if defined(__GNUC__)
-    return value ? 64 - __builtin_clzll(value) : 0;
-#else
-    int n = 0;
-    for (; value; value >>= 1) ++n;
-    return n;
-#endif
-}
 
 // Bits to drop so that typical values keep about eight.
 int drop_of(int64_t sum, size_t n) {

@@ -48,6 +48,28 @@ int64_t add_magnitudes(const int32_t *values, size_t n) {
 }
 
 LATRANS_FIT_CLONES
+void add_activity_all(const int32_t *values, size_t n, int64_t *sums) {
+    for (size_t k = 0; k < n; ++k) sums[k] += std::abs(int64_t{values[k]}) * 32;
+}
+
+LATRANS_FIT_CLONES
+int32_t subtract_all(const int32_t *values, const int32_t *levels, size_t n, int32_t *out) {
+    int32_t least = 0, most = 0;
+    for (size_t k = 0; k < n; ++k) {
+        const int32_t a = values[k], b = levels[k];
+        const auto wrapped =
+            static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b));
+        const bool overflows = ((a ^ b) & (a ^ wrapped)) < 0;
+        const int32_t end = a < 0 ? -INT32_MAX : INT32_MAX;
+        const int32_t difference = overflows ? end : std::max(wrapped, -INT32_MAX);
+        out[k] = difference;
+        least = std::min(least, difference);
+        most = std::max(most, difference);
+    }
+    return std::max(-least, most);
+}
+
+LATRANS_FIT_CLONES
 void shrink_all(const int32_t *values, size_t n, int drop, int16_t *column) {
     for (size_t k = 0; k < n; ++k) {
         const int32_t value = values[k] >> drop;
@@ -119,7 +141,15 @@ void weigh_blocks(const Value *values, size_t stride, size_t n, int64_t largest,
 
 }  // namespace
 
+void add_activity(const int32_t *values, size_t n, int64_t *sums) {
+    add_activity_all(values, n, sums);
+}
+
 int64_t magnitudes(const int32_t *values, size_t n) { return add_magnitudes(values, n); }
+
+int32_t subtract(const int32_t *values, const int32_t *levels, size_t n, int32_t *out) {
+    return subtract_all(values, levels, n, out);
+}
 
 void shrink(const int32_t *values, size_t n, int drop, int16_t *column, uint8_t *large) {
     shrink_all(values, n, drop, column);

@@ -34,8 +34,14 @@ struct Columns {
     std::vector<int16_t> values;
 };
 
+// Adds 32 times the magnitude of each value to each sum.
+void add_activity(const int32_t *values, size_t n, int64_t *sums);
+
 // Sum of the magnitudes of n values.
 int64_t magnitudes(const int32_t *values, size_t n);
+
+// out = values - levels, brought into 31 bits and a sign; returns the largest magnitude.
+int32_t subtract(const int32_t *values, const int32_t *levels, size_t n, int32_t *out);
 
 // Puts n values into a column, less their last `drop` bits.  What exceeds its bits is brought
 // into range; `large`, if not null, says where.
