@@ -14,16 +14,18 @@ from latrans.program import Layer, Program
 from latrans.residual.classes import ESCAPE, N_SYMBOLS, N_TABLES, wrap32
 from latrans.residual.fixed import Ints
 from latrans.residual.geometry import GEOMETRIES
-from latrans.residual.predictor import Coefficients, Predictor, count_inputs
-from latrans.residual.reference import Job
+from latrans.residual.predictor import NO_NETWORK, Coefficients, Predictor, count_inputs
+from latrans.residual.job import Job
 
 KINDS = ("smooth", "noise", "wide", "spikes", "extremes", "extremes16", "constant", "steps")
 GAIN = 16  # no random weights amplify more: predictions stay far from 64 bits
 
 
-def network(rng: np.random.Generator, n_inputs: int, hidden: tuple[int, ...] = (16, 8)) -> Program:
+def network(
+    rng: np.random.Generator, n_inputs: int, n_outputs: int, hidden: tuple[int, ...] = (16, 8)
+) -> Program:
     """Dense layers whose outputs use the classes' whole range."""
-    sizes = (n_inputs, *hidden, 3)
+    sizes = (n_inputs, *hidden, n_outputs)
     layers = []
     for i, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         last = i == len(sizes) - 2
@@ -50,20 +52,26 @@ def tables(rng: np.random.Generator) -> npt.NDArray[np.uint16]:
 def predictor(
     rng: np.random.Generator,
     geometry: str,
-    has_reference: bool = True,
+    n_described: int = 1,
     has_reconstruction: bool = False,
     flat: bool = True,
     hidden: tuple[int, ...] = (16, 8),
+    n_experts: int = 2,
 ) -> Predictor:
     g = GEOMETRIES[geometry]
-    n_inputs = count_inputs(g, has_reference, has_reconstruction)
+    experts = tuple(
+        tuple(
+            network(rng, count_inputs(g, n, has_reconstruction), 3 + g.n_gates, hidden)
+            for n in range(1 + n_described)
+        )
+        for _ in range(n_experts)
+    )
     return Predictor(
         geometry=g,
-        network=network(rng, n_inputs, hidden),
+        experts=experts,
         linear=rng.integers(-500, 501, len(g.taps) + 9 * has_reconstruction).astype(np.int16),
         tables=tables(rng),
         tails=(-10, 30),
-        has_reference=has_reference,
         has_reconstruction=has_reconstruction,
         flat=flat,
     )
@@ -104,12 +112,16 @@ def coefficients(rng: np.random.Generator, n_weights: int) -> Coefficients:
 
 @dataclass(frozen=True)
 class Case:
-    """Planes of one section and how each is to be coded; references are indices of planes."""
+    """Planes of one section and how each is to be coded; references are indices of planes.
+
+    `tables` names a table for every class.
+    """
 
     predictor: Predictor
     planes: list[Ints]
     jobs: list[Job]
     references: list[tuple[int, ...]]
+    tables: npt.NDArray[np.uint8]
 
     @property
     def n_samples(self) -> int:
@@ -123,12 +135,12 @@ class Case:
             mine, finished = backend.classify(job, plane)
             classes.append(mine)
             coded.append(finished)
-        data: bytes = backend.encode(classes, self.n_samples)
+        data: bytes = backend.encode(classes, self.tables, self.n_samples)
         return data
 
     def decode(self, backend: Any, data: bytes) -> list[Ints]:
         """Samples of each plane that exist, flat."""
-        decoding = backend.decoding(data, self.n_samples)
+        decoding = backend.decoding(data, self.tables, self.n_samples)
         coded: list[Any] = []
         out = []
         for plane, job, indices in zip(self.planes, self.jobs, self.references, strict=True):
@@ -158,6 +170,7 @@ def case(
     n_planes: int = 1,
     n_bands: int = 1,
     n_references: int = 0,
+    step: int = 1,
 ) -> Case:
     """Planes of one shape; a track lacks its last `missing` samples."""
     g = model.geometry
@@ -178,9 +191,18 @@ def case(
             picture = np.clip(picture, -(1 << 31), (1 << 31) - 1)
         bands = [coefficients(rng, n_weights) for _ in range(-(-rows // band_rows))]
         lo, hi = int(plane.min()), int(plane.max())
-        if lo >= 0 and hi <= 255 and rng.random() < 0.5:
+        if lo >= 0 and hi <= 255 and step == 1 and rng.random() < 0.5:
             lo, hi = 0, 255
+        if step > 1:
+            plane = plane >> 1  # there must be room for samples that come back larger
+            lo, hi = int(plane.min()) - step // 2, int(plane.max()) + step // 2
+        expert = int(rng.choice([0, len(model.experts) - 1, NO_NETWORK]))
         planes.append(plane)
         references.append(indices)
-        jobs.append(Job(rows, columns, n_samples, bands, band_rows, [], picture, lo, hi))
-    return Case(model, planes, jobs, references)
+        jobs.append(
+            Job(
+                rows, columns, n_samples, bands, band_rows, [], picture, lo, hi, expert, step
+            )
+        )
+    tables = rng.integers(0, N_TABLES, N_TABLES).astype(np.uint8)
+    return Case(model, planes, jobs, references, tables)

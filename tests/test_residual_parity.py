@@ -26,7 +26,7 @@ def cases(draw, largest=40):
     model = synthetic.predictor(
         rng,
         draw(st.sampled_from(["plane", "track"])),
-        has_reference=draw(st.booleans()),
+        n_described=draw(st.integers(0, 2)),
         has_reconstruction=draw(st.booleans()),
         flat=draw(st.booleans()),
         hidden=draw(st.sampled_from([(), (1,), (9,), (32, 16), (5, 7, 3)])),
@@ -41,7 +41,8 @@ def cases(draw, largest=40):
         missing=draw(st.integers(0, 2 * columns)),
         n_planes=draw(st.integers(1, 3)),
         n_bands=draw(st.integers(1, 5)),
-        n_references=draw(st.integers(0, 2)),
+        n_references=draw(st.integers(0, 3)),
+        step=draw(st.sampled_from([1, 1, 1, 9, 17, 255])),
     )
 
 
@@ -261,17 +262,18 @@ def test_predictors_that_the_kernels_cannot_take_are_refused():
     broken[3, 0] += 1
     no_escape = np.zeros_like(model.tables)
     no_escape[:, 0] = 4096
-    first = model.network.layers[0]
-    wide = replace(model.network, layers=(replace(first, hi=40000), *model.network.layers[1:]))
-    small = replace(model.network, layers=model.network.layers[:-1])
+    network, other = model.experts[0]
+    first = network.layers[0]
+    wide = replace(network, layers=(replace(first, hi=40000), *network.layers[1:]))
+    small = replace(network, layers=network.layers[:-1])
     for change in (
         {"tables": broken},
         {"tables": no_escape},
         {"tables": model.tables[:-1]},
         {"linear": model.linear[:-1]},
-        {"network": wide},
-        {"network": small},
-        {"has_reference": False},
+        {"experts": ((wide, other),)},
+        {"experts": ((small, other),)},
+        {"experts": ((other, network),)},
     ):
         with pytest.raises(ModelError):
             native.NativeBackend(replace(model, **change))

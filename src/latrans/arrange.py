@@ -81,7 +81,7 @@ def arrange(
     for item in range(0, n_planes, channels):
         for start in range(0, columns, TRACK_BLOCK):
             n = min(TRACK_BLOCK, columns - start)
-            tried = [()] * channels
+            tried: list[Candidates] = [()] * channels
             if integers is not None and channels > 1:
                 tried = _ranked_channels(integers[item : item + channels, 0, start : start + n])
             places += [(item + c, start) for c in range(channels)]

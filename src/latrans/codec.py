@@ -247,4 +247,6 @@ def _fallback_frame(array: Array, dtype: np.dtype[Any], fortran: bool) -> Frame:
 
 def _or_fallback(packed: bytes, array: Array, dtype: np.dtype[Any], fortran: bool) -> bytes:
     """A model's frame, or the fallback's where that is smaller."""
+    if not fallback.may_beat(len(packed), array):
+        return packed
     return min(packed, pack(_fallback_frame(array, dtype, fortran)), key=len)

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "residual_bits.h"
 #include "residual_products.h"
 
 namespace latrans {
@@ -12,25 +13,8 @@ namespace latrans {
 namespace {
 
 constexpr int kMaxShift = 14, kOctaves = 8;
-constexpr int32_t kLimit = 1 << kValueBits;
 constexpr int64_t kLargestError = int64_t{1} << 22;
 constexpr double kRidge = 1e-5;
-
-int bit_length(uint64_t value) {
-#if defined(__GNUC__)
-    return value ? 64 - __builtin_clzll(value) : 0;
-#else
-    int n = 0;
-    for (; value; value >>= 1) ++n;
-    return n;
-#endif
-}
-
-int64_t magnitudes(const std::vector<int32_t> &values) {
-    int64_t sum = 0;
-    for (int32_t value : values) sum += std::abs(int64_t{value});
-    return sum;
-}
 
 // Bits to drop so that typical values keep about eight.
 int drop_of(int64_t sum, size_t n) {
@@ -64,6 +48,7 @@ public:
 
 private:
     size_t n_taps() const { return columns_.n_used - 1; }
+    void remove(const std::vector<uint8_t> &large);
     void sort_rows();
     void sum_products();
     std::optional<std::vector<double>> solve(const std::vector<size_t> &columns) const;
@@ -73,6 +58,7 @@ private:
     std::vector<int64_t> scale_, error_;
     std::vector<size_t> octave_ends_;
     std::vector<uint32_t> order_;
+    std::vector<int16_t> largest_;  // magnitude of each row
     Columns columns_{0, 0}, sorted_{0, 0};
     std::vector<int64_t> moments_;
 };
@@ -80,42 +66,40 @@ private:
 System::System(const std::vector<const TapGroup *> &groups, const std::vector<int32_t> &target,
                const std::vector<int64_t> &activity) {
     const size_t n = target.size();
-    const TapGroup &own = *groups[0];
     starts_.push_back(0);
     for (const TapGroup *group : groups) {
         const bool first = group == groups[0];
-        const int64_t sum = magnitudes(group->values) + (first ? magnitudes(target) : 0);
+        const int64_t sum = magnitudes(group->values.data(), group->values.size()) +
+                            (first ? magnitudes(target.data(), n) : 0);
         drops_.push_back(drop_of(sum, (group->n_taps + first) * n));
         starts_.push_back(starts_.back() + group->n_taps);
     }
-    std::vector<uint8_t> keep(n, 1);
-    const auto check = [&](const int32_t *values) {
-        for (size_t k = 0; k < n; ++k) {
-            const int32_t value = values[k] >> drops_[0];
-            keep[k] &= value < kLimit && value > -kLimit;
-        }
-    };
-    for (size_t i = 0; i < own.n_taps; ++i) check(&own.values[i * n]);
-    check(target.data());
-    const auto n_kept = static_cast<size_t>(std::count(keep.begin(), keep.end(), 1));
-    columns_ = Columns(starts_.back() + 1, n_kept);
-    sorted_ = columns_;
-    const auto put = [&](size_t column, const int32_t *values, int drop) {
-        int16_t *out = columns_[column];
-        for (size_t k = 0; k < n; ++k) {
-            if (!keep[k]) continue;
-            const int32_t value = values[k] >> drop;
-            *out++ = static_cast<int16_t>(std::min(std::max(value, 1 - kLimit), kLimit - 1));
-        }
-    };
+    columns_ = Columns(starts_.back() + 1, n);
+    std::vector<uint8_t> large(n);
     for (size_t g = 0; g < groups.size(); ++g)
         for (size_t i = 0; i < groups[g]->n_taps; ++i)
-            put(starts_[g] + i, &groups[g]->values[i * n], drops_[g]);
-    put(n_taps(), target.data(), drops_[0]);
-    for (size_t k = 0; k < n; ++k)
-        if (keep[k]) scale_.push_back(activity[k]);
+            shrink(&groups[g]->values[i * n], n, drops_[g], columns_[starts_[g] + i],
+                   g ? nullptr : large.data());
+    shrink(target.data(), n, drops_[0], columns_[n_taps()], large.data());
+    scale_ = activity;
+    if (std::count(large.begin(), large.end(), 0) != static_cast<ptrdiff_t>(n)) remove(large);
     error_ = scale_;
+    sorted_ = columns_;
+    largest_.resize(scale_.size());
+    for (size_t i = 0; i < columns_.n_used; ++i) raise(columns_[i], scale_.size(), largest_.data());
     moments_.resize(columns_.n_all * columns_.n_all);
+}
+
+void System::remove(const std::vector<uint8_t> &large) {
+    std::vector<size_t> kept;
+    for (size_t k = 0; k < large.size(); ++k)
+        if (!large[k]) kept.push_back(k);
+    Columns columns(columns_.n_used, kept.size());
+    for (size_t i = 0; i < columns.n_used; ++i)
+        for (size_t k = 0; k < kept.size(); ++k) columns[i][k] = columns_[i][kept[k]];
+    for (size_t k = 0; k < kept.size(); ++k) scale_[k] = scale_[kept[k]];
+    scale_.resize(kept.size());
+    columns_ = std::move(columns);
 }
 
 // Rows by weight, which is a power of two near 1 / error, eight octaves of them.
@@ -139,29 +123,21 @@ void System::sort_rows() {
     next.insert(next.end(), octave_ends_.begin(), octave_ends_.end() - 1);
     order_.resize(n);
     for (size_t k = 0; k < n; ++k) order_[next[octaves[k]]++] = static_cast<uint32_t>(k);
-    for (size_t i = 0; i < columns_.n_used; ++i) {
-        const int16_t *from = columns_[i];
-        int16_t *to = sorted_[i];
-        for (size_t k = 0; k < n; ++k) to[k] = from[order_[k]];
-    }
+    reorder(columns_, order_.data(), sorted_);
 }
 
 void System::sum_products() {
     sort_rows();
-    const size_t n = order_.size();
-    // A row's largest value squared bounds all of its products: runs end before 32 bits do.
-    std::vector<int32_t> bound(n);
-    for (size_t i = 0; i < columns_.n_used; ++i)
-        for (size_t k = 0; k < n; ++k)
-            bound[k] = std::max(bound[k], int32_t{sorted_[i][k]} * sorted_[i][k]);
     std::fill(moments_.begin(), moments_.end(), 0);
+    const auto bound = [&](size_t k) { return int64_t{largest_[order_[k]]} * largest_[order_[k]]; };
     size_t begin = 0;
     for (int octave = 0; octave <= kOctaves; ++octave)
         while (begin < octave_ends_[static_cast<size_t>(octave)]) {
+            // No sum of products exceeds that of the rows' largest values squared.
             size_t end = begin;
             int64_t sum = 0;
             while (end < octave_ends_[static_cast<size_t>(octave)] &&
-                   (sum += bound[end]) <= INT32_MAX)
+                   (sum += bound(end)) <= INT32_MAX)
                 ++end;
             add_products(sorted_, begin, end, int64_t{1} << (kOctaves - octave), moments_.data());
             begin = end;

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "residual_bits.h"
+
 namespace latrans {
 
 namespace {
@@ -219,8 +221,7 @@ void Model::add_layer(const LayerSource &source, int32_t lo, int32_t hi) {
 }
 
 int32_t Model::log2(uint64_t value) const {
-    int exponent = 0;
-    while (value >> exponent > 1) ++exponent;
+    const int exponent = bit_length(value | 1) - 1;
     const uint64_t step = exponent >= 6 ? value >> (exponent - 6) : value << (6 - exponent);
     return 32 * exponent + plan_.logs[step & 63];
 }

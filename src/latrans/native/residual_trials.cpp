@@ -9,12 +9,7 @@ namespace latrans {
 
 namespace {
 
-constexpr int64_t kMost = INT32_MAX;            // of a difference; planning needs no more
-constexpr int64_t kLimit = int64_t{1} << 45;  // of a prediction relative to its base
-
-int32_t clipped(int64_t difference) {
-    return static_cast<int32_t>(std::min(std::max(difference, -kMost), kMost));
-}
+constexpr int64_t kPredictionLimit = int64_t{1} << 45;  // of a prediction relative to its base
 
 // Farthest that any tap looks, in any direction.
 struct Reach {
@@ -64,45 +59,43 @@ int32_t Trials::nearest(const int32_t *values, int64_t position, Offset at) cons
 
 // Neighbours of all samples: of most by a plain look, of those near a border by `border`.
 template <class Border>
-std::vector<int32_t> Trials::collect(const int32_t *values, Offset at, const Border &border) const {
+void Trials::collect(const int32_t *values, Offset at, const Border &border,
+                     int32_t *found) const {
     const size_t n = look_.size();
     const int64_t away = (schedule_.plane ? at.dy * schedule_.columns : 0) + at.dx;
-    std::vector<int32_t> found(n);
     if (near_border_.size() < n)
         for (size_t k = 0; k < n; ++k) found[k] = values[positions_[k] + away];
     for (size_t k : near_border_)
         found[k] = border(look_.begin + static_cast<int64_t>(k) * look_.step, at);
-    return found;
 }
 
 template <class Border>
 Trials::Levels Trials::levels(const int32_t *values, const Border &border) const {
     const Offset(&base)[2] = model_.geometry().base;
-    const auto a = collect(values, base[0], border), b = collect(values, base[1], border);
-    Levels found(a.size());
-    for (size_t k = 0; k < found.size(); ++k) found[k] = (int64_t{a[k]} + b[k] + 1) >> 1;
-    return found;
+    Levels a(look_.size()), b(look_.size());
+    collect(values, base[0], border, a.data());
+    collect(values, base[1], border, b.data());
+    for (size_t k = 0; k < a.size(); ++k)
+        a[k] = static_cast<int32_t>((int64_t{a[k]} + b[k] + 1) >> 1);
+    return a;
 }
 
 template <class Border>
 void Trials::add(const int32_t *values, const std::vector<Offset> &taps, const Levels &levels,
-                 const Border &border, TapGroup &group) const {
+                 const Border &border, TapGroup &group) {
+    const size_t n = look_.size();
+    group.values.resize((group.n_taps + taps.size()) * n);
+    found_.resize(n);
     for (Offset at : taps) {
-        const auto found = collect(values, at, border);
-        int32_t least = 0, most = 0;
-        for (size_t k = 0; k < found.size(); ++k) {
-            const int32_t difference = clipped(found[k] - levels[k]);
-            group.values.push_back(difference);
-            least = std::min(least, difference);
-            most = std::max(most, difference);
-        }
-        group.largest = std::max<int64_t>(group.largest, std::max(-least, most));
-        ++group.n_taps;
+        collect(values, at, border, found_.data());
+        int32_t *out = &group.values[group.n_taps++ * n];
+        group.largest = std::max<int64_t>(group.largest,
+                                          subtract(found_.data(), levels.data(), n, out));
     }
 }
 
-void Trials::gather(const Subsample &look) {
-    if (look == look_) return;
+// Where the samples are, and which of them have taps beyond a border.
+void Trials::find_positions(const Subsample &look) {
     look_ = look;
     const Geometry &g = model_.geometry();
     Reach reach;
@@ -112,9 +105,9 @@ void Trials::gather(const Subsample &look) {
     const Schedule &s = schedule_;
     positions_.clear();
     near_border_.clear();
-    int64_t inside = -1;
-    for (int64_t p = look.begin; p < look.end; p += look.step) {
-        const int64_t row = p / s.columns, column = p % s.columns;
+    int64_t inside = -1, row = look.begin / s.columns, column = look.begin % s.columns;
+    for (int64_t p = look.begin; p < look.end; p += look.step, column += look.step) {
+        for (; column >= s.columns; column -= s.columns) ++row;
         const bool far = column >= reach.left && column + reach.right < s.columns &&
                          (s.plane ? row >= reach.up && row + reach.down < s.rows
                                   : p + reach.right < s.n_samples);
@@ -124,23 +117,28 @@ void Trials::gather(const Subsample &look) {
     }
     // The plain look may happen there, too, if it is turned elsewhere.
     for (size_t k : near_border_) positions_[k] = inside;
+}
 
+void Trials::gather(const Subsample &look) {
+    if (look == look_) return;
+    find_positions(look);
     const auto border = [this](int64_t p, Offset at) { return before(p, at); };
-    own_ = {};
+    own_.n_taps = 0;
+    own_.largest = 0;
     references_.clear();
+    const Geometry &g = model_.geometry();
     base_ = levels(plane_, border);
     add(plane_, g.taps, base_, border, own_);
     if (picture_)
         add(picture_, picture_taps(), base_,
             [this](int64_t p, Offset at) { return nearest(picture_, p, at); }, own_);
     const size_t n = look.size();
-    target_.resize(n);
-    activity_.assign(n, 64);
     for (size_t k = 0; k < n; ++k)
-        target_[k] = clipped(plane_[look.begin + static_cast<int64_t>(k) * look.step] - base_[k]);
-    for (size_t i = 0; i < 8; ++i)
-        for (size_t k = 0; k < n; ++k)
-            activity_[k] += std::abs(int64_t{own_.values[i * n + k]}) << 5;
+        found_[k] = plane_[look.begin + static_cast<int64_t>(k) * look.step];
+    target_.resize(n);
+    subtract(found_.data(), base_.data(), n, target_.data());
+    activity_.assign(n, 64);
+    for (size_t i = 0; i < 8; ++i) add_activity(&own_.values[i * n], n, activity_.data());
 }
 
 const TapGroup &Trials::reference(const std::shared_ptr<const Coded> &coded) {
@@ -199,7 +197,7 @@ Score Trials::score(const std::vector<const TapGroup *> &groups, const int32_t *
     Score total{0, 0};
     for (size_t k = 0; k < n; ++k) {
         const int64_t sum = shift >= 8 ? sums[k] >> (shift - 8) : sums[k] * (1 << (8 - shift));
-        const int64_t predicted = std::min(std::max(sum, -kLimit), kLimit);
+        const int64_t predicted = std::min(std::max(sum, -kPredictionLimit), kPredictionLimit);
         const int64_t error = std::abs(target_[k] * int64_t{256} - predicted);
         total.error += error;
         total.cost += model_.log2(static_cast<uint64_t>(error + 64));

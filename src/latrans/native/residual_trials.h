@@ -51,19 +51,20 @@ public:
     const Schedule &schedule() const { return schedule_; }
 
 private:
-    using Levels = std::vector<int64_t>;  // what taps are counted from
+    using Levels = std::vector<int32_t>;  // what taps are counted from
 
     void gather(const Subsample &look);
     const TapGroup &reference(const std::shared_ptr<const Coded> &coded);
     int32_t before(int64_t position, Offset at) const;
     int32_t nearest(const int32_t *values, int64_t position, Offset at) const;
     template <class Border>
-    std::vector<int32_t> collect(const int32_t *values, Offset at, const Border &border) const;
+    void collect(const int32_t *values, Offset at, const Border &border, int32_t *found) const;
     template <class Border>
     Levels levels(const int32_t *values, const Border &border) const;
     template <class Border>
     void add(const int32_t *values, const std::vector<Offset> &taps, const Levels &levels,
-             const Border &border, TapGroup &group) const;
+             const Border &border, TapGroup &group);
+    void find_positions(const Subsample &look);
     Score score(const std::vector<const TapGroup *> &groups, const int32_t *weights,
                 size_t n_weights, int shift) const;
 
@@ -76,6 +77,7 @@ private:
     Subsample look_{0, 0, 1};
     std::vector<int64_t> positions_;
     std::vector<size_t> near_border_;
+    std::vector<int32_t> found_;
     TapGroup own_;
     std::vector<int32_t> target_;
     std::vector<int64_t> activity_;

@@ -21,14 +21,9 @@ from .reference import fill_samples
 from .trials import Trial, Trials, Trier, subsample
 
 BAND_SAMPLES = 1 << 16
-import os
-
-RL = int(os.environ.get("RL", "4"))
-N4 = int(os.environ.get("N4", "8192"))
-N1 = int(os.environ.get("N1", "8192"))
-_ROUNDS = int(os.environ.get("RO", "4"))
-_FIT_SAMPLES = _BAND_SAMPLES = int(os.environ.get("NF", "8192"))
 MIN_SAMPLES = 1 << 10  # smaller planes cannot pay for coefficients of their own
+_FIT_SAMPLES = 1 << 13
+_ROUNDS, _LANE_ROUNDS = 4, 2
 
 
 @dataclass(frozen=True)
@@ -98,18 +93,15 @@ class Surface:
         fill_samples(space, self.plane)
         return Trials(space, self.plane, self.finished)
 
-    def bands(self, height: int, n: int = _BAND_SAMPLES) -> list[Band]:
-        """Bands of so many rows, each seen by up to n samples.
-
-        Bands at a track's end that hold no sample are left out.
-        """
+    def bands(self, height: int) -> list[Band]:
+        """Bands of so many rows; those of a track's end that hold no sample are left out."""
         rows, columns = self.plane.shape
         found = []
         for top in range(0, rows, height):
             start = top * columns
             end = min(start + height * columns, rows * columns, self.n_samples)
             if end > start:
-                found.append(Band(subsample(columns, start, end, n), end - start))
+                found.append(Band(subsample(columns, start, end, _FIT_SAMPLES), end - start))
         return found
 
 
@@ -157,12 +149,12 @@ def plan(
     best = _trained(surface, trials, height, previous)
     if not may_fit or small:
         return best
-    for trial in _fitted(surface, trials, [(), *candidates], height, _ROUNDS, _FIT_SAMPLES):
+    for trial in _fitted(surface, trials, [(), *candidates], height, _ROUNDS):
         best = _cheaper(best, trial)
     if surface.predictor.geometry.up == 0 and rows == 16 and best.own:
         # Shorter blocks pay for sound that changes; the references stay those of the whole.
-        for lanes, n in ((4, N4), (1, N1)):
-            for trial in _fitted(surface, trials, [best.references], lanes, RL, n):
+        for lanes in ((4, 1)):
+            for trial in _fitted(surface, trials, [best.references], lanes, _LANE_ROUNDS):
                 best = _cheaper(best, trial)
     if previous is not None and previous.own:
         best = _cheaper(best, _again(surface, trials, previous))
@@ -201,10 +193,9 @@ def _fitted(
     choices: Sequence[tuple[int, ...]],
     height: int,
     rounds: int,
-    n: int,
 ) -> list[Plan | None]:
     """Plans with coefficients of their own, one for each choice of references."""
-    bands = surface.bands(height, n)
+    bands = surface.bands(height)
     found = [trials.fit(band.look, choices, rounds) for band in bands]
     plans: list[Plan | None] = []
     for choice, of_bands in zip(choices, zip(*found, strict=True), strict=True):

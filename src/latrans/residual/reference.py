@@ -87,7 +87,8 @@ def classify(predictor: Predictor, job: Job, plane: Ints, run: Run) -> tuple[Cla
     coded = y * job.columns + x < job.n_samples
     if not predictor.geometry.up:
         coded &= x > 0
-    found = Classes(*(np.zeros(plane.shape, np.int64) for _ in range(3)), coded)
+    table, low_bits, offset = (np.zeros(plane.shape, np.int64) for _ in range(3))
+    found = Classes(table, low_bits, offset, coded)
     if job.step > 1:
         _close_loop(space, job, plane, run, found)
         return found, space.finish()

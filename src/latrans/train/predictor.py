@@ -214,11 +214,12 @@ def fit_tables(
     for rows, outputs in zip(groups, answers, strict=True):
         for start in range(0, len(rows), 1 << 18):
             s = slice(start, start + (1 << 18))
-            centre, flip, table, low = _place(rows, s, outputs, tails)
-            difference = c.wrap32(rows.sample[s] - centre)
-            token, n_raw, _ = c.tokenise(np.where(flip, -difference, difference), low)
-            np.add.at(counts, (table, token), 1.0)
-            parts.append((table, token, n_raw))
+            placed = _place(rows, s, outputs, tails)
+            difference = c.wrap32(rows.sample[s] - placed.centre)
+            offset = np.where(placed.flip, -difference, difference)
+            token, n_raw, _ = c.tokenise(offset, placed.low_bits)
+            np.add.at(counts, (placed.table, token), 1.0)
+            parts.append((placed.table, token, n_raw))
     tables = _smoothed(counts)
     bits = cost_bits(tables)
     bits = np.where(np.isinf(bits), bits[:, -1:] + 8, bits)
@@ -240,12 +241,13 @@ def _place(
     s: slice,
     outputs: npt.NDArray[np.int64],
     tails: tuple[int, int],
-) -> tuple[npt.NDArray[np.int64], ...]:
+) -> c.Placed:
     flat = rows.flat[s]
     gates = (rows.gates[s].T * outputs[3:, s]).sum(0) >> 6
     return c.place(
         np.where(flat, 0, outputs[:, s]),
-        rows.prediction[s] + np.where(flat, 0, gates),
+        rows.prediction[s],
+        np.where(flat, 0, gates),
         rows.energy[s],
         flat,
         tails,

@@ -74,8 +74,8 @@ def train_linear(
     blank = blank_predictor(geometry, 0, has_reconstruction)
     for example in examples:
         surface = Surface(blank, example.plane, example.plane.size, (), example.reconstruction)
-        space = surface.workspace(())
-        _, differences, target = surface.gathered(space, 0, example.plane.shape[0])
+        (band,) = surface.bands(example.plane.shape[0])
+        differences, target = surface.trials().own(band.look)
         scale = floor_log2(activity(differences)).astype(np.float64)
         rows = np.concatenate([differences, target[None]]) / np.exp2(scale)
         rows = rows[:, np.abs(rows).max(0) < 1 / 16]  # borders of objects teach nothing linear
@@ -131,10 +131,11 @@ def collect(
         for reference in example.references:
             _, coded, _ = _features(predictor, reference, (), None, (), False)
             finished.append(coded)
-        for used in ([()], *([tuple(range(n))] for n in range(1, len(finished) + 1))):
+        choices: list[tuple[int, ...]] = [tuple(range(n)) for n in range(len(finished) + 1)]
+        for used in choices:
             only_trained = rng.random() < trained_share
             rows, _, n_references = _features(
-                predictor, example.plane, finished, example.reconstruction, used, only_trained
+                predictor, example.plane, finished, example.reconstruction, [used], only_trained
             )
             n = min(len(rows), int(rows_per_example * example.weight))
             mine = parts[min(n_references, len(parts) - 1)]
