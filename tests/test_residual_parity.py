@@ -53,24 +53,20 @@ def fixed_case(geometry="plane", kind="smooth", rows=20, columns=9, seed=0, **kw
     return synthetic.case(rng, model, kind, rows, columns, **kwargs)
 
 
-def assert_equal(found, expected):
-    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
-
-
 @settings(max_examples=150, deadline=None)
 @given(cases(), st.sampled_from(KERNELS))
 def test_backends_write_the_same_bytes(case, kernel):
     compiled = native.NativeBackend(case.predictor, kernel)
     data = case.encode(compiled)
     assert data == case.encode(ReferenceBackend(case.predictor))
-    assert_equal(case.decode(compiled, data), case.expected())
+    case.verify(case.decode(compiled, data))
 
 
 @settings(max_examples=25, deadline=None)
 @given(cases(largest=12))
 def test_reference_reads_what_the_compiled_coder_wrote(case):
     data = case.encode(native.NativeBackend(case.predictor))
-    assert_equal(case.decode(ReferenceBackend(case.predictor), data), case.expected())
+    case.verify(case.decode(ReferenceBackend(case.predictor), data))
 
 
 @pytest.mark.parametrize("geometry", ["plane", "track"])
@@ -81,7 +77,7 @@ def test_every_shape_and_kind_of_data(geometry, kind, shape):
     compiled = native.NativeBackend(case.predictor)
     data = case.encode(compiled)
     assert data == case.encode(ReferenceBackend(case.predictor))
-    assert_equal(case.decode(compiled, data), case.expected())
+    case.verify(case.decode(compiled, data))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -92,7 +88,7 @@ def test_kernels_read_large_planes_of_each_other(geometry, kind, kernel):
         geometry, kind, 16, 2500, n_planes=3, n_references=2, n_bands=2, has_reconstruction=True
     )
     data = case.encode(native.NativeBackend(case.predictor))
-    assert_equal(case.decode(native.NativeBackend(case.predictor, kernel), data), case.expected())
+    case.verify(case.decode(native.NativeBackend(case.predictor, kernel), data))
 
 
 @pytest.mark.parametrize("weight", [30000, -30000])
@@ -109,7 +105,7 @@ def test_predictions_beyond_32_bits_are_the_same(geometry, weight):
     compiled = native.NativeBackend(case.predictor)
     data = case.encode(compiled)
     assert data == case.encode(ReferenceBackend(case.predictor))
-    assert_equal(case.decode(compiled, data), case.expected())
+    case.verify(case.decode(compiled, data))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])
@@ -146,7 +142,7 @@ def test_threads_share_a_backend():
     assert len(results) == 8
     for data, planes in results:
         assert data == expected
-        assert_equal(planes, case.expected())
+        case.verify(planes)
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])

@@ -127,7 +127,7 @@ def likest(plane: Ints, others: Sequence[Ints]) -> list[Ints]:
 
 def _likeness(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
     """Squared correlation times the power of `a`; sums of small integers, so exact."""
-    return float((a @ b) ** 2 / max(1.0, b @ b))
+    return float(a @ b) ** 2 / max(1.0, float(b @ b))
 
 
 def _ranked_channels(tracks: Ints) -> list[Candidates]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import axes, field
+from . import axes, field, loop
 from .arrange import arrange
 from .autoencoder import LATENT_LIMITS
 from .engine import select
@@ -69,7 +69,6 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
         mapping = choose(model, layout, planes, task.max_error, task.fill_value, task.engine)
     if mapping is None:
         return None
-    maps = mapping.section(named if named != default else "")
     auto = model.autoencoder
     latents, pictures, residual = b"", None, b""
     if auto is not None and (task.mode == "lossy" or model.predictor.has_reconstruction):
@@ -78,15 +77,8 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
         assert pictures is not None
         residual = model.value_coder(task.engine).encode(mapping.integers, pictures)
     elif task.mode != "lossy":
-        plan = arrange(model.geometry, layout, mapping.integers.shape, mapping.integers)
-        residual = coder.encode(
-            model.backend(task.engine),
-            model.neighbourhood,
-            plan.infos,
-            plan.cut(mapping.integers),
-            None if pictures is None else plan.cut(pictures),
-            plan.horizon,
-        )
+        residual, mapping = _code(task, layout, planes, mapping, pictures)
+    maps = mapping.section(named if named != default else "")
     frame = Frame(
         mode=task.mode,
         dtype=dtype,
@@ -102,6 +94,22 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
     )
     # What no reader would believe is for the fallback.
     return frame if _earned(mapping.integers.shape, frame) else None
+
+
+def _code(
+    task: Task, layout: axes.Layout, planes: Array, mapping: Mapping, pictures: Ints | None
+) -> tuple[bytes, Mapping]:
+    """Residual section, and the mapping that it belongs to."""
+    model = task.model
+    backend = model.backend(task.engine)
+    plan = arrange(model.geometry, layout, mapping.integers.shape, mapping.integers)
+    if task.max_error is not None and pictures is None:
+        closed = loop.code(backend, plan, planes, mapping, task.max_error, task.fill_value)
+        if closed is not None:
+            return closed
+    under = None if pictures is None else plan.cut(pictures)
+    pieces = plan.cut(mapping.integers)
+    return coder.encode(backend, plan.infos, pieces, under, plan.horizon).section, mapping
 
 
 def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:
@@ -122,7 +130,6 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
         plan = arrange(model.geometry, layout, shape, None)
         parts = coder.decode(
             model.backend(engine),
-            model.neighbourhood,
             plan.infos,
             None if pictures is None else plan.cut(pictures),
             plan.horizon,

@@ -51,7 +51,6 @@ def cost_map(task: Task, array: Array) -> npt.NDArray[np.float64]:
     parts = []
     for classes in coder.classes_of(
         ReferenceBackend(model.neighbourhood),
-        model.neighbourhood,
         plan.infos,
         plan.cut(mapping.integers),
         None if pictures is None else plan.cut(pictures),

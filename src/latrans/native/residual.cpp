@@ -214,10 +214,21 @@ auto decode_plane(const Model &model, RansDecoder &decoder, const OwnedJob &owne
                      std::move(coded));
 }
 
+auto coded_samples(const Coded &coded) {
+    const size_t n = coded.samples.size();
+    std::unique_ptr<int32_t[]> copy(new int32_t[n]);
+    std::copy(coded.samples.begin(), coded.samples.end(), copy.get());
+    int32_t *values = copy.release();
+    const nb::capsule owner(values, [](void *p) noexcept { delete[] static_cast<int32_t *>(p); });
+    return nb::ndarray<nb::numpy, int32_t>(values, {n}, owner);
+}
+
 }  // namespace
 
 void bind_residual(nb::module_ &module) {
-    nb::class_<Coded>(module, "ResidualCoded").def("part", &Coded::part);
+    nb::class_<Coded>(module, "ResidualCoded")
+        .def("part", &Coded::part)
+        .def("samples", &coded_samples);
     nb::class_<Classes>(module, "ResidualClasses").def("count", &count_plane);
     nb::class_<Geometry>(module, "ResidualGeometry").def(nb::new_(&make_geometry));
     nb::class_<OwnedJob>(module, "ResidualJob")

@@ -45,6 +45,9 @@ class Backend(Protocol):
     def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
         """Classes of a plane (for `encode`), and it as a reference for later planes."""
 
+    def samples(self, coded: Any) -> Ints:
+        """Samples (rows, columns) of a plane that `classify` returned, as they come back."""
+
     def cost(self, job: Job, plane: Ints) -> int:
         """What a plane takes in its classes' own tables, in 1/256 bit."""
 
@@ -96,6 +99,9 @@ class ReferenceBackend(Counting):
 
     def classify(self, job: Job, plane: Ints) -> tuple[Classes, Coded]:
         return reference.classify(self.predictor, job, plane, reference_engine.run)
+
+    def samples(self, coded: Coded) -> Ints:
+        return coded.samples.values
 
     def encode(self, planes: Sequence[Classes], tables: TableMap, n_samples: int) -> bytes:
         g, frequencies = self.predictor.geometry, self.predictor.tables[tables]

@@ -16,9 +16,10 @@ from .fixed import Ints
 from .header import BYTE_RANGE, Reader, Writer, deflate, inflate, pack_section
 from .job import Job
 from .plan import Plan, Surface, plan
-from .predictor import NO_NETWORK, Predictor
+from .predictor import NO_NETWORK
 from .schedule import track_shape
 
+STEP = 17  # of the closed loop in bounded mode
 _TRIAL_SAMPLES = 1 << 12  # that every expert codes before one is chosen
 
 
@@ -43,46 +44,53 @@ class PlaneInfo:
         return cls(rows, columns, n_samples, candidates)
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A residual section, and the planes as they come back."""
+
+    section: bytes
+    planes: list[Ints]
+
+
 def encode(
     backend: Backend,
-    predictor: Predictor,
     infos: Sequence[PlaneInfo],
     planes: Sequence[Ints],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
     step: int = 1,
-) -> bytes:
+) -> Encoded:
     """Encode planes, each (rows, columns) int64, in order.
 
     `horizon` is the furthest distance back that any candidate names.  With a step, an odd number
     from 9 on, samples come back up to `step // 2` away from what they were.
     """
-    writer = Writer()
+    writer, predictor = Writer(), backend.predictor
     lo, hi = limits(planes, step)
     previous: Plan | None = None
-    classes = []
-    walk = _walk(backend, predictor, infos, planes, reconstructions, horizon, step)
-    for i, (plane, (chosen, mine)) in enumerate(zip(planes, walk, strict=True)):
+    classes, back = [], []
+    walk = _walk(backend, infos, planes, reconstructions, horizon, step)
+    for i, (plane, (chosen, mine, coded)) in enumerate(zip(planes, walk, strict=True)):
         firsts = None if predictor.geometry.up else plane[:, 0]
         writer.plane(chosen, predictor, previous, i, firsts)
         classes.append(mine)
+        back.append(plane if step == 1 else backend.samples(coded))
         previous = chosen
     n_samples = sum(info.n_samples for info in infos)
     tables = backend.table_map(classes)
     header = pack_section(lo, hi, step, tables) + writer.bytes()
-    return deflate(header) + backend.encode(classes, tables, n_samples)
+    return Encoded(deflate(header) + backend.encode(classes, tables, n_samples), back)
 
 
 def classes_of(
     backend: Backend,
-    predictor: Predictor,
     infos: Sequence[PlaneInfo],
     planes: Sequence[Ints],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
 ) -> Iterator[Any]:
     """The classes of every plane, as `encode` would code them."""
-    for _, classes in _walk(backend, predictor, infos, planes, reconstructions, horizon, 1):
+    for _, classes, _ in _walk(backend, infos, planes, reconstructions, horizon, 1):
         yield classes
 
 
@@ -96,28 +104,28 @@ def limits(planes: Sequence[Ints], step: int) -> tuple[int, int]:
 
 def _walk(
     backend: Backend,
-    predictor: Predictor,
     infos: Sequence[PlaneInfo],
     planes: Sequence[Ints],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
     step: int,
-) -> Iterator[tuple[Plan, Any]]:
-    """Plan and classes of plane after plane."""
+) -> Iterator[tuple[Plan, Any, Any]]:
+    """Plan and classes of plane after plane, and the plane as the backend keeps it."""
     lo, hi = limits(planes, step)
     finished: list[Any] = []
     previous: Plan | None = None
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
-        surface = _surface(predictor, plane, info, finished, reconstructions, i)
+        picture = None if reconstructions is None else reconstructions[i]
+        surface = Surface(backend.predictor, plane, info.n_samples, finished, picture, step)
         chosen = plan(surface, _indices(info, i), previous, trials=backend.trials(surface))
-        job = surface.job(chosen, lo, hi, step)
+        job = surface.job(chosen, lo, hi)
         chosen = replace(chosen, expert=_expert(backend, job, plane, i, previous))
         classes, coded = backend.classify(replace(job, expert=chosen.expert), plane)
         finished.append(coded)
         if i >= horizon:
             finished[i - horizon] = None
         previous = chosen
-        yield chosen, classes
+        yield chosen, classes, coded
 
 
 def _expert(backend: Backend, job: Job, plane: Ints, i: int, previous: Plan | None) -> int:
@@ -129,10 +137,7 @@ def _expert(backend: Backend, job: Job, plane: Ints, i: int, previous: Plan | No
     while top * job.columns + 1 >= job.n_samples and top:
         top -= job.band_rows  # a track's last lanes may be empty
     n = min(job.band_rows, job.rows - top)
-    if backend.predictor.geometry.up:
-        n = min(n, max(16, _TRIAL_SAMPLES // job.columns))
-    else:
-        n = 1
+    n = min(n, max(16, _TRIAL_SAMPLES // job.columns)) if backend.predictor.geometry.up else 1
     part = job.part(top, n, min(n * job.columns, job.n_samples - top * job.columns))
     rows = plane[top : top + n]
     experts = [*range(len(backend.predictor.experts)), NO_NETWORK]
@@ -142,13 +147,13 @@ def _expert(backend: Backend, job: Job, plane: Ints, i: int, previous: Plan | No
 
 def decode(
     backend: Backend,
-    predictor: Predictor,
     infos: Sequence[PlaneInfo],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
     section: bytes,
 ) -> list[Ints]:
     """Inverse of `encode`."""
+    predictor = backend.predictor
     header, body = inflate(section)
     reader = Reader(header)
     lo, hi, step, tables = reader.section()
@@ -200,18 +205,6 @@ def estimate(
         surface = Surface(backend.predictor, planes[i], infos[i].n_samples, (), None)
         total += plan(surface, (), None, trials=backend.trials(surface)).cost_bits
     return total
-
-
-def _surface(
-    predictor: Predictor,
-    plane: Ints,
-    info: PlaneInfo,
-    finished: Sequence[Any],
-    reconstructions: Sequence[Ints] | None,
-    i: int,
-) -> Surface:
-    picture = None if reconstructions is None else reconstructions[i]
-    return Surface(predictor, plane, info.n_samples, finished, picture)
 
 
 def _indices(info: PlaneInfo, i: int) -> list[tuple[int, ...]]:

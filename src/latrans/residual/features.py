@@ -138,6 +138,8 @@ def gated(n: Neighbours, gates: Ints) -> Ints:
 
     `gates` (gates, ...) say in 1/64 how far the prediction moves towards each.
     """
+    if len(gates) == 0:
+        return np.zeros_like(n.prediction)
     return np.asarray((alternatives(n) * gates).sum(0) >> 6)
 
 

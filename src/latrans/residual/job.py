@@ -1,4 +1,4 @@
-"""Job and classes: what the residual coder is given for a plane, and what it finds (FORMAT.md 6)."""
+"""Job and classes: what the coder is given for a plane, and what it finds (FORMAT.md 6)."""
 
 from __future__ import annotations
 

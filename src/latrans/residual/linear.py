@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -27,12 +28,34 @@ _RIDGE = 1e-5
 Solution = tuple[npt.NDArray[np.int64], int]
 
 
+@dataclass(frozen=True)
+class Noise:
+    """How much the error of a prediction grows where its taps are noisy.
+
+    A prediction from what comes back, not from what was, is off by the noise of its taps times
+    their weights; ordinary least squares, which does not know, picks large weights of opposite
+    sign.  Method: errors in variables, as a ridge on the effective weight of every sample.
+
+    Attributes
+    ----------
+    own, others : quadratic forms in the weights (and, last, the target's) of the plane's own taps
+        and of those of a reference plane.
+    power, parts : power / parts is a quarter of the noise's variance.
+    """
+
+    own: npt.NDArray[np.int64]
+    others: npt.NDArray[np.int64]
+    power: int
+    parts: int
+
+
 def fit(
     groups: Sequence[Ints],
     target: Ints,
     activity: Ints,
     choices: Sequence[tuple[int, ...]],
     rounds: int,
+    noise: Noise | None = None,
 ) -> list[Solution | None]:
     """Weights, and their fraction bits, so that weights . differences is near target; by choice.
 
@@ -46,6 +69,7 @@ def fit(
         First guess of the error's size, 8 fraction bits.
     choices : indices of the other groups that weights are wanted for, each in the order wanted.
     rounds : how often rows are weighted, at least 1.
+    noise : of the taps, where these will be what comes back and not what is known here.
 
     Returns
     -------
@@ -66,7 +90,7 @@ def fit(
     exact, scale = rows.astype(np.float64), activity[keep]
     error = scale
     for _ in range(rounds - 1):
-        moments = _moments(exact, error)
+        moments = _moments(exact, error, noise, drops, groups)
         solution = _solve(moments)
         if solution is None:
             return [None] * len(choices)
@@ -75,7 +99,7 @@ def fit(
         predicted = predicted >> (shift - 8) if shift >= 8 else predicted << (8 - shift)
         off = np.minimum(np.abs((rows[-1] << 8) - predicted), _MAX_ERROR)
         error = (off << drops[0]) + (scale >> 3)
-    moments = _moments(exact, error)
+    moments = _moments(exact, error, noise, drops, groups)
     starts = np.cumsum([0, *(len(g) for g in groups)])
     found: list[Solution | None] = []
     for choice in choices:
@@ -95,12 +119,29 @@ def _drop(rows: Ints) -> int:
     return max(0, (16 * typical).bit_length() - 12)
 
 
-def _moments(exact: npt.NDArray[np.float64], error: Ints) -> npt.NDArray[np.float64]:
+def _moments(
+    exact: npt.NDArray[np.float64],
+    error: Ints,
+    noise: Noise | None,
+    drops: Sequence[int],
+    groups: Sequence[Ints],
+) -> npt.NDArray[np.float64]:
     """Sums of products, rows weighted by powers of two near 1 / error, eight octaves of them."""
     floor = max(1, int(error.sum()) // error.size // 8)
     octave = floor_log2(error + floor + 8)
     octave = np.minimum(octave - octave.min(), 8)
-    return (exact * np.exp2(8 - octave)) @ exact.T  # exact: below 2**53
+    weights = np.exp2(8 - octave)
+    moments: npt.NDArray[np.float64] = (exact * weights) @ exact.T  # exact: below 2**53
+    if noise is not None:
+        power = int(weights.sum()) * noise.power
+        start = 0
+        for i, (group, drop) in enumerate(zip(groups, drops, strict=True)):
+            gram, columns = noise.others, np.arange(start, start + len(group))
+            if i == 0:
+                gram, columns = noise.own, np.append(columns, len(exact) - 1)
+            moments[np.ix_(columns, columns)] += gram * (power // noise.parts >> 2 * drop)
+            start += len(group)
+    return moments
 
 
 def quantise(solution: npt.NDArray[np.float64]) -> Solution:

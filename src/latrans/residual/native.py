@@ -72,6 +72,11 @@ class NativeBackend(Counting):
             raise ConfigError(f"plane cannot be coded: {error}") from error
         return classes, _coded(job, handle)
 
+    def samples(self, coded: NativeCoded) -> Ints:
+        (rows, columns), _ = coded.extent
+        flat: Ints = coded.handle.samples().astype(np.int64)
+        return flat.reshape(rows, columns)
+
     def encode(self, planes: Sequence[Any], tables: TableMap, n_samples: int) -> bytes:
         data: bytes = self._model.encode(list(planes), tables, n_states(n_samples))
         return data

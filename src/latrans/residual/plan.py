@@ -15,10 +15,11 @@ import numpy as np
 from .canvas import Reference
 from .fixed import Ints, code_from_sigma
 from .gather import Workspace
+from .geometry import RECONSTRUCTION_TAPS
 from .job import Job
 from .predictor import TRAINED_SHIFT, Coefficients, Predictor
 from .reference import fill_samples
-from .trials import Trial, Trials, Trier, subsample
+from .trials import Trial, Trials, Trier, noise_of, subsample
 
 BAND_SAMPLES = 1 << 16
 MIN_SAMPLES = 1 << 10  # smaller planes cannot pay for coefficients of their own
@@ -56,8 +57,9 @@ class Surface:
     n_samples: int
     finished: Sequence[Any]  # a backend's own records
     reconstruction: Ints | None
+    step: int = 1
 
-    def job(self, plan: Plan, lo: int, hi: int, step: int = 1) -> Job:
+    def job(self, plan: Plan, lo: int, hi: int) -> Job:
         rows, columns = self.plane.shape
         return Job(
             rows=rows,
@@ -70,7 +72,7 @@ class Surface:
             lo=lo,
             hi=hi,
             expert=plan.expert,
-            step=step,
+            step=self.step,
         )
 
     def trials(self) -> Trials:
@@ -91,7 +93,9 @@ class Surface:
             first_sigma=0,
         )
         fill_samples(space, self.plane)
-        return Trials(space, self.plane, self.finished)
+        n_more = 0 if picture is None else len(RECONSTRUCTION_TAPS)
+        noise = noise_of(p.geometry, n_more, self.step)
+        return Trials(space, self.plane, self.finished, noise)
 
     def bands(self, height: int) -> list[Band]:
         """Bands of so many rows; those of a track's end that hold no sample are left out."""
@@ -153,7 +157,7 @@ def plan(
         best = _cheaper(best, trial)
     if surface.predictor.geometry.up == 0 and rows == 16 and best.own:
         # Shorter blocks pay for sound that changes; the references stay those of the whole.
-        for lanes in ((4, 1)):
+        for lanes in (4, 1):
             for trial in _fitted(surface, trials, [best.references], lanes, _LANE_ROUNDS):
                 best = _cheaper(best, trial)
     if previous is not None and previous.own:

@@ -16,9 +16,11 @@ import numpy as np
 from .features import activity
 from .fixed import Ints
 from .gather import Coded, Samples, Workspace, predict
-from .linear import estimate, fit
+from .geometry import Geometry, Offset
+from .linear import Noise, estimate, fit
 
 _MOST = (1 << 31) - 1
+_NOISE_PARTS = 40  # noise counts as a variance of step**2 / 40; 12 would be uniform and white
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,26 @@ class Trier(Protocol):
         """Given weights; they may be fewer than the taps."""
 
 
+def noise_of(geometry: Geometry, n_more: int, step: int) -> Noise | None:
+    """The noise of samples that come back in steps; `n_more` own taps have none."""
+    if step == 1:
+        return None
+    own = _noise_form(geometry.taps, geometry.base, n_more, target=True)
+    others = _noise_form(geometry.reference_taps, geometry.base, 0, target=False)
+    return Noise(own, others, step * step, 4 * _NOISE_PARTS)
+
+
+def _noise_form(taps: Sequence[Offset], base: Sequence[Offset], n_more: int, target: bool) -> Ints:
+    """Sum over samples of the square of twice their effective weight."""
+    rows = []
+    for place in dict.fromkeys((*taps, *base)):
+        share = sum(place == b for b in base)  # of the reference level, in halves
+        row = [2 * (place == tap) - share for tap in taps] + [-share] * n_more
+        rows.append(row + [-share] * target)
+    form = np.array(rows, np.int64)
+    return form.T @ form
+
+
 def subsample(columns: int, start: int, end: int, n: int) -> range:
     """At most n evenly spaced positions, of all columns."""
     step = max(1, -(-(end - start) // n))
@@ -62,24 +84,26 @@ def subsample(columns: int, start: int, end: int, n: int) -> range:
 class Trials:
     """NumPy, slow, the definition.
 
-    `space` holds the plane; `finished` are the planes it may refer to.
+    `space` holds the plane; `finished` are the planes it may refer to; `noise` is that of all of
+    them once they have been through the coder.
     """
 
     space: Workspace
     plane: Ints
     finished: Sequence[Coded]
+    noise: Noise | None = None
     _seen: dict[range, tuple[Ints, Ints]] = field(default_factory=dict)
 
     def fit(
         self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
     ) -> list[Trial | None]:
-        own, target = self._own(look)
+        own, target = self.own(look)
         used = sorted({i for choice in choices for i in choice})
         groups = [own, *(self._other(look, i) for i in used)]
         within = [tuple(1 + used.index(i) for i in choice) for choice in choices]
         found: list[Trial | None] = []
         for choice, solution in zip(
-            within, fit(groups, target, activity(own), within, rounds), strict=True
+            within, fit(groups, target, activity(own), within, rounds, self.noise), strict=True
         ):
             if solution is None:
                 found.append(None)
@@ -89,11 +113,11 @@ class Trials:
         return found
 
     def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
-        own, target = self._own(look)
+        own, target = self.own(look)
         differences = np.concatenate([own, *(self._other(look, i) for i in references)])
         return _measured(differences, target, weights, shift)
 
-    def _own(self, look: range) -> tuple[Ints, Ints]:
+    def own(self, look: range) -> tuple[Ints, Ints]:
         """(differences, target)"""
         if look not in self._seen:
             samples = self._samples(look)

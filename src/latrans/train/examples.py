@@ -19,6 +19,7 @@ from .. import axes as axes_module
 from .. import field
 from ..arrange import arrange, likest
 from ..errors import ConfigError
+from ..residual.coder import STEP
 from ..residual.fixed import Ints
 from .files import Named, open_arrays
 from .rows import Example, as_track
@@ -81,6 +82,7 @@ class Sampler:
         top = int(rng.integers(rows - height + 1))
         left = int(rng.integers(columns - width + 1))
         window = (slice(top, top + height), slice(left, left + width))
+        step = 1
         colours = stack.n_channels == 3 and stack.dtype.kind in "iu"
         if colours:
             first = index // 3 * 3
@@ -93,11 +95,13 @@ class Sampler:
         else:
             distances = [d for axis in layout.neighbours(index) for d in axis[:_REACH]]
             planes = [stack.read(index - d, *window) for d in [0, *distances]]
-            mapped = self._mapped(np.stack(planes), rng)
+            mapped, step = self._mapped(np.stack(planes), rng)
             chosen, before = mapped[0], likest(mapped[0], list(mapped[1:]))[:2]
         if self.augment and not self.identity:
             chosen, *before = _augmented([chosen, *before], rng, degrade=stack.dtype.kind in "iu")
-        return Example(np.ascontiguousarray(chosen), tuple(map(np.ascontiguousarray, before)))
+        return Example(
+            np.ascontiguousarray(chosen), tuple(map(np.ascontiguousarray, before)), step=step
+        )
 
     def _track(self, stack: _Stack, rng: np.random.Generator) -> Example:
         layout = stack.layout
@@ -110,7 +114,7 @@ class Sampler:
         wanted = item + int(rng.integers(channels))
         first = max(item, wanted - 16)
         tracks = [stack.read(i, *window) for i in range(first, wanted + 1)]
-        mapped = np.stack([self._mapped(t[None], rng)[0] for t in tracks])
+        mapped = np.stack([self._mapped(t[None], rng)[0][0] for t in tracks])
         plan = arrange("track", stack.layout_of(len(tracks), length), mapped.shape, mapped)
         distances = plan.infos[-1].candidates[-1][:2] if plan.infos[-1].candidates else ()
         runs = [mapped[len(tracks) - 1 - d, 0] for d in (0, *distances)]
@@ -119,23 +123,24 @@ class Sampler:
         lanes = [as_track(r[:65536]) for r in runs]
         return Example(lanes[0], tuple(lanes[1:]))
 
-    def _mapped(self, planes: Array, rng: np.random.Generator) -> Ints:
-        """Planes as integers, by one of the maps a codec might choose."""
+    def _mapped(self, planes: Array, rng: np.random.Generator) -> tuple[Ints, int]:
+        """Planes as integers, by one of the maps a codec might choose, and the coder's step."""
         if planes.dtype.kind in "iu":
             if self.identity:
-                return planes.astype(np.int64)
+                return planes.astype(np.int64), 1
             offers = list(field.lossless(planes, None))
             if not offers:
                 raise ConfigError(f"training data of dtype {planes.dtype} spans more than 32 bits")
-            return offers[-1].integers
+            return offers[-1].integers, 1
         finite = planes[np.isfinite(planes)]
         span = float(finite.max()) - float(finite.min()) if finite.size else 0.0
         if rng.random() < 0.6 and span > 0:
-            mapped = field.bounded(planes, span * 10 ** rng.uniform(-5, -1.7), None)
+            step = STEP if rng.random() < 0.4 else 1
+            mapped = field.bounded(planes, span * 10 ** rng.uniform(-5, -1.7) / step, None)
             if mapped is not None:
-                return mapped.integers
+                return mapped.integers, step
         offers = list(field.lossless(planes.astype(np.float32), None))
-        return offers[int(rng.integers(min(2, len(offers))))].integers
+        return offers[int(rng.integers(min(2, len(offers))))].integers, 1
 
 
 class _Stack:

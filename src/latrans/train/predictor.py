@@ -10,7 +10,7 @@ networks as in Ballé et al. (ICLR 2019).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -178,11 +178,13 @@ def train_network(
     )
     taught = np.flatnonzero(~rows.flat)  # flat surroundings never reach the network
     inputs = torch.from_numpy(rows.inputs[taught])
+    # Everything in units of what is coded: steps.
+    unit = 256.0 * rows.step[taught]
     offset = torch.from_numpy(
-        ((rows.sample[taught] << 8) - rows.prediction[taught]).astype(np.float32) / 256
+        (((rows.sample[taught] << 8) - rows.prediction[taught]) / unit).astype(np.float32)
     )
-    energy = torch.from_numpy(rows.energy[taught].astype(np.float32) / 256)
-    gates = torch.from_numpy(rows.gates[taught].astype(np.float32) / 256)
+    energy = torch.from_numpy((rows.energy[taught] / unit).astype(np.float32))
+    gates = torch.from_numpy((rows.gates[taught] / unit[:, None]).astype(np.float32))
     smoothed = float("nan")
     for step in range(steps):
         pick = torch.randint(len(taught), (batch,), generator=generator)
@@ -212,10 +214,10 @@ def fit_tables(
     counts = np.zeros((c.N_TABLES, c.N_SYMBOLS))
     parts = []
     for rows, outputs in zip(groups, answers, strict=True):
-        for start in range(0, len(rows), 1 << 18):
-            s = slice(start, start + (1 << 18))
-            placed = _place(rows, s, outputs, tails)
-            difference = c.wrap32(rows.sample[s] - placed.centre)
+        for part in _parts(rows):
+            placed = _place(rows, part, outputs, tails)
+            value = (rows.sample[part] - placed.anchor) // rows.step[part]
+            difference = c.wrap32(value - placed.centre)
             offset = np.where(placed.flip, -difference, difference)
             token, n_raw, _ = c.tokenise(offset, placed.low_bits)
             np.add.at(counts, (placed.table, token), 1.0)
@@ -236,9 +238,17 @@ def _outputs(rows: Rows, program: Program) -> npt.NDArray[np.int64]:
     return c.limited(np.concatenate(parts).T.astype(np.int64))
 
 
+def _parts(rows: Rows) -> Iterator[npt.NDArray[np.int64]]:
+    """Indices of rows of one step, not too many at once."""
+    for step in np.unique(rows.step):
+        mine = np.flatnonzero(rows.step == step)
+        for start in range(0, len(mine), 1 << 18):
+            yield mine[start : start + (1 << 18)]
+
+
 def _place(
     rows: Rows,
-    s: slice,
+    s: npt.NDArray[np.int64],
     outputs: npt.NDArray[np.int64],
     tails: tuple[int, int],
 ) -> c.Placed:
@@ -253,6 +263,7 @@ def _place(
         tails,
         rows.lo[s],
         rows.hi[s],
+        int(rows.step[s[0]]),
     )
 
 

@@ -7,34 +7,45 @@ come from `latrans.residual`, so what the network learns from is what it will be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..engine import select
+from ..entropy.tables import normalise
+from ..program import Layer, Program
 from ..residual import plan as planning
+from ..residual.backend import Backend, backend
+from ..residual.classes import N_SYMBOLS, N_TABLES
+from ..residual.coder import limits
 from ..residual.features import activity, alternatives, is_flat
 from ..residual.fixed import floor_log2
 from ..residual.gather import Coded
 from ..residual.geometry import RECONSTRUCTION_TAPS, Geometry
 from ..residual.linear import quantise
 from ..residual.plan import Surface
-from ..residual.predictor import TRAINED_SHIFT, Predictor
+from ..residual.predictor import NO_NETWORK, TRAINED_SHIFT, Predictor, count_inputs
 from ..residual.reference import band_features
 from ..residual.schedule import track_shape
 
 
 @dataclass(frozen=True)
 class Example:
-    """A plane to learn from: (rows, columns) integers, planes it may refer to, reconstruction."""
+    """A plane to learn from: (rows, columns) integers, planes it may refer to, reconstruction.
+
+    With a step the planes are those that come back.
+    """
 
     plane: npt.NDArray[np.int64]
     references: Sequence[npt.NDArray[np.int64]] = ()
     reconstruction: npt.NDArray[np.int64] | None = None
     weight: float = 1.0
+    step: int = 1
 
 
-_COLUMNS = ("inputs", "sample", "prediction", "gates", "energy", "flat", "lo", "hi", "item")
+_COLUMNS = ("inputs", "sample", "prediction", "gates", "energy", "flat", "lo", "hi", "step", "item")
 
 
 @dataclass
@@ -53,6 +64,7 @@ class Rows:
     flat: npt.NDArray[np.bool_]
     lo: npt.NDArray[np.int64]
     hi: npt.NDArray[np.int64]
+    step: npt.NDArray[np.int64]
     item: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -94,19 +106,25 @@ def blank_predictor(
     linear: npt.NDArray[np.int16] | None = None,
     flat: bool = True,
 ) -> Predictor:
-    """A predictor that can gather features but has no network or tables yet."""
-    from ..program import Program
-
+    """A predictor that can gather features but whose networks and tables know nothing yet."""
     n_taps = len(geometry.taps) + len(RECONSTRUCTION_TAPS) * has_reconstruction
+    sizes = [count_inputs(geometry, n, has_reconstruction) for n in range(1 + n_references)]
     return Predictor(
         geometry=geometry,
-        experts=((Program((), -127, 127, (1,)),) * (1 + n_references),),
+        experts=(tuple(_silent(n, 3 + geometry.n_gates) for n in sizes),),
         linear=np.zeros(n_taps, np.int16) if linear is None else linear,
-        tables=np.zeros((0, 0), np.uint16),
+        tables=np.tile(normalise(np.ones(N_SYMBOLS), np.ones(N_SYMBOLS, bool)), (N_TABLES, 1)),
         tails=(0, 0),
         has_reconstruction=has_reconstruction,
         flat=flat,
     )
+
+
+def _silent(n_inputs: int, n_outputs: int) -> Program:
+    """A network whose answer is always zero."""
+    weight, bias = np.zeros((n_outputs, n_inputs), np.int8), np.zeros(n_outputs, np.int32)
+    layer = Layer("dense", weight, bias, np.ones(n_outputs, np.uint8), lo=-1, hi=1)
+    return Program((layer,), -127, 127, (n_inputs,))
 
 
 def collect(
@@ -126,22 +144,31 @@ def collect(
         that the network meets both.
     """
     parts: list[list[Rows]] = [[] for _ in predictor.experts[0]]
+    coder = backend(predictor, select().name)
     for item, example in enumerate(examples):
-        finished: list[Coded] = []
+        finished: list[_Finished] = []
         for reference in example.references:
-            _, coded, _ = _features(predictor, reference, (), None, (), False)
-            finished.append(coded)
+            _, mine, _ = _features(coder, example, reference, (), (), True)
+            finished.append(mine)
         choices: list[tuple[int, ...]] = [tuple(range(n)) for n in range(len(finished) + 1)]
         for used in choices:
-            only_trained = rng.random() < trained_share
+            may_fit = rng.random() >= trained_share
             rows, _, n_references = _features(
-                predictor, example.plane, finished, example.reconstruction, [used], only_trained
+                coder, example, example.plane, finished, [used], may_fit
             )
             n = min(len(rows), int(rows_per_example * example.weight))
-            mine = parts[min(n_references, len(parts) - 1)]
             rows.item[:] = item
-            mine.append(_take(rows, rng.choice(len(rows), n, replace=False)))
+            chosen = _take(rows, rng.choice(len(rows), n, replace=False))
+            parts[min(n_references, len(parts) - 1)].append(chosen)
     return [_joined(p) for p in parts if p]
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A plane as a reference: for the planner, and for the features."""
+
+    planned: Any
+    coded: Coded
 
 
 def _take(rows: Rows, index: npt.NDArray[np.int64]) -> Rows:
@@ -149,18 +176,27 @@ def _take(rows: Rows, index: npt.NDArray[np.int64]) -> Rows:
 
 
 def _features(
-    predictor: Predictor,
+    coder: Backend,
+    example: Example,
     plane: npt.NDArray[np.int64],
-    finished: Sequence[Coded],
-    reconstruction: npt.NDArray[np.int64] | None,
+    finished: Sequence[_Finished],
     candidates: Sequence[tuple[int, ...]],
-    only_trained: bool,
-) -> tuple[Rows, Coded, int]:
+    may_fit: bool,
+) -> tuple[Rows, _Finished, int]:
     """Rows of every sample of a plane, the plane as a reference, references it used."""
-    surface = Surface(predictor, plane, plane.size, finished, reconstruction)
-    chosen = planning.plan(surface, list(candidates), None, may_fit=not only_trained)
-    lo, hi = int(plane.min()), int(plane.max())
-    job = surface.job(chosen, lo, hi)
+    predictor, step = coder.predictor, example.step
+    picture = example.reconstruction if plane is example.plane else None
+    if predictor.has_reconstruction and picture is None:
+        picture = np.zeros_like(plane)
+    planned = [f.planned for f in finished]
+    surface = Surface(predictor, plane, plane.size, planned, picture, step)
+    trials = coder.trials(surface)
+    chosen = planning.plan(surface, list(candidates), None, may_fit=may_fit, trials=trials)
+    lo, hi = limits([plane], step)
+    job = surface.job(replace(chosen, expert=NO_NETWORK), lo, hi)
+    _, handle = coder.classify(job, plane)
+    plane = coder.samples(handle)  # with a step, what comes back
+    job = replace(job, references=[finished[i].coded for i in chosen.references])
     space = job.workspace(predictor)
     parts: list[Rows] = []
     for top, n, features, neighbours, energy in band_features(space, job, plane):
@@ -179,10 +215,11 @@ def _features(
                 flat[keep],
                 np.full(keep.sum(), lo),
                 np.full(keep.sum(), hi),
+                np.full(keep.sum(), step),
                 np.zeros(keep.sum(), np.int64),
             )
         )
-    return _joined(parts), space.finish(), len(chosen.references)
+    return _joined(parts), _Finished(handle, space.finish()), len(chosen.references)
 
 
 def _joined(parts: Sequence[Rows]) -> Rows:
