@@ -125,9 +125,7 @@ class NativeTrials:
         found = self._trials.fit(_limits(look), self._handles(used), within, rounds)
         return [None if f is None else Trial(np.array(f[0], np.int64), *f[1:]) for f in found]
 
-    def measure(
-        self, look: range, references: tuple[int, ...], weights: Ints, shift: int
-    ) -> Trial:
+    def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
         handles = self._handles(references)
         error, cost = self._trials.measure(_limits(look), handles, weights.tolist(), shift)
         return Trial(weights, shift, error, cost)

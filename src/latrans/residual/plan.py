@@ -148,7 +148,7 @@ def plan(
         best = _cheaper(best, trial)
     if surface.predictor.geometry.up == 0 and rows == 16 and best.own:
         # Shorter blocks pay for sound that changes; the references stay those of the whole.
-        for lanes in ((4, 1)):
+        for lanes in (4, 1):
             for trial in _fitted(surface, trials, [best.references], lanes, _LANE_ROUNDS):
                 best = _cheaper(best, trial)
     if previous is not None and previous.own:

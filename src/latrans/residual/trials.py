@@ -46,9 +46,7 @@ class Trier(Protocol):
     ) -> list[Trial | None]:
         """The best weights for each choice of references, None where nothing can be fitted."""
 
-    def measure(
-        self, look: range, references: tuple[int, ...], weights: Ints, shift: int
-    ) -> Trial:
+    def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
         """Given weights; they may be fewer than the taps."""
 
 
@@ -75,7 +73,7 @@ class Trials:
     def fit(
         self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
     ) -> list[Trial | None]:
-        own, target = self._own(look)
+        own, target = self.own(look)
         used = sorted({i for choice in choices for i in choice})
         groups = [own, *(self._other(look, i) for i in used)]
         within = [tuple(1 + used.index(i) for i in choice) for choice in choices]
@@ -90,15 +88,13 @@ class Trials:
                 found.append(_measured(differences, target, *solution))
         return found
 
-    def measure(
-        self, look: range, references: tuple[int, ...], weights: Ints, shift: int
-    ) -> Trial:
-        own, target = self._own(look)
+    def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
+        own, target = self.own(look)
         differences = np.concatenate([own, *(self._other(look, i) for i in references)])
         return _measured(differences, target, weights, shift)
 
-    def _own(self, look: range) -> tuple[Ints, Ints]:
-        """(differences, target)"""
+    def own(self, look: range) -> tuple[Ints, Ints]:
+        """The plane's own differences (taps, n) and the samples (n,), minus the reference level."""
         if look not in self._seen:
             samples = self._samples(look)
             base, differences = self.space.differences(samples)

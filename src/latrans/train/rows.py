@@ -68,8 +68,8 @@ def train_linear(
     blank = blank_predictor(geometry, has_reference=False, has_reconstruction=has_reconstruction)
     for example in examples:
         surface = Surface(blank, example.plane, example.plane.size, (), example.reconstruction)
-        space = surface.workspace(())
-        _, differences, target = surface.gathered(space, 0, example.plane.shape[0])
+        (band,) = surface.bands(example.plane.shape[0])
+        differences, target = surface.trials().own(band.look)
         scale = floor_log2(activity(differences)).astype(np.float64)
         rows = np.concatenate([differences, target[None]]) / np.exp2(scale)
         rows = rows[:, np.abs(rows).max(0) < 1 / 16]  # borders of objects teach nothing linear
