@@ -11,7 +11,7 @@ namespace latrans {
 struct TapGroup {
     size_t n_taps = 0;
     std::vector<int32_t> values;
-    int64_t largest = 0;  // magnitude
+    int64_t largest = 0;  // no value exceeds it in magnitude
 };
 
 struct Solution {
