@@ -149,8 +149,10 @@ def plan(
     if surface.predictor.geometry.up == 0 and rows == 16 and best.own:
         # Shorter blocks pay for sound that changes; the references stay those of the whole.
         for lanes in (4, 1):
-            for trial in _fitted(surface, trials, [best.references], lanes, _LANE_ROUNDS):
-                best = _cheaper(best, trial)
+            (trial,) = _fitted(surface, trials, [best.references], lanes, _LANE_ROUNDS)
+            if trial is None or trial.cost_bits >= best.cost_bits:
+                break
+            best = trial
     if previous is not None and previous.own:
         best = _cheaper(best, _again(surface, trials, previous))
     return best
