@@ -260,6 +260,21 @@ class TestSize:
         size = len(latrans.Codec(models["plane"]).encode(array))
         assert size <= len(fallback.encode(array)) + 32
 
+    def test_a_limit_spares_the_fallback_work_but_no_bytes_that_count(self):
+        rng = np.random.default_rng(10)
+        arrays = {
+            "noise": rng.integers(0, 256, 1 << 17).astype(np.uint8),
+            "walk": np.cumsum(rng.integers(-9, 10, 1 << 16)).astype(np.int32),
+            "text": np.tile(rng.integers(0, 256, 999), 100).astype(np.uint8),
+            "floats": np.sin(np.arange(1 << 15) / 99).astype(np.float64),
+        }
+        for name, array in arrays.items():
+            best = fallback.encode(array)
+            assert fallback.encode(array, 2 * len(best)) == best, name
+            assert fallback.encode(array, len(best) + 1) == best, name
+            # Nothing comes near: the bytes as they are.
+            assert len(fallback.encode(array, len(best) // 4)) == 1 + array.nbytes, name
+
     def test_header_and_checksum_of_a_small_image_stay_below_20_bytes(self, models):
         y, x = np.mgrid[:28, :28]
         image = (128 + 90 * np.sin(x / 6) * np.cos(y / 5)).astype(np.uint8)

@@ -241,12 +241,12 @@ def decode(frame: Buffer, out: Array | None = None, engine: str | None = None) -
     return Codec(engine=engine).decode(frame, out)
 
 
-def _fallback_frame(array: Array, dtype: np.dtype[Any], fortran: bool) -> Frame:
-    return Frame("lossless", dtype, array.shape, fortran, residual=fallback.encode(array))
+def _fallback_frame(
+    array: Array, dtype: np.dtype[Any], fortran: bool, limit: int | None = None
+) -> Frame:
+    return Frame("lossless", dtype, array.shape, fortran, residual=fallback.encode(array, limit))
 
 
 def _or_fallback(packed: bytes, array: Array, dtype: np.dtype[Any], fortran: bool) -> bytes:
     """A model's frame, or the fallback's where that is smaller."""
-    if not fallback.may_beat(len(packed), array):
-        return packed
-    return min(packed, pack(_fallback_frame(array, dtype, fortran)), key=len)
+    return min(packed, pack(_fallback_frame(array, dtype, fortran, len(packed))), key=len)

@@ -16,49 +16,45 @@ from numcodecs.zstd import Zstd
 from .errors import CodecError
 
 RAW, ZSTD, BLOSC, CONSTANT = range(4)  # FORMAT.md 3.1
-_ZSTD_LEVEL, _BLOSC_LEVEL = 9, 9
-_QUICK_ZSTD_LEVEL, _QUICK_BLOSC_LEVEL = 3, 1
-_SMALL_NBYTES = 1 << 15  # below this every method is quick
+_SMALL_NBYTES = 1 << 15  # up to this every method is quick
 MAX_CONSTANT_NBYTES = 1 << 26  # FORMAT.md 3.1: what a payload of one item may ask for
 MAX_RATIO = 1 << 15  # FORMAT.md 3.1: a Zstandard block of 128 KiB takes four bytes or more
 
 
-def encode(array: np.ndarray[Any, Any]) -> bytes:
-    """Encode a C-contiguous array's bytes losslessly."""
+def encode(array: np.ndarray[Any, Any], limit: int | None = None) -> bytes:
+    """Encode a C-contiguous array's bytes losslessly.
+
+    With a `limit`, methods that promise no fewer bytes than that are left out: the payload may
+    then be longer than it could be, but hardly where it could be shorter than the limit.
+    """
     data, size = array.tobytes(), array.dtype.itemsize
     if not data:
         return bytes((RAW,))
     constant = size < len(data) <= MAX_CONSTANT_NBYTES
     if constant and data == data[:size] * (len(data) // size):
         return bytes((CONSTANT,)) + data[:size]
-    return min(_candidates(data, size, _ZSTD_LEVEL, _BLOSC_LEVEL), key=len)
+    candidates = [bytes((RAW,)) + data]
+    for method, quick, thorough, typed in _methods(data, size):
+        if limit is not None and len(data) > _SMALL_NBYTES:
+            nbytes = len(quick.encode(typed))
+            # Effort has saved up to 20 % where there was much to save, 5 % where there was little.
+            if nbytes * (0.68 + 0.2 * nbytes / len(data)) >= limit:
+                continue
+        candidates.append(bytes((method,)) + bytes(thorough.encode(typed)))
+    return min(candidates, key=len)
 
 
-def may_beat(nbytes: int, array: np.ndarray[Any, Any]) -> bool:
-    """Whether the fallback is worth trying against a frame of so many bytes.
-
-    The fastest settings tell, in a fraction of the time, what the best ones could reach.
-    """
-    data, size = array.tobytes(), array.dtype.itemsize
-    if len(data) < _SMALL_NBYTES:
-        return True
-    quick = min(len(c) for c in _candidates(data, size, _QUICK_ZSTD_LEVEL, _QUICK_BLOSC_LEVEL))
-    # More effort has saved up to 20 % of data with much to save, 4 % where there is little.
-    return quick * (0.68 + 0.2 * quick / len(data)) < nbytes
-
-
-def _candidates(data: bytes, size: int, zstd: int, blosc: int) -> Iterator[bytes]:
-    """Payloads of items of `size` bytes at given levels."""
-    yield bytes((RAW,)) + data
-    yield bytes((ZSTD,)) + bytes(Zstd(zstd).encode(data))
+def _methods(data: bytes, size: int) -> Iterator[tuple[int, Any, Any, Any]]:
+    """(method, quick codec, thorough codec, what they take) for items of `size` bytes."""
+    yield ZSTD, Zstd(3), Zstd(9), data
     # Blosc takes item sizes up to 255 and buffers below 2 GiB.
     if size <= 255 and len(data) < 2**31 - 64:
         # A view of plain bytes: Blosc does not know datetimes, structured types and the like.
         typed = np.frombuffer(data, np.dtype(f"V{size}"))
         # There is nothing to shuffle in single bytes, but their bits.
         for shuffle in (Blosc.SHUFFLE, Blosc.BITSHUFFLE)[size == 1 :]:
-            codec = Blosc("zstd", clevel=blosc, shuffle=shuffle)
-            yield bytes((BLOSC,)) + bytes(codec.encode(typed))
+            quick, thorough = (Blosc("zstd", clevel=n, shuffle=shuffle) for n in (1, 9))
+            yield BLOSC, quick, thorough, typed
 
 
 def decode(payload: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:

@@ -29,7 +29,7 @@ from .program import Program
 from .residual.backend import Backend, backend
 from .residual.classes import N_SYMBOLS
 from .residual.predictor import Predictor, predictor_from
-from .residual.values import N_VALUES, ValueCoder, ValuePredictor
+from .residual.values import N_VALUES, ValueCoder, ValuePredictor, value_coder
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder
@@ -230,7 +230,7 @@ class Model:
         chosen = select(engine)
         return self._prepared(
             f"values {chosen.name}",
-            lambda: ValueCoder(predictor, chosen.run, chosen.name),
+            lambda: value_coder(predictor, chosen.name, chosen.run),
         )
 
     def latent_coder(self, engine: str | None) -> LatentCoder:

@@ -6,3 +6,4 @@ void bind_program(nanobind::module_ &module);
 void bind_entropy(nanobind::module_ &module);
 void bind_residual(nanobind::module_ &module);
 void bind_trials(nanobind::module_ &module);
+void bind_values(nanobind::module_ &module);

@@ -6,4 +6,5 @@ NB_MODULE(_native, module) {
     bind_entropy(module);
     bind_residual(module);
     bind_trials(module);
+    bind_values(module);
 }

@@ -39,7 +39,7 @@ Solution quantise(const std::vector<double> &solution) {
 class System {
 public:
     System(const std::vector<const TapGroup *> &groups, const std::vector<int32_t> &target,
-           const std::vector<int64_t> &activity);
+           const std::vector<int64_t> &activity, const Noise *noise);
 
     bool solvable() const { return scale_.size() >= 2 * n_taps(); }
     // Rounds of reweighting; false where the system has no solution.
@@ -51,8 +51,10 @@ private:
     void remove(const std::vector<uint8_t> &large);
     void sort_rows();
     void sum_products();
+    void add_noise();
     std::optional<std::vector<double>> solve(const std::vector<size_t> &columns) const;
 
+    const Noise *noise_;
     std::vector<int> drops_;
     std::vector<size_t> starts_;
     std::vector<int64_t> scale_, error_;
@@ -64,7 +66,8 @@ private:
 };
 
 System::System(const std::vector<const TapGroup *> &groups, const std::vector<int32_t> &target,
-               const std::vector<int64_t> &activity) {
+               const std::vector<int64_t> &activity, const Noise *noise)
+    : noise_(noise) {
     const size_t n = target.size();
     starts_.push_back(0);
     for (const TapGroup *group : groups) {
@@ -142,6 +145,29 @@ void System::sum_products() {
             add_products(sorted_, begin, end, int64_t{1} << (kOctaves - octave), moments_.data());
             begin = end;
         }
+    if (noise_) add_noise();
+}
+
+void System::add_noise() {
+    int64_t weights = 0;
+    size_t before = 0;
+    for (int octave = 0; octave <= kOctaves; ++octave) {
+        const size_t end = octave_ends_[static_cast<size_t>(octave)];
+        weights += static_cast<int64_t>(end - before) << (kOctaves - octave);
+        before = end;
+    }
+    const int64_t variance = weights * noise_->power / noise_->parts;
+    for (size_t g = 0; g + 1 < starts_.size(); ++g) {
+        const std::vector<int64_t> &form = g ? noise_->others : noise_->own;
+        std::vector<size_t> columns;
+        for (size_t i = starts_[g]; i < starts_[g + 1]; ++i) columns.push_back(i);
+        if (!g) columns.push_back(n_taps());
+        const int64_t here = variance >> std::min(2 * drops_[g], 63);
+        for (size_t i = 0; i < columns.size(); ++i)
+            for (size_t j = i; j < columns.size(); ++j)
+                moments_[columns[i] * columns_.n_all + columns[j]] +=
+                    form[i * columns.size() + j] * here;
+    }
 }
 
 // Elimination element by element, the same way as the reference's; the upper triangle is enough.
@@ -220,9 +246,9 @@ std::vector<std::optional<Solution>> fit(const std::vector<const TapGroup *> &gr
                                          const std::vector<int32_t> &target,
                                          const std::vector<int64_t> &activity,
                                          const std::vector<std::vector<size_t>> &choices,
-                                         int rounds) {
+                                         int rounds, const Noise *noise) {
     std::vector<std::optional<Solution>> found(choices.size());
-    System system(groups, target, activity);
+    System system(groups, target, activity, noise);
     if (!system.solvable() || !system.refine(rounds)) return found;
     for (size_t i = 0; i < choices.size(); ++i) found[i] = system.solution(choices[i]);
     return found;

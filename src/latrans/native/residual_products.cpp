@@ -54,19 +54,19 @@ void add_activity_all(const int32_t *values, size_t n, int64_t *sums) {
 
 LATRANS_FIT_CLONES
 int32_t subtract_all(const int32_t *values, const int32_t *levels, size_t n, int32_t *out) {
-    int32_t least = 0, most = 0;
+    uint32_t largest = 0;
     for (size_t k = 0; k < n; ++k) {
         const int32_t a = values[k], b = levels[k];
         const auto wrapped =
             static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b));
-        const bool overflows = ((a ^ b) & (a ^ wrapped)) < 0;
-        const int32_t end = a < 0 ? -INT32_MAX : INT32_MAX;
-        const int32_t difference = overflows ? end : std::max(wrapped, -INT32_MAX);
+        const int32_t overflows = ((a ^ b) & (a ^ wrapped)) >> 31, end = (a >> 31) ^ INT32_MAX;
+        const int32_t difference =
+            std::max((wrapped & ~overflows) | (end & overflows), -INT32_MAX);
         out[k] = difference;
-        least = std::min(least, difference);
-        most = std::max(most, difference);
+        // All bits of all magnitudes: no minimum and maximum to carry along.
+        largest |= static_cast<uint32_t>(difference < 0 ? -difference : difference);
     }
-    return std::max(-least, most);
+    return static_cast<int32_t>(largest);
 }
 
 LATRANS_FIT_CLONES

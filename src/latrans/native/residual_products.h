@@ -40,7 +40,7 @@ void add_activity(const int32_t *values, size_t n, int64_t *sums);
 // Sum of the magnitudes of n values.
 int64_t magnitudes(const int32_t *values, size_t n);
 
-// out = values - levels, brought into 31 bits and a sign; returns the largest magnitude.
+// out = values - levels, brought into 31 bits and a sign; returns what no magnitude exceeds.
 int32_t subtract(const int32_t *values, const int32_t *levels, size_t n, int32_t *out);
 
 // Puts n values into a column, less their last `drop` bits.  What exceeds its bits is brought

@@ -162,7 +162,8 @@ std::vector<std::optional<Trial>> Trials::fit(const Subsample &look, const Refer
         within.emplace_back();
         for (size_t index : choice) within.back().push_back(index + 1);
     }
-    const auto solutions = latrans::fit(groups, target_, activity_, within, rounds);
+    const auto solutions = latrans::fit(groups, target_, activity_, within, rounds,
+                                        noise_ ? &*noise_ : nullptr);
     std::vector<std::optional<Trial>> found(choices.size());
     for (size_t i = 0; i < choices.size(); ++i) {
         if (!solutions[i]) continue;

@@ -40,8 +40,12 @@ using Choices = std::vector<std::vector<size_t>>;  // indices of references
 class Trials {
 public:
     Trials(const Model &model, const int32_t *plane, const Schedule &schedule,
-           const int32_t *picture)
-        : model_(model), plane_(plane), schedule_(schedule), picture_(picture) {}
+           const int32_t *picture, std::optional<Noise> noise)
+        : model_(model),
+          plane_(plane),
+          schedule_(schedule),
+          picture_(picture),
+          noise_(std::move(noise)) {}
 
     std::vector<std::optional<Trial>> fit(const Subsample &look, const References &references,
                                           const Choices &choices, int rounds);
@@ -72,6 +76,7 @@ private:
     const int32_t *plane_;
     const Schedule schedule_;
     const int32_t *picture_;
+    const std::optional<Noise> noise_;
 
     // What was gathered for the last look.
     Subsample look_{0, 0, 1};

@@ -22,6 +22,8 @@ namespace {
 
 using Array = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Range3 = std::tuple<int64_t, int64_t, int64_t>;
+using Form = nb::ndarray<const int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using NoiseArgs = std::tuple<Form, Form, int64_t, int64_t>;
 using Pieces = std::vector<std::shared_ptr<Coded>>;
 using Found = std::optional<std::tuple<std::vector<int32_t>, int, int64_t, int64_t>>;
 
@@ -38,7 +40,7 @@ struct OwnedTrials {
 };
 
 OwnedTrials make_trials(std::shared_ptr<Model> model, Array plane, int64_t n_samples,
-                        std::optional<Array> picture) {
+                        std::optional<Array> picture, std::optional<NoiseArgs> given) {
     const Schedule schedule{model->geometry().plane, static_cast<int64_t>(plane.shape(0)),
                             static_cast<int64_t>(plane.shape(1)), n_samples};
     const int64_t size = schedule.rows * schedule.columns;
@@ -47,8 +49,22 @@ OwnedTrials make_trials(std::shared_ptr<Model> model, Array plane, int64_t n_sam
     require(model->geometry().taps.size() >= 8, "geometry has too few taps");
     require(!picture || (picture->shape(0) == plane.shape(0) && picture->shape(1) == plane.shape(1)),
             "reconstruction has another shape than its plane");
+    std::optional<Noise> noise;
+    if (given) {
+        const auto &[own, others, power, parts] = *given;
+        const size_t n_own = model->geometry().taps.size() + (picture ? kPictureTaps : 0) + 1;
+        const size_t n_others = model->geometry().reference_taps.size();
+        require(own.shape(0) == n_own && own.shape(1) == n_own && others.shape(0) == n_others &&
+                    others.shape(1) == n_others,
+                "noise has another number of taps");
+        require(power >= 0 && power <= 1 << 20 && parts >= 1, "impossible noise");
+        noise = Noise{{own.data(), own.data() + own.size()},
+                      {others.data(), others.data() + others.size()},
+                      power,
+                      parts};
+    }
     auto trials = std::make_unique<Trials>(*model, plane.data(), schedule,
-                                           picture ? picture->data() : nullptr);
+                                           picture ? picture->data() : nullptr, std::move(noise));
     return {std::move(model), std::move(plane), std::move(picture), std::move(trials)};
 }
 
@@ -102,7 +118,8 @@ std::pair<int64_t, int64_t> measure_trial(OwnedTrials &owned, Range3 range, cons
 
 void bind_trials(nb::module_ &module) {
     nb::class_<OwnedTrials>(module, "ResidualTrials")
-        .def(nb::new_(&make_trials), nb::arg(), nb::arg(), nb::arg(), nb::arg().none())
+        .def(nb::new_(&make_trials), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(),
+             nb::arg().none())
         .def("fit", &fit_trials)
         .def("measure", &measure_trial);
 }

@@ -60,7 +60,9 @@ class NativeBackend(Counting):
         try:
             plane, picture = _int32(surface.plane), surface.reconstruction
             pictured = None if picture is None else _int32(picture)
-            trials = _native.ResidualTrials(self._model, plane, surface.n_samples, pictured)
+            noise = surface.noise
+            given = None if noise is None else (noise.own, noise.others, noise.power, noise.parts)
+            trials = _native.ResidualTrials(self._model, plane, surface.n_samples, pictured, given)
         except ValueError as error:
             raise ConfigError(f"plane cannot be coded: {error}") from error
         return NativeTrials(trials, surface.finished)

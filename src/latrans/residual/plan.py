@@ -17,6 +17,7 @@ from .fixed import Ints, code_from_sigma
 from .gather import Workspace
 from .geometry import RECONSTRUCTION_TAPS
 from .job import Job
+from .linear import Noise
 from .predictor import TRAINED_SHIFT, Coefficients, Predictor
 from .reference import fill_samples
 from .trials import Trial, Trials, Trier, noise_of, subsample
@@ -75,6 +76,12 @@ class Surface:
             step=self.step,
         )
 
+    @property
+    def noise(self) -> Noise | None:
+        """Noise of the samples that come back."""
+        n_more = 0 if self.reconstruction is None else len(RECONSTRUCTION_TAPS)
+        return noise_of(self.predictor.geometry, n_more, self.step)
+
     def trials(self) -> Trials:
         """What tries predictors on the plane; other backends have twins."""
         p, picture = self.predictor, self.reconstruction
@@ -93,9 +100,7 @@ class Surface:
             first_sigma=0,
         )
         fill_samples(space, self.plane)
-        n_more = 0 if picture is None else len(RECONSTRUCTION_TAPS)
-        noise = noise_of(p.geometry, n_more, self.step)
-        return Trials(space, self.plane, self.finished, noise)
+        return Trials(space, self.plane, self.finished, self.noise)
 
     def bands(self, height: int) -> list[Band]:
         """Bands of so many rows; those of a track's end that hold no sample are left out."""
@@ -158,8 +163,10 @@ def plan(
     if surface.predictor.geometry.up == 0 and rows == 16 and best.own:
         # Shorter blocks pay for sound that changes; the references stay those of the whole.
         for lanes in (4, 1):
-            for trial in _fitted(surface, trials, [best.references], lanes, _LANE_ROUNDS):
-                best = _cheaper(best, trial)
+            (trial,) = _fitted(surface, trials, [best.references], lanes, _LANE_ROUNDS)
+            if trial is None or trial.cost_bits >= best.cost_bits:
+                break
+            best = trial
     if previous is not None and previous.own:
         best = _cheaper(best, _again(surface, trials, previous))
     return best

@@ -118,7 +118,7 @@ class Trials:
         return _measured(differences, target, weights, shift)
 
     def own(self, look: range) -> tuple[Ints, Ints]:
-        """(differences, target)"""
+        """The plane's own differences (taps, n) and the samples (n,), minus the reference level."""
         if look not in self._seen:
             samples = self._samples(look)
             base, differences = self.space.differences(samples)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -78,13 +78,35 @@ class ValuePredictor:
         return None
 
 
-class ValueCoder:
+class ValueCoder(Protocol):
     """Codes items (items, rows, columns) with one predictor; safe to share between threads."""
 
-    def __init__(self, predictor: ValuePredictor, run: Run, engine: str) -> None:
+    def encode(self, items: Array, pictures: Array) -> bytes:
+        """The residual section of items and their reconstructions, both 0 to 255."""
+
+    def classes(self, items: Array, pictures: Array) -> Array:
+        """Class of every pixel, (items, rows, columns)."""
+
+    def decode(self, section: bytes, pictures: Array) -> Array:
+        """Inverse of `encode`: (items, rows, columns) int64."""
+
+
+def value_coder(predictor: ValuePredictor, engine: str, run: Run) -> ValueCoder:
+    """The coder that belongs to an engine's name; `run` is how the reference runs networks."""
+    if engine == "native":
+        from .values_native import NativeValueCoder
+
+        return NativeValueCoder(predictor)
+    return ReferenceValueCoder(predictor, run)
+
+
+class ReferenceValueCoder:
+    """NumPy, slow, the definition."""
+
+    def __init__(self, predictor: ValuePredictor, run: Run) -> None:
         self.predictor = predictor
         self._run = run
-        self._rans = sequences.on(engine)
+        self._rans = sequences.on("reference")
         self._starts = starts(predictor.tables)
         self._tables = self._rans.Tables(predictor.tables)
 

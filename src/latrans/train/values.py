@@ -18,7 +18,14 @@ import torch
 from ..engine import select
 from ..entropy.tables import Frequencies, cost_bits, normalise
 from ..program import Program
-from ..residual.values import ESCAPE, N_INPUTS, N_SYMBOLS, N_VALUES, ValueCoder, ValuePredictor
+from ..residual.values import (
+    ESCAPE,
+    N_INPUTS,
+    N_SYMBOLS,
+    N_VALUES,
+    ReferenceValueCoder,
+    ValuePredictor,
+)
 from .predictor import ResidualNet, lower_dense
 
 N_CLASSES = 64
@@ -52,7 +59,7 @@ def collect_values(
         np.full((1, N_SYMBOLS), 0, np.uint16),
     )
     blank.tables[0, 0] = 4096
-    ValueCoder(blank, catch, "reference").classes(items, pictures)
+    ReferenceValueCoder(blank, catch).classes(items, pictures)
     order = rng.permutation(items.size)
     return ValueRows(np.concatenate(seen)[order], items.reshape(-1)[order])
 

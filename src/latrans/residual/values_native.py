@@ -1,0 +1,66 @@
+"""The compiled twin of the value coder: the same classes, bytes and values, faster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import _native
+from ..errors import ConfigError, ModelError
+from .schedule import n_states
+from .values import PICTURE, TAPS, ValuePredictor
+
+Array = npt.NDArray[Any]
+
+
+class NativeValueCoder:
+    """Codes items in compiled code; raises `ModelError` for predictors that it cannot take.
+
+    `kernel` names one of `native.kernels()`; without it the fastest that runs here is used.
+    """
+
+    def __init__(self, predictor: ValuePredictor, kernel: str = "") -> None:
+        self.predictor = predictor
+        network = predictor.network
+        network.check()
+        if any(layer.op != "dense" for layer in network.layers):
+            raise ModelError("predictor does not suit the compiled coder: a layer is not dense")
+        layers = [
+            (
+                *map(np.ascontiguousarray, (layer.weight, layer.bias, layer.shift)),
+                layer.lo,
+                layer.hi,
+            )
+            for layer in network.layers
+        ]
+        tables = np.ascontiguousarray(predictor.tables)
+        try:
+            self._model = _native.ValueModel(predictor.shape, TAPS, PICTURE, layers, tables, kernel)
+        except ValueError as error:
+            raise ModelError(f"predictor does not suit the compiled coder: {error}") from error
+
+    def encode(self, items: Array, pictures: Array) -> bytes:
+        """The residual section of items and their reconstructions, both 0 to 255."""
+        data: bytes = self._model.encode(_bytes(items), _bytes(pictures), n_states(items.size))
+        return data
+
+    def classes(self, items: Array, pictures: Array) -> Array:
+        """Class of every pixel, (items, rows, columns)."""
+        found: Array = self._model.classify(_bytes(items), _bytes(pictures))
+        return np.moveaxis(found, 2, 0).astype(np.int64)
+
+    def decode(self, section: bytes, pictures: Array) -> Array:
+        """Inverse of `encode`: (items, rows, columns) int64."""
+        data = np.frombuffer(section, np.uint8)
+        decoder = _native.RansDecoder(data, n_states(pictures.size))
+        items: Array = self._model.decode(decoder, _bytes(pictures))
+        decoder.finish()
+        return items.astype(np.int64)
+
+
+def _bytes(values: Array) -> npt.NDArray[np.uint8]:
+    if values.size and not 0 <= int(values.min()) <= int(values.max()) <= 255:
+        raise ConfigError(f"values from {values.min()} to {values.max()} are not all bytes")
+    return np.ascontiguousarray(values, np.uint8)
