@@ -25,6 +25,12 @@ def add_command(commands: Any) -> None:
         "their files",
     )
     parser.add_argument("--recipe", default="image", help="name or TOML file (default: image)")
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="MODEL",
+        help="go on from a model, such as image-1, instead of from nothing",
+    )
     parser.add_argument("--out", required=True, metavar="MODEL.safetensors")
     parser.add_argument("--axes", help="one letter per dimension, as in zyx or tc")
     parser.add_argument("--name", help="name of the model (default: the recipe's)")
@@ -44,7 +50,13 @@ def run(args: argparse.Namespace) -> int:
     data = args.data[0] if len(args.data) == 1 else args.data
     with arrays.replacing(args.out, args.overwrite) as partial:
         model = latrans.fit(
-            data, args.recipe, axes=args.axes, name=args.name, seed=args.seed, steps=args.steps
+            data,
+            args.recipe,
+            axes=args.axes,
+            name=args.name,
+            seed=args.seed,
+            steps=args.steps,
+            start=args.start,
         )
         model.save(partial)
     print(

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -21,7 +22,7 @@ from ..engine import select
 from ..entropy.tables import cost_bits, normalise
 from ..program import Layer, Program
 from ..residual import classes as c
-from .rows import Rows
+from .rows import Rows, take
 
 INPUT_UNIT = 4  # network inputs count in 1/16
 ACTIVATION_UNIT = 5  # activations count in 1/32
@@ -121,16 +122,43 @@ def lower_dense(
     return program
 
 
-def density_bits(
-    outputs: torch.Tensor, offset: torch.Tensor, energy: torch.Tensor, gates: torch.Tensor
-) -> torch.Tensor:
-    """Bits (n,) of samples at `offset` from their prediction, in units of the data.
+@dataclass(frozen=True)
+class Targets:
+    """What a density is asked about, (n,) each but `gates` (n, gates), in units of what is coded.
 
-    `gates` (n, gates) are the alternative predictions, from the prediction too.
+    Attributes
+    ----------
+    offset : sample minus prediction.
+    energy : local error energy.
+    gates : alternative predictions minus prediction.
     """
-    mean = outputs[:, 0].clamp(-4, 4) * energy + (outputs[:, 3:].clamp(-2, 2) * gates).sum(1)
+
+    offset: torch.Tensor
+    energy: torch.Tensor
+    gates: torch.Tensor
+
+    @classmethod
+    def of(cls, rows: Rows) -> Targets:
+        unit = 256.0 * rows.step
+        offset = ((rows.sample << 8) - rows.prediction) / unit
+        return cls(
+            *(
+                torch.from_numpy(values.astype(np.float32))
+                for values in (offset, rows.energy / unit, rows.gates / unit[:, None])
+            )
+        )
+
+    def __getitem__(self, pick: torch.Tensor) -> Targets:
+        return Targets(self.offset[pick], self.energy[pick], self.gates[pick])
+
+
+def density_bits(outputs: torch.Tensor, targets: Targets) -> torch.Tensor:
+    """Bits (n,) that a mixture density gives to samples, from outputs (n, 3 + gates)."""
+    energy = targets.energy
+    gated = (outputs[:, 3:].clamp(-2, 2) * targets.gates).sum(1)
+    mean = outputs[:, 0].clamp(-4, 4) * energy + gated
     log_scale = torch.log(0.5 * energy) + math.log(2) * outputs[:, 1].clamp(-8, 8)
-    distance = (offset - mean).abs()
+    distance = (targets.offset - mean).abs()
     narrow = _logistic(distance, log_scale)
     wide = _logistic(distance, log_scale + 1.5)
     tail = outputs[:, 2].clamp(-8, 8) - 2
@@ -138,6 +166,16 @@ def density_bits(
         narrow + torch.nn.functional.logsigmoid(-tail), wide + torch.nn.functional.logsigmoid(tail)
     )
     return -torch.logaddexp(mixture, torch.full_like(mixture, math.log(_FLOOR))) / math.log(2)
+
+
+def program_bits(rows: Rows, program: Program) -> npt.NDArray[np.float64]:
+    """Bits (n,) that the density of a lowered network gives to rows; 0 in flat surroundings."""
+    outputs = program_outputs(rows, program)
+    units = np.exp2(_output_units(len(outputs)))
+    floats = torch.from_numpy((outputs / units[:, None]).T.astype(np.float32))
+    with torch.no_grad():
+        bits = density_bits(floats, Targets.of(rows)).double().numpy()
+    return np.where(rows.flat, 0, bits)
 
 
 def _logistic(distance: torch.Tensor, log_scale: torch.Tensor) -> torch.Tensor:
@@ -178,18 +216,12 @@ def train_network(
     )
     taught = np.flatnonzero(~rows.flat)  # flat surroundings never reach the network
     inputs = torch.from_numpy(rows.inputs[taught])
-    # Everything in units of what is coded: steps.
-    unit = 256.0 * rows.step[taught]
-    offset = torch.from_numpy(
-        (((rows.sample[taught] << 8) - rows.prediction[taught]) / unit).astype(np.float32)
-    )
-    energy = torch.from_numpy((rows.energy[taught] / unit).astype(np.float32))
-    gates = torch.from_numpy((rows.gates[taught] / unit[:, None]).astype(np.float32))
+    targets = Targets.of(take(rows, taught))
     smoothed = float("nan")
     for step in range(steps):
         pick = torch.randint(len(taught), (batch,), generator=generator)
         outputs = net(inputs[pick].float() / 2.0**INPUT_UNIT)
-        bits = density_bits(outputs, offset[pick], energy[pick], gates[pick]).mean()
+        bits = density_bits(outputs, targets[pick]).mean()
         optimiser.zero_grad()
         bits.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -202,34 +234,35 @@ def train_network(
 
 
 def fit_tables(
-    groups: Sequence[Rows], programs: Sequence[Program]
+    parts: Sequence[tuple[Rows, Program]],
 ) -> tuple[npt.NDArray[np.uint16], tuple[int, int], float]:
     """Token tables, tail thresholds and the bits per sample that they give on the rows.
 
-    One program answers for each group of rows.
+    Each part's program answers for its rows.
     """
-    answers = [_outputs(rows, program) for rows, program in zip(groups, programs, strict=True)]
-    loose = np.concatenate([a[2][~rows.flat] for a, rows in zip(answers, groups, strict=True)])
+    answers = [(rows, program_outputs(rows, program)) for rows, program in parts]
+    loose = np.concatenate([outputs[2][~rows.flat] for rows, outputs in answers])
     tails = (int(np.quantile(loose, 0.5)), int(np.quantile(loose, 0.85)) + 1)
     counts = np.zeros((c.N_TABLES, c.N_SYMBOLS))
-    parts = []
-    for rows, outputs in zip(groups, answers, strict=True):
-        for part in _parts(rows):
+    found = []
+    for rows, outputs in answers:
+        for part in _by_step(rows):
             placed = _place(rows, part, outputs, tails)
             value = (rows.sample[part] - placed.anchor) // rows.step[part]
             difference = c.wrap32(value - placed.centre)
             offset = np.where(placed.flip, -difference, difference)
             token, n_raw, _ = c.tokenise(offset, placed.low_bits)
             np.add.at(counts, (placed.table, token), 1.0)
-            parts.append((placed.table, token, n_raw))
+            found.append((placed.table, token, n_raw))
     tables = _smoothed(counts)
     bits = cost_bits(tables)
     bits = np.where(np.isinf(bits), bits[:, -1:] + 8, bits)
-    total = sum(float(bits[t, k].sum() + n.sum()) for t, k, n in parts)
-    return tables, tails, total / max(1, sum(map(len, groups)))
+    total = sum(float(bits[t, k].sum() + n.sum()) for t, k, n in found)
+    return tables, tails, total / max(1, sum(len(rows) for rows, _ in parts))
 
 
-def _outputs(rows: Rows, program: Program) -> npt.NDArray[np.int64]:
+def program_outputs(rows: Rows, program: Program) -> npt.NDArray[np.int64]:
+    """Outputs (3 + gates, n) of a lowered network for rows."""
     run = select().run
     parts = [
         run(program, rows.inputs[i : i + (1 << 18)].astype(np.int32))
@@ -238,7 +271,7 @@ def _outputs(rows: Rows, program: Program) -> npt.NDArray[np.int64]:
     return c.limited(np.concatenate(parts).T.astype(np.int64))
 
 
-def _parts(rows: Rows) -> Iterator[npt.NDArray[np.int64]]:
+def _by_step(rows: Rows) -> Iterator[npt.NDArray[np.int64]]:
     """Indices of rows of one step, not too many at once."""
     for step in np.unique(rows.step):
         mine = np.flatnonzero(rows.step == step)

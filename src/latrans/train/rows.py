@@ -158,7 +158,7 @@ def collect(
             )
             n = min(len(rows), int(rows_per_example * example.weight))
             rows.item[:] = item
-            chosen = _take(rows, rng.choice(len(rows), n, replace=False))
+            chosen = take(rows, rng.choice(len(rows), n, replace=False))
             parts[min(n_references, len(parts) - 1)].append(chosen)
     return [_joined(p) for p in parts if p]
 
@@ -171,7 +171,8 @@ class _Finished:
     coded: Coded
 
 
-def _take(rows: Rows, index: npt.NDArray[np.int64]) -> Rows:
+def take(rows: Rows, index: npt.NDArray[np.int64]) -> Rows:
+    """Some of the rows."""
     return Rows(*(getattr(rows, name)[index] for name in _COLUMNS))
 
 

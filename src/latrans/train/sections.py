@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from ..errors import RecipeError
+from ..residual.predictor import MAX_EXPERTS
 
 FAMILIES = ("dense", "conv2d", "conv1d")
 INITS = ("default", "pca")
@@ -145,6 +146,8 @@ class Predictor:
         Peak of the schedule.
     augment : bool
         Whether pieces are also learned from at other bit depths, noise levels and sharpness.
+    experts : int
+        Networks for different kinds of data, of which every plane names the best; 1 to 7.
     flat : bool
         Whether equal surroundings have a class of their own.
     reconstruction : bool
@@ -161,6 +164,7 @@ class Predictor:
     steps: int = 3000
     batch: int = 4096
     learning_rate: float = 4e-3
+    experts: int = 1
     augment: bool = True
     flat: bool = True
     reconstruction: bool = True
@@ -168,8 +172,10 @@ class Predictor:
 
     def __post_init__(self) -> None:
         check_at_least("hidden", min(self.hidden, default=0), 1)
-        for name in ("examples", "steps", "rows", "batch"):
+        for name in ("examples", "steps", "rows", "batch", "experts"):
             check_at_least(name, getattr(self, name), 1)
+        if self.experts > MAX_EXPERTS:
+            raise RecipeError(f"experts is {self.experts}; expected at most {MAX_EXPERTS}")
         if self.learning_rate <= 0:
             raise RecipeError(f"learning_rate is {self.learning_rate}; expected it above 0")
 

@@ -14,13 +14,14 @@ from ..engine import select
 from ..errors import ConfigError
 from ..latents import fit_tables as fit_latent_tables
 from ..model import Model
-from ..program import Program
 from ..residual.geometry import GEOMETRIES
 from ..residual.predictor import MAX_DESCRIBED_REFERENCES, Predictor
 from ..residual.values import ValuePredictor
+from ..store import open_model
 from .data import PatchSource
 from .examples import Sampler, Source, as_sources
-from .predictor import fit_tables, train_network
+from .experts import parts, train_experts
+from .predictor import fit_tables
 from .progress import progress_bar
 from .recipe import Recipe, load_recipe
 from .rows import Example, blank_predictor, collect, train_linear
@@ -37,6 +38,7 @@ def fit(
     name: str | None = None,
     seed: int | None = None,
     steps: int | None = None,
+    start: str | Path | Model | None = None,
     progress: bool = True,
 ) -> Model:
     """Train a model on data.
@@ -54,6 +56,9 @@ def fit(
         Name of the model; the recipe's by default.
     seed, steps : int, optional
         Override the recipe's; `steps` counts for both networks.
+    start : str, path or Model, optional
+        A model to go on from instead of from nothing: less training goes further.  Its geometry
+        must be the recipe's; an autoencoder is taken over as it is.
     progress : bool
         Show a progress bar where standard error is a terminal.
 
@@ -85,8 +90,9 @@ def fit(
             training=replace(recipe.training, steps=steps),
         )
     sources = _sources(data, recipe)
-    autoencoder = None
-    if recipe.autoencoder is not None:
+    before = None if start is None else _started(start, recipe)
+    autoencoder = None if before is None else before.autoencoder
+    if recipe.autoencoder is not None and autoencoder is None:
         from .autoencoder import train_autoencoder
 
         patches = _patches(sources, axes, recipe)
@@ -108,7 +114,8 @@ def fit(
             pictured, latents = _with_reconstructions(autoencoder, examples)
             latent_tables = fit_latent_tables(latents)
             examples = pictured if recipe.predictor.reconstruction else examples
-        predictor, bits = _train_predictor(recipe, examples, rng, seed, progress)
+        known = None if before is None else before.neighbourhood
+        predictor, bits = _train_predictor(recipe, examples, known, rng, seed, progress)
     return Model(
         name=name or recipe.name,
         version=recipe.version,
@@ -124,6 +131,16 @@ def fit(
         },
         summary=recipe.description,
     )
+
+
+def _started(start: str | Path | Model, recipe: Recipe) -> Model:
+    model = open_model(start)
+    if model.by_value or model.geometry != recipe.geometry or recipe.predictor.by_value:
+        raise ConfigError(
+            f"model {model.name!r} codes {model.geometry}s and recipe {recipe.name!r} "
+            f"{recipe.geometry}s; start from a model of the recipe's own kind"
+        )
+    return model
 
 
 def _sources(data: Any, recipe: Recipe) -> list[Source]:
@@ -200,6 +217,7 @@ def _train_values(
 def _train_predictor(
     recipe: Recipe,
     examples: Sequence[Example],
+    start: Predictor | None,
     rng: np.random.Generator,
     seed: int,
     progress: bool,
@@ -207,27 +225,17 @@ def _train_predictor(
     geometry = GEOMETRIES[recipe.geometry]
     settings = recipe.predictor
     has_reconstruction = recipe.autoencoder is not None and settings.reconstruction
+    if start is not None:
+        has_reconstruction = start.has_reconstruction
     n_references = min(MAX_DESCRIBED_REFERENCES, max(len(e.references) for e in examples))
+    if start is not None:
+        n_references = min(n_references, start.n_described_references)
     linear = train_linear(geometry, examples, has_reconstruction)
     blank = blank_predictor(geometry, n_references, has_reconstruction, linear, settings.flat)
     groups = collect(blank, examples, rng, settings.rows, _TRAINED_SHARE)
     # The layers are tiny: a second thread would only wait for the first.
     torch.set_num_threads(1)
-    programs: list[Program] = []
-    for rows in groups:
-        # What is learned without references is where the networks with references start.
-        steps = settings.steps if not programs else settings.steps // 2
-        with progress_bar("residual", steps, progress) as report:
-            program, _ = train_network(
-                rows,
-                settings.hidden,
-                steps=steps,
-                batch=settings.batch,
-                learning_rate=settings.learning_rate,
-                seed=seed,
-                start=programs[-1] if programs else None,
-                report=report,
-            )
-        programs.append(program)
-    tables, tails, bits = fit_tables(groups, programs)
-    return replace(blank, experts=(tuple(programs),), tables=tables, tails=tails), bits
+    experts, kinds = train_experts(groups, settings, start, seed, progress)
+    tables, tails, bits = fit_tables(parts(groups, experts, kinds))
+    networks = tuple(tuple(e) for e in experts)
+    return replace(blank, experts=networks, tables=tables, tails=tails), bits
