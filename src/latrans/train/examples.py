@@ -77,31 +77,42 @@ class Sampler:
     def _plane(self, stack: _Stack, rng: np.random.Generator) -> Example:
         layout = stack.layout
         index = int(rng.integers(layout.n_planes))
-        rows, columns = layout.shape
-        height, width = min(PATCH, rows), min(PATCH, columns)
-        top = int(rng.integers(rows - height + 1))
-        left = int(rng.integers(columns - width + 1))
-        window = (slice(top, top + height), slice(left, left + width))
         step = 1
-        colours = stack.n_channels == 3 and stack.dtype.kind in "iu"
-        if colours:
-            first = index // 3 * 3
-            planes = [stack.read(first + i, *window) for i in (1, 0, 2)]
-            whole = [p.astype(np.int64) for p in planes]
-            if not self.identity and rng.random() < 0.85:
-                whole = [whole[0], whole[1] - whole[0], whole[2] - whole[0]]
+        if stack.n_channels == 3 and stack.dtype.kind in "iu":
+            whole = self._colours(stack, index // 3 * 3, rng)
             position = int(rng.integers(3))
             chosen, before = whole[position], likest(whole[position], whole[:position])
         else:
             distances = [d for axis in layout.neighbours(index) for d in axis[:_REACH]]
+            window = _window(layout.shape, PATCH, rng)
             planes = [stack.read(index - d, *window) for d in [0, *distances]]
             mapped, step = self._mapped(np.stack(planes), rng)
             chosen, before = mapped[0], likest(mapped[0], list(mapped[1:]))[:2]
         if self.augment and not self.identity:
-            chosen, *before = _augmented([chosen, *before], rng, degrade=stack.dtype.kind in "iu")
+            degrade = stack.dtype.kind in "iu" and stack.n_channels != 3
+            chosen, *before = _augmented([chosen, *before], rng, degrade)
         return Example(
             np.ascontiguousarray(chosen), tuple(map(np.ascontiguousarray, before)), step=step
         )
+
+    def _colours(self, stack: _Stack, first: int, rng: np.random.Generator) -> list[Ints]:
+        """Green, and red and blue minus it; at half the size, noisy or smooth now and then."""
+        shrink = self.augment and not self.identity and rng.random() < 0.3
+        window = _window(stack.layout.shape, PATCH * (1 + shrink), rng)
+        planes = [stack.read(first + i, *window).astype(np.int64) for i in (1, 0, 2)]
+        if shrink:
+            planes = [_halved(p) for p in planes]
+        if self.augment and not self.identity:
+            choice, top = rng.random(), int(np.max(planes))
+            if choice < 0.1:
+                planes = [np.rint(_blurred(p)).astype(np.int64) for p in planes]
+            elif choice < 0.25:
+                noise = rng.uniform(0.5, 3)
+                planes = [np.rint(p + noise * rng.normal(size=p.shape)) for p in planes]
+                planes = [np.clip(p, 0, top).astype(np.int64) for p in planes]
+        if self.identity or rng.random() < 0.15:
+            return planes
+        return [planes[0], planes[1] - planes[0], planes[2] - planes[0]]
 
     def _track(self, stack: _Stack, rng: np.random.Generator) -> Example:
         layout = stack.layout
@@ -208,6 +219,21 @@ def _augmented(planes: list[Ints], rng: np.random.Generator, degrade: bool) -> l
         return [np.rint(p + scale * rng.normal(size=p.shape)).astype(np.int64) for p in planes]
     gain = int(rng.integers(2, 9))
     return [p * gain + rng.integers(0, gain, p.shape) for p in planes]
+
+
+def _window(shape: tuple[int, int], size: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """A random square of a plane, or all of it."""
+    sides = [min(size, n) for n in shape]
+    starts = [int(rng.integers(n - side + 1)) for n, side in zip(shape, sides, strict=True)]
+    rows, columns = (slice(a, a + side) for a, side in zip(starts, sides, strict=True))
+    return rows, columns
+
+
+def _halved(plane: Ints) -> Ints:
+    """Means of two by two samples."""
+    rows, columns = (n // 2 * 2 for n in plane.shape)
+    even = plane[:rows, :columns]
+    return (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2] + 2) >> 2
 
 
 def _blurred(plane: Ints) -> npt.NDArray[np.float64]:
