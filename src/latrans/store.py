@@ -167,13 +167,17 @@ def _load(path: Path) -> Model:
     try:
         if not path.is_file():
             raise ModelNotFoundError(f"no model file at {path}")
+        key = _key(path)
+        known = _loaded.get(_digests.get(key, ""))
+        if known is not None:
+            return known  # small chunks cannot afford to read and digest a file each
         with path.open("rb") as file:
             data = file.read(MAX_NBYTES + 1)
     except OSError as error:
         raise ModelNotFoundError(f"cannot read model file {path}: {error.strerror}") from error
     if len(data) > MAX_NBYTES:
         raise ModelError(f"{path} is larger than any model; at most {MAX_NBYTES} bytes are read")
-    digest = hashlib.sha256(data).hexdigest()
+    digest = _digests[key] = hashlib.sha256(data).hexdigest()
     with _lock:
         if digest in _loaded:
             return _loaded[digest]
@@ -181,8 +185,13 @@ def _load(path: Path) -> Model:
 
 
 def _digest_of(path: Path) -> str:
-    status = path.stat()
-    key = (str(path), status.st_size, status.st_mtime_ns)
+    key = _key(path)
     if key not in _digests:
         _digests[key] = hashlib.sha256(path.read_bytes()).hexdigest()
     return _digests[key]
+
+
+def _key(path: Path) -> tuple[str, int, int]:
+    """What changes whenever a file is written anew."""
+    status = path.stat()
+    return str(path), status.st_size, status.st_mtime_ns

@@ -73,7 +73,8 @@ LATRANS_FIT_CLONES
 void shrink_all(const int32_t *values, size_t n, int drop, int16_t *column) {
     for (size_t k = 0; k < n; ++k) {
         const int32_t value = values[k] >> drop;
-        column[k] = static_cast<int16_t>(std::min(std::max(value, 1 - kColumnLimit), kColumnLimit - 1));
+        column[k] = static_cast<int16_t>(
+            std::min(std::max(value, 1 - kColumnLimit), kColumnLimit - 1));
     }
 }
 LATRANS_FIT_CLONES
@@ -120,8 +121,8 @@ void weigh_long_wide(const int32_t *values, size_t stride, const int32_t *weight
 }
 
 template <class Value, class Narrow, class Wide>
-void weigh_blocks(const Value *values, size_t stride, size_t n, int64_t largest, const int32_t *weights,
-                  size_t n_weights, int64_t *sums, Narrow narrow, Wide wide) {
+void weigh_blocks(const Value *values, size_t stride, size_t n, int64_t largest,
+                  const int32_t *weights, size_t n_weights, int64_t *sums, Narrow narrow, Wide wide) {
     int64_t total = 0;
     for (size_t i = 0; i < n_weights; ++i) total += std::abs(int64_t{weights[i]});
     const bool fits = total == 0 || largest <= INT32_MAX / total;
@@ -184,7 +185,7 @@ void add_products(const Columns &columns, size_t begin, size_t end, int64_t gain
 }
 
 void weigh(const Columns &columns, const int32_t *weights, size_t n_weights, int64_t *sums) {
-    weigh_blocks(columns[0], columns.stride, columns.n, (int64_t{1} << kValueBits) - 1, weights, n_weights, sums,
+    weigh_blocks(columns[0], columns.stride, columns.n, kColumnLimit - 1, weights, n_weights, sums,
                  weigh_short, weigh_short_wide);
 }
 

@@ -53,8 +53,8 @@ void raise(const int16_t *column, size_t n, int16_t *limits);
 // Value k of each column becomes value order[k] of the one it came from.
 void reorder(const Columns &from, const uint32_t *order, Columns &to);
 
-// Adds gain * sum over values begin .. end of the products of all pairs of columns, first <= second,
-// to sums (n_all, n_all).
+// Adds gain * sum over values begin .. end of the products of all pairs of columns to sums (n_all,
+// n_all), where the first is not after the second.
 void add_products(const Columns &columns, size_t begin, size_t end, int64_t gain, int64_t *sums);
 
 // sums[k] = sum over columns of weight * value; weights are 16 bits.

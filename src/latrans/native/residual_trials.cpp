@@ -36,25 +36,24 @@ const std::vector<Offset> &picture_taps() {
 }  // namespace
 
 // A neighbour among the samples before, by the margins of residual/canvas.py.
-int32_t Trials::before(int64_t position, Offset at) const {
+int32_t Trials::before(int64_t row, int64_t column, Offset at) const {
     const int64_t columns = schedule_.columns;
-    int64_t row = position / columns, column = position % columns + at.dx;
+    column += row == 0 && at.dy < 0 ? -1 : at.dx;
     if (!schedule_.plane) return plane_[row * columns + std::max<int64_t>(column, 0)];
-    if (row == 0 && at.dy < 0) column = position % columns - 1;
     row = std::max<int64_t>(row + at.dy, 0);
     if (column < 0) return row ? plane_[(row - 1) * columns] : 0;
     return plane_[row * columns + std::min(column, columns - 1)];
 }
 
 // A neighbour in a finished plane: beyond its border the nearest sample; a track is one line.
-int32_t Trials::nearest(const int32_t *values, int64_t position, Offset at) const {
+int32_t Trials::nearest(const int32_t *values, int64_t row, int64_t column, Offset at) const {
     const int64_t columns = schedule_.columns;
     const auto within = [](int64_t i, int64_t n) {
         return std::min(std::max<int64_t>(i, 0), n - 1);
     };
-    if (!schedule_.plane) return values[within(position + at.dx, schedule_.n_samples)];
-    const int64_t row = within(position / columns + at.dy, schedule_.rows);
-    return values[row * columns + within(position % columns + at.dx, columns)];
+    column += at.dx;
+    if (!schedule_.plane) return values[within(row * columns + column, schedule_.n_samples)];
+    return values[within(row + at.dy, schedule_.rows) * columns + within(column, columns)];
 }
 
 // Neighbours of all samples: of most by a plain look, of those near a border by `border`.
@@ -65,8 +64,7 @@ void Trials::collect(const int32_t *values, Offset at, const Border &border,
     const int64_t away = (schedule_.plane ? at.dy * schedule_.columns : 0) + at.dx;
     if (near_border_.size() < n)
         for (size_t k = 0; k < n; ++k) found[k] = values[positions_[k] + away];
-    for (size_t k : near_border_)
-        found[k] = border(look_.begin + static_cast<int64_t>(k) * look_.step, at);
+    for (const Near &near : near_border_) found[near.index] = border(near.row, near.column, at);
 }
 
 template <class Border>
@@ -112,17 +110,17 @@ void Trials::find_positions(const Subsample &look) {
                          (s.plane ? row >= reach.up && row + reach.down < s.rows
                                   : p + reach.right < s.n_samples);
         if (far) inside = p;
-        if (!far) near_border_.push_back(positions_.size());
+        if (!far) near_border_.push_back({positions_.size(), row, column});
         positions_.push_back(p);
     }
     // The plain look may happen there, too, if it is turned elsewhere.
-    for (size_t k : near_border_) positions_[k] = inside;
+    for (const Near &near : near_border_) positions_[near.index] = inside;
 }
 
 void Trials::gather(const Subsample &look) {
     if (look == look_) return;
     find_positions(look);
-    const auto border = [this](int64_t p, Offset at) { return before(p, at); };
+    const auto border = [this](int64_t y, int64_t x, Offset at) { return before(y, x, at); };
     own_.n_taps = 0;
     own_.largest = 0;
     references_.clear();
@@ -131,7 +129,7 @@ void Trials::gather(const Subsample &look) {
     add(plane_, g.taps, base_, border, own_);
     if (picture_)
         add(picture_, picture_taps(), base_,
-            [this](int64_t p, Offset at) { return nearest(picture_, p, at); }, own_);
+            [this](int64_t y, int64_t x, Offset at) { return nearest(picture_, y, x, at); }, own_);
     const size_t n = look.size();
     for (size_t k = 0; k < n; ++k)
         found_[k] = plane_[look.begin + static_cast<int64_t>(k) * look.step];
@@ -145,7 +143,7 @@ const TapGroup &Trials::reference(const std::shared_ptr<const Coded> &coded) {
     const auto known = references_.find(coded.get());
     if (known != references_.end()) return known->second.second;
     const int32_t *values = coded->samples.data();
-    const auto border = [&](int64_t p, Offset at) { return nearest(values, p, at); };
+    const auto border = [&](int64_t y, int64_t x, Offset at) { return nearest(values, y, x, at); };
     auto &[owner, group] = references_[coded.get()];
     owner = coded;
     add(values, model_.geometry().reference_taps, levels(values, border), border, group);

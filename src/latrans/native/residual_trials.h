@@ -59,8 +59,8 @@ private:
 
     void gather(const Subsample &look);
     const TapGroup &reference(const std::shared_ptr<const Coded> &coded);
-    int32_t before(int64_t position, Offset at) const;
-    int32_t nearest(const int32_t *values, int64_t position, Offset at) const;
+    int32_t before(int64_t row, int64_t column, Offset at) const;
+    int32_t nearest(const int32_t *values, int64_t row, int64_t column, Offset at) const;
     template <class Border>
     void collect(const int32_t *values, Offset at, const Border &border, int32_t *found) const;
     template <class Border>
@@ -81,7 +81,11 @@ private:
     // What was gathered for the last look.
     Subsample look_{0, 0, 1};
     std::vector<int64_t> positions_;
-    std::vector<size_t> near_border_;
+    struct Near {
+        size_t index;
+        int64_t row, column;
+    };
+    std::vector<Near> near_border_;
     std::vector<int32_t> found_;
     TapGroup own_;
     std::vector<int32_t> target_;

@@ -47,7 +47,8 @@ OwnedTrials make_trials(std::shared_ptr<Model> model, Array plane, int64_t n_sam
     require(n_samples >= 1 && n_samples <= size && (!schedule.plane || n_samples == size),
             "number of samples does not fit the shape");
     require(model->geometry().taps.size() >= 8, "geometry has too few taps");
-    require(!picture || (picture->shape(0) == plane.shape(0) && picture->shape(1) == plane.shape(1)),
+    require(!picture || (picture->shape(0) == plane.shape(0) &&
+                         picture->shape(1) == plane.shape(1)),
             "reconstruction has another shape than its plane");
     std::optional<Noise> noise;
     if (given) {
