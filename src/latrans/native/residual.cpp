@@ -60,7 +60,8 @@ Geometry make_geometry(bool plane, const Pairs &base, const Pairs &taps, const P
                        std::vector<int> error_weights,
                        const std::vector<std::tuple<int, int, int>> &windows,
                        const std::vector<std::vector<std::pair<int, Pair>>> &predictors,
-                       int n_described, bool median, const Pairs &reference_taps, int n_near,
+                       int n_described, bool median, int n_adaptive,
+                       const Pairs &reference_taps, int n_near,
                        const Pairs &reference_errors, std::tuple<int, int, int> reach) {
     require(base.size() == 2, "the reference level is the mean of two neighbours");
     Geometry g{};
@@ -78,6 +79,7 @@ Geometry make_geometry(bool plane, const Pairs &base, const Pairs &taps, const P
     }
     g.n_described = n_described;
     g.median = median;
+    g.n_adaptive = n_adaptive;
     g.n_near = n_near;
     g.reference_taps = offsets(reference_taps);
     g.reference_errors = offsets(reference_errors);

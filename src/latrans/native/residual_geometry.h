@@ -34,6 +34,7 @@ struct Geometry {
     std::vector<std::vector<Term>> predictors;
     int n_described;
     bool median;
+    int n_adaptive;
     int n_near;
     std::vector<Offset> reference_taps, reference_errors;
     int up, left, right;

@@ -41,11 +41,13 @@ public:
         // ((230 * mean + 26 * ...) >> 8) + 5, in parts that stay in range [B].
         const V<T> near = least(load(s.sigma + b), mean * 3 + 77);
         energy = (mean >> 8) * 230 + (((mean & 255) * 230 + near * 26) >> 8) + 5;
+        last_energy = load(a.energy + b);
         store(a.energy + b, energy);
         level = p.plane ? differences[0] : V<T>{};
         store(a.level + b, base + level);
         slide_windows();
         count_equal();
+        if (p.n_adaptive) foretell();
         return true;
     }
 
@@ -121,6 +123,29 @@ private:
         low = sum & 255;
     }
 
+    // Learns from the last sample's error, then foretells the next: residual/adaptive.py.
+    void foretell() {
+        const Unit<T> then(p, last_energy), now(p, energy);
+        const V<T> missed = own(s.errors, p.adaptive[0]) - load(a.foretold + b);
+        const V<T> bend = clamp(then.ratio(missed), number<T>(-kFilterStep), number<T>(kFilterStep));
+        const V<T> miss = load(a.miss + b);
+        store(a.miss + b, miss + ((magnitude(missed) - miss) >> 4));
+        V<T> sum = V<T>{};
+        for (int k = 0; k < p.n_adaptive; ++k) {
+            const V<T> weight = clamp(load(a.filter[k] + b) + bend * load(a.seen[k] + b),
+                                      number<T>(-kFilterLimit), number<T>(kFilterLimit));
+            const V<T> input = now.ratio(own(s.errors, p.adaptive[k]));
+            sum += weight * input;
+            store(a.filter[k] + b, weight);
+            store(a.seen[k] + b, input);
+        }
+        const V<T> share = clamp(sum >> 11, number<T>(-kShareLimit), number<T>(kShareLimit));
+        const V<T> foretold = (energy >> 10) * share + (((energy & 1023) * share) >> 10);
+        store(a.share + b, share);
+        store(a.foretold + b, foretold);
+        if (p.n_gates > 1) store(a.gates[p.n_gates - 2] + b, foretold);
+    }
+
     void slide_windows() {
         using U = V<Unsigned<T>>;
         const auto size = [&](ptrdiff_t delta) {
@@ -191,6 +216,10 @@ private:
         for (int i = 0; i < p.n_windows; ++i)
             emit(half(log2<T>(p, windows[i] + 1) - p.windows[i].log_count - by_energy.log));
         alternatives(by_energy);
+        if (p.n_adaptive) {
+            emit(saturate<T>(load(a.share + b) >> 6));
+            emit(half(log2_of<T>(p, load(a.miss + b) + 1) - by_energy.log));
+        }
 
         V<T> high, low;
         weigh<true>(p.n_own_taps, high, low);
@@ -258,7 +287,7 @@ private:
     Answer<T> &a;
     const bool first;
     int32_t *row;
-    V<T> base, level, delta, energy, equal_6, equal_12, equal_24;
+    V<T> base, level, delta, energy, last_energy, equal_6, equal_12, equal_24;
     V<T> differences[kMaxTaps], errors[kMaxErrors];
     V<Unsigned<T>> windows[kMaxWindows];
     alignas(64) T active[width<T>];

@@ -161,12 +161,18 @@ void Model::plan_looks() {
             "geometry describes reference taps that it does not have");
     p.n_described = g.n_described;
     p.n_near = g.n_near;
-    p.n_gates = p.n_predictors + p.median + 1;
+    require(g.n_adaptive >= 0 && g.n_adaptive <= kMaxAdaptive && g.n_adaptive <= g.left &&
+                (!g.n_adaptive || !g.plane),
+            "geometry has an impossible adaptive filter");
+    p.n_adaptive = g.n_adaptive;
+    for (int k = 0; k < g.n_adaptive; ++k) p.adaptive[k] = look({0, -1 - k});
+    p.n_gates = p.n_predictors + p.median + (p.n_adaptive > 0) + 1;
 }
 
 int Model::count_inputs(int n_references) const {
     const Plan &p = plan_;
     return 8 + 3 + 2 + 4 + p.n_errors + 3 + p.n_windows + p.median + p.n_described + 1 +
+           2 * (p.n_adaptive > 0) +
            (p.has_picture ? kPictureTaps + 3 : 0) +
            n_references * (p.n_reference_errors + 3 + p.n_near);
 }

@@ -91,6 +91,12 @@ void Plane<T>::begin(int64_t top, const int32_t *firsts) {
                 errors_.at(lane, column) = sigma;
             }
             energy_.at(lane, 0) = sigma;
+            // Filters that know nothing.
+            for (int k = 0; k < model_.geometry().n_adaptive; ++k)
+                answer_.filter[k][lane] = answer_.seen[k][lane] = 0;
+            answer_.foretold[lane] = 0;
+            answer_.miss[lane] = sigma;
+            answer_.energy[lane] = 1;
         }
     } else if (top) {
         for (Canvas<T> *canvas : {&samples_, &errors_}) {

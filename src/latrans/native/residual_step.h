@@ -14,6 +14,8 @@
 //   energy = 1.2 errors + 5                        below 2^26: 8 of them fit 31 bits
 //   alternatives minus prediction                  below 2^28, or the step returns false
 //   their gated sum, in 1/64                       below 2^29, or the step returns false
+//   weights and inputs of the adaptive filter      at most 2^18 and 127, 32 of each
+//   what it foretells: up to 4 energies            at most 2^28
 // With int64 these are 2^32, 2^34 (256 taps), 2^45 (where predictions saturate), 2^46 (128 errors
 // are exact in a double) and 2^47.
 #pragma once
@@ -25,9 +27,10 @@ namespace latrans {
 constexpr int kLanes = 16;
 constexpr int kMaxTaps = 256, kMaxOwnTaps = 64, kMaxErrors = 8, kMaxWindows = 4;
 constexpr int kMaxPredictors = 8, kMaxTerms = 4, kMaxReferenceTaps = 16, kMaxReferences = 8;
-constexpr int kMaxGates = kMaxPredictors + 2, kMaxDescribed = 2;
-constexpr int kPictureTaps = 9;
+constexpr int kMaxGates = kMaxPredictors + 3, kMaxDescribed = 2;
+constexpr int kPictureTaps = 9, kMaxAdaptive = 32;
 constexpr int64_t kNarrowLimit = int64_t{1} << 24, kWideLimit = int64_t{1} << 45;
+constexpr int kFilterLimit = 1 << 18, kShareLimit = 1 << 12, kFilterStep = 32;
 constexpr int kTableSteps = 64;
 constexpr int32_t kLeastStep = 9, kMostStep = 255;
 constexpr int kOutputBlock = 8;  // outputs of a layer that the kernel sums side by side
@@ -79,6 +82,8 @@ struct Plan {
         int32_t weights[kMaxTerms];
         Look looks[kMaxTerms];
     } predictors[kMaxPredictors];
+    int n_adaptive;
+    Look adaptive[kMaxAdaptive];  // errors that the adaptive filter sees
     Look picture_taps[kPictureTaps];
     Look picture_errors[2];
     Look reference_base[2];
@@ -115,6 +120,9 @@ struct Answer {
     alignas(64) T prediction[kLanes], energy[kLanes], level[kLanes], centre[kLanes];
     alignas(64) T anchor[kLanes];             // sample = anchor + step * coded value
     alignas(64) T gates[kMaxGates][kLanes];  // alternatives minus prediction
+    // The adaptive filter of every lane, kept between steps: residual/adaptive.py.
+    alignas(64) T filter[kMaxAdaptive][kLanes], seen[kMaxAdaptive][kLanes];
+    alignas(64) T foretold[kLanes], share[kLanes], miss[kLanes];
     alignas(64) T sums[kMaxWindows][kLanes];  // box sums, modulo 2^32 or 2^64; kept between steps
     alignas(64) int32_t flat[kLanes], log_energy[kLanes], phase[kLanes], flip[kLanes];
     alignas(64) int32_t table[kLanes], low_bits[kLanes];

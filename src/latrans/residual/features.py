@@ -45,6 +45,8 @@ class Neighbours:
     errors : (errors, ...) signed neighbouring errors, 8 fraction bits.
     window_sums : (windows, ...) sums of absolute errors, 8 fraction bits.
     sigma : mean absolute error of the coefficient set, 8 fraction bits.
+    foretold : (...) error that the adaptive filter foretells, 8 fraction bits, or None; with its
+        share of the energy and the mean that it misses.
     references : what the network sees of reference planes, the first one first.
     reconstruction : (9, ...) minus base, or None; `reconstruction_errors` (2, ...) at W and N.
     """
@@ -57,6 +59,9 @@ class Neighbours:
     errors: Ints
     window_sums: Ints
     sigma: Ints
+    foretold: Ints | None = None
+    foretold_share: Ints | None = None
+    foretold_miss: Ints | None = None
     references: tuple[Beside, ...] = ()
     reconstruction: Ints | None = None
     reconstruction_errors: Ints | None = None
@@ -109,6 +114,9 @@ def inputs(geometry: Geometry, n: Neighbours, energy: Ints) -> Ints:
         rows.append(saturate((log2(total + 1) - log2(window_count(window)) - log_energy) >> 1))
     described = n.alternatives[: geometry.median + geometry.n_described]
     rows += [ratio((p << 8) - n.prediction, energy) for p in described]
+    if n.foretold_share is not None and n.foretold_miss is not None:
+        rows.append(saturate(n.foretold_share >> 6))
+        rows.append(saturate((log2(n.foretold_miss + 1) - log_energy) >> 1))
     rows.append(ratio(n.trained - n.prediction, energy))
     if n.reconstruction is not None and n.reconstruction_errors is not None:
         rows += [
@@ -145,7 +153,9 @@ def gated(n: Neighbours, gates: Ints) -> Ints:
 
 def alternatives(n: Neighbours) -> Ints:
     """Alternative predictions, the model's own last, minus the linear one: (gates, ...)."""
-    return np.concatenate([n.alternatives << 8, n.trained[None]]) - n.prediction
+    others = (n.alternatives << 8) - n.prediction
+    foretold = [] if n.foretold is None else [n.foretold[None]]
+    return np.concatenate([others, *foretold, (n.trained - n.prediction)[None]])
 
 
 def is_flat(differences: Ints, geometry: Geometry) -> np.ndarray:

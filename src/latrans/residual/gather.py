@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .adaptive import Filter
 from .canvas import Canvas, Reference
 from .features import Beside, Neighbours, local_energy
 from .fixed import Ints, sigma_from_code
@@ -68,6 +69,7 @@ class Workspace:
     errors: Canvas = field(init=False)
     sizes: Canvas = field(init=False)
     energy: Ints = field(init=False)
+    filter: Filter | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         g = self.geometry
@@ -76,6 +78,8 @@ class Workspace:
         self.errors = Canvas(g, self.rows, self.columns, self.first_sigma)
         self.sizes = Canvas(g, self.rows, self.columns, self.first_sigma)
         self.energy = np.ones((self.rows, self.columns), np.int64)
+        if g.n_adaptive:
+            self.filter = Filter.start(g.n_adaptive, np.full(self.rows, self.first_sigma))
 
     @property
     def geometry(self) -> Geometry:
@@ -137,6 +141,10 @@ class Workspace:
                     for o in places
                 ]
             )
+        foretold = share = miss = None
+        if self.filter is not None:
+            recent = np.stack([look.canvas(self.errors, (0, -1 - i)) for i in range(g.n_adaptive)])
+            foretold, share, miss = look.foretold(self.filter, recent, energy)
         n_before = n_own + len(RECONSTRUCTION_TAPS) * (self.reconstruction is not None)
         beside = []
         for i, coded in enumerate(self.references[: p.n_described_references]):
@@ -159,6 +167,9 @@ class Workspace:
             errors=errors,
             window_sums=np.stack([look.window(self.sizes, w) for w in g.windows]),
             sigma=sigma,
+            foretold=foretold,
+            foretold_share=share,
+            foretold_miss=miss,
             references=tuple(beside),
             reconstruction=reconstruction,
             reconstruction_errors=reconstruction_errors,
@@ -172,6 +183,7 @@ class Look(Protocol):
     def canvas(self, canvas: Canvas, offset: tuple[int, int]) -> Ints: ...
     def reference(self, reference: Reference, offset: tuple[int, int]) -> Ints: ...
     def window(self, canvas: Canvas, window: tuple[int, int, int]) -> Ints: ...
+    def foretold(self, filter_: Filter, errors: Ints, energy: Ints) -> tuple[Ints, Ints, Ints]: ...
 
 
 @dataclass(frozen=True)
@@ -190,6 +202,13 @@ class Band(Look):
     def window(self, canvas: Canvas, window: tuple[int, int, int]) -> Ints:
         return canvas.window_sums(window, self.top, self.n)
 
+    def foretold(self, filter_: Filter, errors: Ints, energy: Ints) -> tuple[Ints, Ints, Ints]:
+        lanes = np.arange(self.top, self.top + self.n)
+        found = np.zeros((3, *energy.shape), np.int64)
+        for x in range(1, energy.shape[1]):
+            found[:, :, x] = _one_step(filter_, lanes, errors[:, :, x], energy[:, x])
+        return found[0], found[1], found[2]
+
 
 @dataclass(frozen=True)
 class Samples(Look):
@@ -206,6 +225,15 @@ class Samples(Look):
 
     def window(self, canvas: Canvas, window: tuple[int, int, int]) -> Ints:
         return canvas.window_at(window, self.y, self.x)
+
+    def foretold(self, filter_: Filter, errors: Ints, energy: Ints) -> tuple[Ints, Ints, Ints]:
+        return _one_step(filter_, self.y, errors, energy)
+
+
+def _one_step(filter_: Filter, lanes: Ints, errors: Ints, energy: Ints) -> tuple[Ints, Ints, Ints]:
+    """Learn from the last error, then foretell the next: error, share, mean miss."""
+    filter_.learn(lanes, errors[0])
+    return *filter_.foretell(lanes, errors, energy), filter_.miss[lanes]
 
 
 def predict(base: Ints, differences: Ints, weights: Ints, shift: int) -> Ints:

@@ -28,6 +28,8 @@ class Geometry:
     windows : (rows above, columns left, columns right) of the box means of absolute errors.
     predictors : sums of (weight, offset), alternatives to the linear prediction that the network
         may mix in; the first `n_described` also enter it.
+    n_adaptive : errors before the sample that an adaptive filter predicts its error from; one
+        more alternative, after the others.
     median : whether the median edge detector is one more alternative, before the others.
     reference_taps : linear predictor taps in a reference plane, any position.
     n_near : the first of these that also enter the network.
@@ -44,6 +46,7 @@ class Geometry:
     predictors: tuple[tuple[tuple[int, Offset], ...], ...]
     n_described: int
     median: bool
+    n_adaptive: int
     reference_taps: Offsets
     n_near: int
     reference_errors: Offsets
@@ -56,13 +59,13 @@ class Geometry:
         """Network inputs without reference plane and reconstruction."""
         return (
             8 + 3 + 2 + 4 + len(self.errors) + 3 + len(self.windows)
-            + self.median + self.n_described + 1
+            + self.median + self.n_described + 1 + 2 * (self.n_adaptive > 0)
         )  # fmt: skip
 
     @property
     def n_gates(self) -> int:
         """Alternatives that the network may mix in; the model's own prediction is the last."""
-        return self.median + len(self.predictors) + 1
+        return self.median + len(self.predictors) + (self.n_adaptive > 0) + 1
 
     @property
     def n_reference_inputs(self) -> int:
@@ -94,6 +97,7 @@ PLANE = Geometry(
     ),
     n_described=3,
     median=True,
+    n_adaptive=0,
     reference_taps=(
         (0, 0), (0, -1), (0, 1), (-1, 0), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1),
         (0, -2), (0, 2), (-2, 0), (2, 0),
@@ -119,6 +123,7 @@ TRACK = Geometry(
     ),
     n_described=3,
     median=False,
+    n_adaptive=16,
     reference_taps=((0, 0), (0, -1), (0, 1)),
     n_near=3,
     reference_errors=((0, 0), (0, 1), (0, 2)),

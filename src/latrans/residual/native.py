@@ -200,6 +200,7 @@ def _model(predictor: Predictor, kernel: str) -> Any:
         g.predictors,
         g.n_described,
         g.median,
+        g.n_adaptive,
         g.reference_taps,
         g.n_near,
         g.reference_errors,

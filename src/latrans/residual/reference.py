@@ -46,6 +46,8 @@ def set_errors(space: Workspace, top: int, errors: Ints, sigma: int) -> None:
     if space.geometry.up == 0:
         errors[:, 0] = sigma
         left = np.full(len(errors), sigma, np.int64)
+        if space.filter is not None:
+            space.filter.miss[top : top + len(errors)] = sigma
     elif top == 0:
         errors[0, 0] = sigma
     space.errors.fill(top, errors, left=left)
@@ -200,6 +202,8 @@ def _start_lanes(space: Workspace, job: Job, firsts: Ints) -> None:
         space.errors.data[lane, : left + 1] = sigma
         space.sizes.data[lane, : left + 1] = sigma
         space.energy[lane, 0] = sigma
+        if space.filter is not None:
+            space.filter.miss[lane] = sigma
 
 
 def _look(space: Workspace, job: Job, run: Run, y: Ints, x: Ints) -> tuple[Placed, Ints, Ints]:
