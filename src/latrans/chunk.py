@@ -18,6 +18,7 @@ import numpy.typing as npt
 from . import axes, field
 from .arrange import arrange
 from .autoencoder import LATENT_LIMITS
+from .carrier import carrier_of
 from .engine import select
 from .errors import CodecError
 from .frame import Frame
@@ -152,7 +153,7 @@ def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:
 
 
 def _read_maps(model: Model, frame: Frame) -> tuple[axes.Layout, Mapping]:
-    stored, rest = read_mapping(frame.maps)
+    stored, rest = read_mapping(frame.maps, carrier_of(frame))
     default = axes.default(model.axes, frame.shape, model.geometry)
     named = axes.checked_from_frame(stored or default, len(frame.shape), model.geometry)
     layout = axes.layout(named, frame.shape, model.geometry)
