@@ -27,6 +27,8 @@ _EXACT = 1 << 53
 _LIMIT = 1 << 62
 _SAMPLES = 1 << 14
 _MOST_DISTINCT = 1 << 12
+_REFERENCES, _PAIRED = 2, 8  # of the most frequent values
+_MOST_RESTS = 0.25  # of the samples
 _MATCH = 0.97  # of the samples, for decimals to be worth a look
 _LEFT_OUT = 0.003  # exceptions are dear, but so are decimals that few samples need
 
@@ -122,25 +124,39 @@ class Divided:
 
 
 def _divisor(sample: Ints) -> tuple[int, int]:
-    """The divisor (and offset below it) that saves most bits, by what the frequent values share."""
+    """The divisor (and offset below it) that saves most bits.
+
+    Candidates are what all values share, and what pairs of the most frequent ones do: one of these
+    is right even where the most frequent value of all is an outsider.
+    """
     distinct, counts = np.unique(sample, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:_MOST_DISTINCT]
     frequent = distinct[order]
-    first = int(frequent[0])
-    shared = np.gcd.accumulate(np.abs(frequent - first))
     best, saved = (1, 0), 0.0
-    for g in np.unique(shared[shared > 1]).tolist():
-        rests = (distinct - first) % g
-        missed = float(counts[rests > 0].sum()) / sample.size
-        if missed > 0.5:
-            continue
-        kinds = min(g, len(np.unique(rests)), 1 + missed * sample.size)
-        bits = np.log2(g) - missed * (np.log2(kinds) + 2) - _entropy(missed)
-        # A list of rests has a price, too.
-        bits -= 16 * kinds / sample.size if missed else 0
-        if bits > saved:
-            best, saved = (g, first % g), float(bits)
+    for first in frequent[:_REFERENCES].tolist():
+        steps = np.abs(frequent - first)
+        near = steps[:_PAIRED]
+        pairs = np.gcd(near[:, None], near).reshape(-1)
+        shared = np.unique(np.append(pairs, np.gcd.reduce(steps)))
+        for g in shared[shared > 1].tolist():
+            bits = _saved(distinct - first, counts, g)
+            if bits > saved:
+                best, saved = (g, first % g), bits
     return best
+
+
+def _saved(distances: Ints, counts: Ints, g: int) -> float:
+    """Bits per sample that division by g saves, less those of the rests; 0 where many have one."""
+    n = int(counts.sum())
+    rests = distances % g
+    missed = float(counts[rests > 0].sum()) / n
+    if missed > _MOST_RESTS:
+        return 0.0
+    saved = float(np.log2(g)) - _entropy(missed)
+    if missed:
+        kinds = len(np.unique(rests))
+        saved -= missed * (np.log2(kinds) + 2) + 16 * kinds / n
+    return saved
 
 
 def _entropy(p: float) -> float:

@@ -123,8 +123,9 @@ class Grid:
         values = integers.astype(np.float64) * self.step
         values += self.offset
         with np.errstate(over="ignore"):
-            # Half floats have no order of their own here; they are made of single ones.
-            return values.astype(np.float64 if dtype.itemsize == 8 else np.float32)
+            rounded: Array = values.astype(dtype)
+        rounded += 0  # no negative zeros
+        return rounded
 
     def write(self) -> bytes:
         head = struct.pack("<dd", self.step, self.offset)
