@@ -7,36 +7,64 @@ predictors say.  Maps of the same values compare well by that; it is no estimate
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import field
-from .field import Mapped
-from .maps import Lossless, Palette
+from .maps import Lossless
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
-_ROWS, _COLUMNS = 64, 256
+_ROWS, _COLUMNS = 64, 128
 _RUNS, _RUN = 4, 2048
 _BLOCK = 32  # samples that share a scale
-_PLANES = 3
+_PLANES = 16
 
 
-def cheapest(values: Array) -> tuple[Lossless | None, float]:
-    """The lossless map of finite values (planes, rows, columns), and the bits it promises."""
+@dataclass(frozen=True)
+class Promise:
+    """What a map costs: bits once, and bits per sample."""
+
+    map_: Lossless | None
+    once: float
+    rate: float
+
+    def bits(self, n_samples: float) -> float:
+        return self.once + self.rate * n_samples
+
+
+def sampled(n_planes: int) -> Ints:
+    """The planes to judge by: the same ones for all that is to be compared."""
+    return np.array(_some(n_planes, _PLANES))
+
+
+def cheapest(values: Array, judged: Ints | None = None) -> Promise:
+    """The lossless map of finite values (planes, rows, columns) that promises the fewest bits.
+
+    `judged` are the planes to judge by, a few of all by default.
+    """
     maps = list(field.offers(values))
-    pieces = [values[i] for i in _some(len(values), _PLANES)]
-    piece = np.concatenate([_cut(p) for p in pieces])
-    best, bits = None, float("inf")
+    chosen = sampled(len(values)) if judged is None else judged
+    piece = np.concatenate([_cut(values[i]) for i in chosen])
+    best = Promise(None, 0.0, float("inf"))
     for map_ in maps:
-        mapped = field.apply(map_, piece)
-        cost = float("inf") if mapped is None else _cost(map_, mapped, values.size)
-        if cost < bits:
-            best, bits = map_, cost
-    return best, bits
+        promise = _promise(map_, piece)
+        if promise.bits(values.size) < best.bits(values.size):
+            best = promise
+    return best
+
+
+def _promise(map_: Lossless, piece: Array) -> Promise:
+    mapped = field.apply(map_, piece)
+    if mapped is None:
+        return Promise(None, 0.0, float("inf"))
+    once = 8.0 * (1 + len(map_.write()))
+    lists = max(0.0, 8.0 * len(mapped.section) - once)
+    return Promise(map_, once, (lists + promised(mapped.integers)) / piece.size)
 
 
 def _some(n: int, wanted: int) -> Sequence[int]:
@@ -53,14 +81,6 @@ def _cut(plane: Array) -> Array:
         return np.stack([plane[:, s : s + width] for s in starts])
     top, left = max(0, rows - _ROWS) // 2, max(0, columns - _COLUMNS) // 2
     return plane[None, top : top + _ROWS, left : left + _COLUMNS]
-
-
-def _cost(map_: Lossless, mapped: Mapped, n_samples: int) -> float:
-    share = n_samples / mapped.integers.size
-    side = 8.0 * len(mapped.section)
-    # A palette is as large for a piece as for the whole; lists of samples are not.
-    side *= 1 if isinstance(map_, Palette) else share
-    return side + share * promised(mapped.integers)
 
 
 def promised(integers: Ints) -> float:

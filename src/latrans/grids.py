@@ -43,7 +43,8 @@ class Grid:
     @classmethod
     def of(cls, values: Array) -> Grid | None:
         """The grid of finite values, if there seems to be one."""
-        distinct = np.unique(values).astype(np.float64)
+        ordered_values = np.sort(values, axis=None)
+        distinct = ordered_values[np.diff(ordered_values, prepend=np.nan) != 0].astype(np.float64)
         if distinct.size <= _MIN_GAPS:
             return None
         spacing = float(np.spacing(np.abs(distinct[[0, -1]]).max().astype(values.dtype)))
@@ -65,7 +66,7 @@ class Grid:
         q = np.rint((distinct - distinct[0]) / step)
         shift = math.floor(distinct[0] / step)
         rest = distinct - (q + shift) * step
-        half = np.spacing(np.abs(distinct).astype(dtype)).astype(np.float64) / 2
+        half = _half_spacing(distinct, dtype)
         low, high = float((rest - half).max()), float((rest + half).min())
         if low > high:
             return None
@@ -88,7 +89,7 @@ class Grid:
             if (plain._formula(np.rint(distinct / plain.step), dtype) == distinct).all():
                 return plain
         q = np.concatenate([[0.0], np.cumsum(multiples)])
-        half = np.spacing(np.abs(distinct).astype(dtype)).astype(np.float64) / 2
+        half = _half_spacing(distinct, dtype)
         # Where the packing was undone in single precision, all are off like the largest.
         for tolerance in (half, np.full_like(half, half.max())):
             line = _least_miss(q, distinct, tolerance)
@@ -137,6 +138,12 @@ class Grid:
         if not 0 < step < float("inf") or not math.isfinite(offset):
             raise CodecError(f"frame is damaged: grid of step {step} and offset {offset}")
         return cls(step, offset, bytes(reader.take(reader.varint())))
+
+
+def _half_spacing(values: Doubles, dtype: np.dtype[Any]) -> Doubles:
+    """How far from each value the numbers lie that round to it; never 0."""
+    spacing = np.spacing(np.abs(values).astype(dtype)).astype(np.float64)
+    return np.maximum(spacing / 2, np.finfo(np.float64).tiny)
 
 
 def _least_miss(x: Doubles, y: Doubles, tolerance: Doubles) -> tuple[float, float] | None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from . import field
 from . import mask as masks
 from .axes import Layout
-from .choice import cheapest, promised
+from .choice import cheapest, promised, sampled
 from .errors import CodecError
 from .maps import Lossless
 from .mask import Mask
@@ -131,15 +131,14 @@ def choose(
     if max_error is not None:
         return _bounded(layout, planes, max_error, fill_value)
     mask = _find(layout, planes, fill_value, True)
-    map_, cost = cheapest(masks.hide(planes, mask))
-    best = _applied(planes, [map_], 0, _whole(planes), mask)
+    whole = cheapest(masks.hide(planes, mask))
+    best = _applied(planes, [whole.map_], 0, _whole(planes), mask)
     if planes.dtype.kind == "f" or (best is not None and best.sections[0]):
-        for axis in _axes_worth_trying(layout, planes):
+        axis = _best_axis(layout, planes, mask, whole.bits(planes.size))
+        if axis is not None:
             groups = _groups(layout, axis)
-            parts, total = _parted(planes, groups, mask)
-            if total < _CLEARLY * cost:
-                found = _applied(planes, parts, axis, groups, mask)
-                best, cost = (found, total) if found is not None else (best, cost)
+            parts = [cheapest(_hidden(planes, mask, m)).map_ for m in _members(groups)]
+            best = _applied(planes, parts, axis, groups, mask) or best
     if best is not None and _channels(layout) == 3 and not any(best.sections):
         return _with_colour(best)
     return best
@@ -155,9 +154,9 @@ def _bounded(
     if mapped is None:
         return None
     exact_mask = _find(layout, planes, fill_value, True)
-    map_, cost = cheapest(masks.hide(planes, exact_mask))
-    if cost < 8 * len(mapped.section) + promised(mapped.integers):
-        exact = _applied(planes, [map_], 0, _whole(planes), exact_mask)
+    exactly = cheapest(masks.hide(planes, exact_mask))
+    if exactly.bits(planes.size) < 8 * len(mapped.section) + promised(mapped.integers):
+        exact = _applied(planes, [exactly.map_], 0, _whole(planes), exact_mask)
         if exact is not None:
             return exact
     return Mapping(mapped.integers, (mapped.section,), _whole(planes), mask=mask)
@@ -177,16 +176,23 @@ def lossy_mapping(layout: Layout, planes: Array, fill_value: float | None) -> Ma
     return Mapping(mapped.integers, (mapped.section,), _whole(planes), mask=mask)
 
 
-def _parted(
-    planes: Array, groups: npt.NDArray[np.int64], mask: Mask | None
-) -> tuple[list[Lossless | None], float]:
-    """The cheapest map of each group of planes, and what they promise together."""
-    parts, total = [], 0.0
-    for members in _members(groups):
-        part, cost = cheapest(_hidden(planes, mask, members))
-        parts.append(part)
-        total += cost + 8 * _MAP_NBYTES
-    return parts, total
+def _best_axis(layout: Layout, planes: Array, mask: Mask | None, bits: float) -> int | None:
+    """Along which dimension maps should differ so that all take clearly less than `bits`, if any."""
+    judged = sampled(len(planes))
+    best = None
+    for axis in _axes_worth_trying(layout, planes):
+        groups, once, rate = _groups(layout, axis), [], []
+        for members in _members(groups):
+            mine = np.flatnonzero(np.isin(members, judged))
+            if mine.size:
+                promise = cheapest(_hidden(planes, mask, members), mine)
+                once.append(promise.once + 8 * _MAP_NBYTES)
+                rate.append(promise.rate * mine.size)
+        n_maps = int(groups.max()) + 1
+        total = float(np.mean(once)) * n_maps + sum(rate) / judged.size * planes.size
+        if total < _CLEARLY * bits:
+            best, bits = axis, total
+    return best
 
 
 def _applied(

@@ -114,7 +114,8 @@ class Palette:
         if span <= 1 << 18:  # counting beats sorting
             found = np.flatnonzero(np.bincount((integers - lo).reshape(-1), minlength=span)) + lo
         else:
-            found = np.unique(integers)
+            found = np.sort(integers, axis=None)
+            found = found[np.concatenate([[True], found[1:] != found[:-1]])]
         few = min(MAX_PALETTE, max(1, span // 4))
         if len(found) > few or (len(found) * 4 > integers.size and len(found) > 1):
             return None
