@@ -201,8 +201,11 @@ def corrections(reader, n):
     if count:
         positions = np.cumsum(np.array(numbers(reader, count)) + 1) - 1
         distinct = reader.varint()
-        values = np.array([-(v // 2) - 1 if v % 2 else v // 2 for v in numbers(reader, distinct)])
-        r[positions] = values[numbers(reader, count) if distinct > 1 else 0]
+        values = numbers(reader, distinct or count)
+        values = np.array([-(v // 2) - 1 if v % 2 else v // 2 for v in values])
+        if distinct:
+            values = values[numbers(reader, count) if distinct > 1 else 0]
+        r[positions] = values
     assert reader.take() == b""
     return r
 

@@ -23,6 +23,7 @@ _ROWS, _COLUMNS = 64, 128
 _RUNS, _RUN = 4, 2048
 _BLOCK = 32  # samples that share a scale
 _PLANES = 16
+_LITTLE = 0.02  # bits per sample
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def cheapest(values: Array, judged: Ints | None = None) -> Promise:
     best = Promise(None, 0.0, float("inf"))
     for map_ in maps:
         promise = _promise(map_, piece)
-        if promise.bits(values.size) < best.bits(values.size):
+        # Simple maps come first; others must be clearly better.
+        if promise.bits(values.size) < best.bits(values.size) - _LITTLE * values.size:
             best = promise
     return best
 
@@ -84,21 +86,27 @@ def _cut(plane: Array) -> Array:
 
 
 def promised(integers: Ints) -> float:
-    """Bits that planes (planes, rows, columns) may take, from prediction by neighbours."""
-    if integers.shape[1] > 1:
-        west, north = integers[:, 1:, :-1], integers[:, :-1, 1:]
-        plane = west + north - integers[:, :-1, :-1]
+    """Bits that planes (planes, rows, columns) may take, from prediction by neighbours.
+
+    Each block of samples takes the best of some fixed predictors, as a fitted one would be.
+    """
+    if integers.shape[1] > 2 and integers.shape[2] > 2:
+        west, north = integers[:, 2:, 1:-1], integers[:, 1:-1, 2:]
         low, high = np.minimum(west, north), np.maximum(west, north)
-        rests = [integers[:, 1:, 1:] - np.clip(plane, low, high)]
+        slope = west + north - integers[:, 1:-1, 1:-1]
+        across = np.diff(integers, 2, axis=2)
+        rests = [
+            integers[:, 2:, 2:] - np.clip(slope, low, high),
+            integers[:, 2:, 2:] - slope,
+            across[:, 2:],
+            np.diff(across, 1, axis=1)[:, 1:],
+            np.diff(across, 2, axis=1),
+        ]
     else:
-        rests = [np.diff(integers, n, axis=2) for n in (1, 2)]
-    return min(_spread(r) for r in rests) * integers.size
-
-
-def _spread(rests: Ints) -> float:
-    """Bits per sample of two-sided geometric variables, their scale known for each block."""
-    flat = np.abs(rests.reshape(-1))
-    if not flat.size:
-        return 1.0
-    means = np.add.reduceat(flat, np.arange(0, flat.size, _BLOCK)) / _BLOCK
-    return float(np.log2(1 + 2 * np.e * means).mean())
+        rests = [np.diff(integers, n, axis=2)[..., 3 - n :] for n in (1, 2, 3)]
+    if not rests[0].size:
+        return float(integers.size)
+    starts = np.arange(0, rests[0].size, _BLOCK)
+    means = [np.add.reduceat(np.abs(r).reshape(-1), starts) / _BLOCK for r in rests]
+    # Two-sided geometric variables of known mean magnitude.
+    return float(np.log2(1 + 2 * np.e * np.min(means, axis=0)).mean()) * integers.size

@@ -48,7 +48,7 @@ class TwoLayer:
         grid = _grid(values)
         if grid >= finest:
             yield grid
-        for bits in (10, 13, 16, 19):
+        for bits in (11, 14, 17, 20, 23):
             exponent = spread - bits
             if finest <= exponent and exponent > grid:
                 yield exponent

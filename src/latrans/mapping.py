@@ -177,7 +177,7 @@ def lossy_mapping(layout: Layout, planes: Array, fill_value: float | None) -> Ma
 
 
 def _best_axis(layout: Layout, planes: Array, mask: Mask | None, bits: float) -> int | None:
-    """Along which dimension maps should differ so that all take clearly less than `bits`, if any."""
+    """Along which dimension maps should differ to take clearly less than `bits`, if any."""
     judged = sampled(len(planes))
     best = None
     for axis in _axes_worth_trying(layout, planes):

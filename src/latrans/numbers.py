@@ -95,16 +95,18 @@ def ungaps(distances: Ints, limit: int) -> Ints:
 def pack_sparse(values: Ints) -> bytes:
     """Integers that are mostly zero, by position; nothing at all where all are."""
     positions = np.flatnonzero(values)
-    distinct, index, counts = np.unique(
-        values.reshape(-1)[positions], return_inverse=True, return_counts=True
-    )
-    order = np.argsort(-counts, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(order.size)
+    chosen = values.reshape(-1)[positions]
     out = pack_varint(positions.size)
     if not positions.size:
         return out
-    out += pack(gaps(positions)) + pack_varint(distinct.size) + pack(zigzag(distinct[order]))
+    out += pack(gaps(positions))
+    distinct, index, counts = np.unique(chosen, return_inverse=True, return_counts=True)
+    if 2 * distinct.size > positions.size > 1:
+        return out + pack_varint(0) + pack(zigzag(chosen))
+    order = np.argsort(-counts, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(order.size)
+    out += pack_varint(distinct.size) + pack(zigzag(distinct[order]))
     return out + (pack(rank[index.reshape(-1)]) if distinct.size > 1 else b"")
 
 
@@ -117,7 +119,9 @@ def unpack_sparse(reader: Reader, n: int) -> tuple[Ints, Ints]:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     positions = ungaps(unpack(reader, count), n)
     n_distinct = reader.varint()
-    if not 0 < n_distinct <= count:
+    if not n_distinct:
+        return positions, unzigzag(unpack(reader, count))
+    if n_distinct > count:
         raise CodecError(f"frame is damaged: {n_distinct} corrections of {count} samples")
     distinct = unzigzag(unpack(reader, n_distinct))
     if n_distinct == 1:
