@@ -336,13 +336,15 @@ class TestMasks:
         mask = masks.find(array, None, exact=True)
         assert masks.hide(array, mask).tolist() == [1, 1, 1, 1, 5, 5]
 
-    @pytest.mark.parametrize("fill", [1e20, -1e30, -9999.0, 9.96921e36])
+    @pytest.mark.parametrize("fill", [1e20, -1e30, -9999.0, 9.96921e36, 99.0, -1e308])
     def test_far_values_that_repeat_are_taken_for_fill(self, fill):
-        array = np.linspace(0, 5, 40, dtype=np.float32)
+        array = np.linspace(0, 5, 40, dtype="f8" if abs(fill) > 1e38 else "f4")
         array[[3, 17]] = fill
         assert np.flatnonzero(masks.find(array, None, exact=True).where).tolist() == [3, 17]
 
-    @pytest.mark.parametrize("values", [[1e20], [900.0, 900.0], [4000.0, 4000.0, 3000.0]])
+    @pytest.mark.parametrize(
+        "values", [[1e20], [20.0, 20.0], [4000.0, 4000.0, 3000.0], [99.0] * 35]
+    )
     def test_other_outliers_are_data(self, values):
         array = np.linspace(1, 9, 40, dtype=np.float32)
         array[: len(values)] = values

@@ -24,7 +24,8 @@ Ints = npt.NDArray[np.int64]
 MAX_DECIMALS = 22  # 10**22 is the last power of ten that float64 holds exactly
 _TRIED_DECIMALS = 10
 _EXACT = 1 << 53
-_LIMIT = 1 << 62
+_LIMIT = 1 << 62  # of parameters in a frame
+_WIDEST = 1 << 60  # of what is encoded, so that no sum of parts leaves 64 bits
 _SAMPLES = 1 << 14
 _MOST_DISTINCT = 1 << 12
 _REFERENCES, _PAIRED = 2, 8  # of the most frequent values
@@ -53,7 +54,8 @@ def decimals_of(values: Array) -> list[int]:
     sample = values.reshape(-1)
     largest = max(float(sample.max()), -float(sample.min()))
     sample = sample[:: -(-sample.size // _SAMPLES)]
-    spacing = float(np.spacing(np.array(largest, values.dtype)))
+    with np.errstate(over="ignore"):
+        spacing = float(np.spacing(np.array(largest, values.dtype)))
     shares: list[float] = []
     while len(shares) < _TRIED_DECIMALS and max(shares, default=0.0) < 1:
         k = len(shares)
@@ -82,6 +84,8 @@ class Divided:
         """With the divisor that promises most, and with none."""
         integers = scaled(values, decimals).reshape(-1)
         lo, hi = int(integers.min()), int(integers.max())
+        if max(-lo, hi, hi - lo) >= _WIDEST:
+            return
         divisor, offset = _divisor(integers[:: -(-integers.size // _SAMPLES)])
         for g, start in ((divisor, offset), (1, 0))[: 1 + (divisor > 1)]:
             if hi - lo >= g << 30:
@@ -98,10 +102,9 @@ class Divided:
         return q, Divided(self.decimals, g, self.offset, rests)
 
     def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
-        farthest = int(np.abs(integers).max(initial=0))
         positions, rests = numbers.unpack_sparse(Reader(self.rests), integers.size)
-        farthest = farthest * self.divisor + abs(self.offset)
-        if farthest + int(np.abs(rests).max(initial=0)) >= _LIMIT:
+        farthest = int(np.abs(integers).max(initial=0)) * self.divisor + abs(self.offset)
+        if farthest + int(np.abs(rests).max(initial=0)) >= 1 << 63:
             raise CodecError("frame is damaged: decimals of a value are out of range")
         values = integers * self.divisor + self.offset
         values.reshape(-1)[positions] += rests

@@ -127,16 +127,20 @@ def bounded(array: Array, max_error: float, fill_value: float | None) -> Mapped 
     Values of the mask may be off by anything.  None where the step is too fine for 32-bit integers
     or too many values would miss the bound.
     """
-    values = masks.hide(array, masks.find(array, fill_value, exact=False))
-    quantised = Quantised.of(values, max_error)
-    if quantised is None:
+    return quantised(masks.hide(array, masks.find(array, fill_value, exact=False)), max_error)
+
+
+def quantised(values: Array, max_error: float) -> Mapped | None:
+    """Multiples of a step, as `bounded`, for finite values of which none is masked."""
+    found = Quantised.of(values, max_error)
+    if found is None:
         return None
-    integers, map_ = quantised
-    restored = unmap(integers, _section(map_, False), array.dtype)
+    integers, map_ = found
+    restored = unmap(integers, _section(map_, False), values.dtype)
     with np.errstate(invalid="ignore"):
         error = np.abs(restored.astype(np.float64) - values.astype(np.float64))
     missed = np.flatnonzero(~(error <= max_error))
-    if missed.size > array.size // _MOST_MISSED:
+    if missed.size > values.size // _MOST_MISSED:
         return None
     return Mapped(integers, _section(map_, False, masks.exceptions(values, missed)))
 

@@ -30,6 +30,7 @@ _FINEST = 3.0  # of the largest value's spacing; finer steps are the floats' own
 _ROUNDS = 40
 _WORST = 4.0  # times half a spacing: floats packed in single precision miss by so much
 _FARTHEST = 2.0**62
+_LARGEST = 1e300  # of values; sums of larger ones may overflow
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class Grid:
         distinct = ordered_values[np.diff(ordered_values, prepend=np.nan) != 0].astype(np.float64)
         if distinct.size <= _MIN_GAPS:
             return None
-        spacing = float(np.spacing(np.abs(distinct[[0, -1]]).max().astype(values.dtype)))
+        if float(np.abs(distinct[[0, -1]]).max()) > _LARGEST:
+            return None
+        spacing = 2 * float(_half_spacing(distinct[[0, -1]], values.dtype).max())
         gaps = np.diff(distinct)
         smallest = float(gaps.min())
         if smallest < _FINEST * spacing or distinct[-1] - distinct[0] >= _LIMIT * smallest:
@@ -142,7 +145,8 @@ class Grid:
 
 def _half_spacing(values: Doubles, dtype: np.dtype[Any]) -> Doubles:
     """How far from each value the numbers lie that round to it; never 0."""
-    spacing = np.spacing(np.abs(values).astype(dtype)).astype(np.float64)
+    with np.errstate(over="ignore"):
+        spacing = np.spacing(np.abs(values).astype(dtype)).astype(np.float64)
     return np.maximum(spacing / 2, np.finfo(np.float64).tiny)
 
 

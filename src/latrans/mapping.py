@@ -150,7 +150,7 @@ def _bounded(
     """Multiples of a step, or ranks among few distinct values where these cost less."""
     mask = _find(layout, planes, fill_value, False)
     values = masks.hide(planes, mask)
-    mapped = field.bounded(values, max_error, None)
+    mapped = field.quantised(values, max_error)
     if mapped is None:
         return None
     exact_mask = _find(layout, planes, fill_value, True)
@@ -170,7 +170,7 @@ def lossy_mapping(layout: Layout, planes: Array, fill_value: float | None) -> Ma
     mask = _find(layout, planes, fill_value, False)
     shown = masks.hide(planes, mask)
     step = (float(shown.max()) - float(shown.min())) / _LOSSY_STEPS
-    mapped = field.bounded(shown, step, None) if step > 0 else None
+    mapped = field.quantised(shown, step) if step > 0 else None
     if mapped is None:
         return None
     return Mapping(mapped.integers, (mapped.section,), _whole(planes), mask=mask)

@@ -17,6 +17,7 @@ from .errors import CodecError
 from .wire import Reader, pack_varint
 
 Array = npt.NDArray[Any]
+_FAR = 4.0  # times the range of all other values
 _LONG_RUN = 8
 _SAMPLES = 1 << 14
 _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -80,16 +81,19 @@ def of(array: Array, where: npt.NDArray[np.bool_]) -> Mask | None:
 
 
 def _detected_fill(array: Array, where: npt.NDArray[np.bool_]) -> Any:
-    """A value that repeats and lies absurdly far from all others, such as 1e20."""
+    """A value that repeats and lies far from all others, such as 1e20 or -9999."""
     valid = array[~where]
     if valid.size < 16:
         return None
     for extreme in (valid.max(), valid.min()):
-        if abs(float(extreme)) < 1e3 or np.count_nonzero(valid == extreme) < 2:
-            continue
         rest = valid[valid != extreme]
-        if rest.size and float(np.abs(rest.astype(np.float64)).max()) < abs(float(extreme)) / 1e3:
-            return extreme
+        if rest.size < valid.size // 4 or valid.size - rest.size < 2:
+            continue
+        with np.errstate(over="ignore"):
+            low, high = np.float64(rest.min()), np.float64(rest.max())
+            gap = max(low - extreme, extreme - high)
+            if high > low and gap > _FAR * (high - low):
+                return extreme
     return None
 
 
