@@ -4,7 +4,7 @@ Part of the independent reader, see independent_reader.py.
 """
 
 import numpy as np
-from numcodecs import Zstd
+from numcodecs import Blosc, Zstd
 
 from independent_network import Bytes
 
@@ -177,6 +177,14 @@ def read_grid(reader, q, dtype, exact):
     return values
 
 
+def read_stored(reader, q, dtype, exact):
+    """A fallback payload (3.1) of the samples."""
+    payload = reader.sized()
+    method, body = payload[0], payload[1:]
+    content = [bytes, Zstd().decode, Blosc().decode, lambda item: item * q.size][method](body)
+    return np.frombuffer(content, dtype).reshape(q.shape)
+
+
 def to_decimals(values, k, dtype):
     return values.astype(dtype) if dtype.kind != "f" else (values / 10.0**k).astype(dtype)
 
@@ -269,6 +277,7 @@ def read_layers(reader, q, dtype, exact):
 
 KINDS = (
     read_identity, read_offset, read_palette, read_quantised, read_layers, read_divided, read_grid,
+    read_stored,
 )  # fmt: skip
 
 

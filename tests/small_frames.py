@@ -71,6 +71,9 @@ def _chunks() -> Iterator[tuple[str, str, str, float | None, str | None, Array]]
     single = _smooth((9, 9), "<i4").astype("<f4") ** 2 * np.float32(0.00217) + np.float32(273.15)
     yield "grid, corrected", "plane", "lossless", None, None, single
     steps = (np.rint(_smooth((3, 9, 9), "<f8")) + 0.3) * 0.7 ** np.arange(3)[:, None, None]
+    doubles = np.random.default_rng(0).normal(size=70)
+    columns = np.stack([_smooth((70,), "<f8").round(), doubles], 1)
+    yield "stored column", "track", "lossless", None, "tc", columns
     yield "a map per plane", "plane", "lossless", None, "zyx", steps.astype("<f4")
     yield "offset", "plane", "lossless", None, None, _smooth((9, 9), "<i8") + 2**40
     yield "two layers", "plane", "lossless", None, None, f4
@@ -85,7 +88,7 @@ def _chunks() -> Iterator[tuple[str, str, str, float | None, str | None, Array]]
     yield "datetimes", "track", "lossless", None, None, _smooth((60,), "<i8").astype("<M8[s]")
     yield "bounded", "plane", "bounded", 0.5, None, f4
     yield "bounded, mask", "plane", "bounded", 0.5, None, masked
-    high = _smooth((9, 9), "<f2") * 100
+    high = _smooth((24, 24), "<f2") * 100
     high[4, 4] = 65504  # the nearest multiple of the step is infinite
     yield "bounded, exceptions", "plane", "bounded", 30.0, None, high
     yield "bounded integers", "track", "bounded", 2.0, None, _smooth((60,), "<i2")

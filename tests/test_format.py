@@ -146,6 +146,15 @@ def test_a_map_for_each_channel(models, axes):
 
 
 @pytest.mark.usefixtures("always_model")
+def test_channels_that_no_map_suits(models):
+    doubles = np.random.default_rng(0).normal(size=400)
+    table = np.stack([np.arange(400) % 7, doubles, np.full(400, 1 / 3), doubles.round(2)], 1)
+    kinds, _, _ = maps_of(check(models["track"], table, axes="tc"), models["track"])
+    assert kinds[1] == 7
+    assert kinds.count(7) == 1
+
+
+@pytest.mark.usefixtures("always_model")
 def test_a_map_for_each_plane(models):
     planes = (
         smooth(6, 32, 40, noise=30.0).round() * 0.5 ** np.arange(6)[:, None, None] + 0.1 * np.pi

@@ -20,7 +20,7 @@ from latrans.maps import MAPS, Offset, Palette, Quantised
 from latrans.wire import Reader
 from random_arrays import NUMBERS, SPECIAL, dtype_of, random_content
 
-IDENTITY, OFFSET, PALETTE, QUANTISED, TWO_LAYER, DIVIDED, GRID = range(7)  # FORMAT.md 5.1
+IDENTITY, OFFSET, PALETTE, QUANTISED, TWO_LAYER, DIVIDED, GRID, STORED = range(8)  # FORMAT.md 5.1
 SINGLE, WITH_EXCEPTIONS = 64, 128
 
 
@@ -493,6 +493,16 @@ class TestChoice:
         noise = rng.integers(0, 256, (60, 60, 3)).astype("u1")
         frame = unpack(latrans.Codec(models["plane"]).encode(noise))
         assert not frame.maps or not frame.maps[0] & 1
+
+    def test_one_column_of_noise_does_not_spoil_a_table(self, models):
+        counts = self.smooth((3000,)) + 0.0
+        noise = np.random.default_rng(0).normal(size=3000)
+        table = np.stack([counts / 100, noise, counts], 1)
+        frame = latrans.Codec(models["track"], axes="tc").encode(table)
+        alone = latrans.Codec(models["track"], axes="tc").encode(table[:, ::2])
+        assert latrans.decode(frame).tobytes() == table.tobytes()
+        assert len(frame) < len(alone) + noise.nbytes + 40
+        assert unpack(latrans.Codec(models["track"]).encode(noise)).fallback
 
     def test_a_mask_is_cheap(self, models):
         array = (self.smooth((40, 40)) / 16).astype("f4")

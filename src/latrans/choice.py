@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import field
-from .maps import Lossless
+from .maps import Lossless, Stored
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -46,9 +46,9 @@ def sampled(n_planes: int) -> Ints:
 def cheapest(values: Array, judged: Ints | None = None) -> Promise:
     """The lossless map of finite values (planes, rows, columns) that promises the fewest bits.
 
-    `judged` are the planes to judge by, a few of all by default.
+    What no map suits is stored.  `judged` are the planes to judge by, a few of all by default.
     """
-    maps = list(field.offers(values))
+    maps = list(field.offers(values)) or [Stored()]
     chosen = sampled(len(values)) if judged is None else judged
     piece = np.concatenate([_cut(values[i]) for i in chosen])
     best = Promise(None, 0.0, float("inf"))

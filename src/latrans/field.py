@@ -20,7 +20,7 @@ from .decimals import Divided, decimals_of
 from .errors import CodecError
 from .floats import TwoLayer
 from .grids import Grid
-from .maps import MAPS, Identity, Lossless, Map, Offset, Palette, Quantised
+from .maps import MAPS, Identity, Lossless, Map, Offset, Palette, Quantised, Stored
 from .wire import Reader
 
 Array = npt.NDArray[Any]
@@ -96,7 +96,7 @@ def apply(map_: Lossless, values: Array) -> Mapped | None:
     if isinstance(map_, Identity):
         return Mapped(integers, b"")
     missed = b""
-    if values.dtype.kind == "f" and not isinstance(map_, TwoLayer):
+    if values.dtype.kind == "f" and not isinstance(map_, (TwoLayer, Stored)):
         found = map_.invert(integers, work.dtype)
         wrong = np.flatnonzero(_bits(found) != _bits(work))
         if wrong.size > values.size // _MOST_MISSED:
@@ -116,9 +116,9 @@ def lossless(array: Array, fill_value: float | None) -> Iterator[Mapped]:
             yield mapped
 
 
-def is_palette(mapped: Mapped) -> bool:
-    """Whether the integers are ranks among few distinct values."""
-    return bool(mapped.section) and MAPS[mapped.section[0] & 63] is Palette
+def is_stored(section: bytes) -> bool:
+    """Whether a map leaves nothing to predict."""
+    return bool(section) and MAPS[section[0] & 63] is Stored
 
 
 def bounded(array: Array, max_error: float, fill_value: float | None) -> Mapped | None:

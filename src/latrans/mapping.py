@@ -139,7 +139,9 @@ def choose(
             groups = _groups(layout, axis)
             parts = [cheapest(_hidden(planes, mask, m)).map_ for m in _members(groups)]
             best = _applied(planes, parts, axis, groups, mask) or best
-    if best is not None and _channels(layout) == 3 and not any(best.sections):
+    if best is None or all(map(field.is_stored, best.sections)):
+        return None  # the fallback does the same with less around it
+    if _channels(layout) == 3 and not any(best.sections):
         return _with_colour(best)
     return best
 
@@ -157,7 +159,7 @@ def _bounded(
     exactly = cheapest(masks.hide(planes, exact_mask))
     if exactly.bits(planes.size) < 8 * len(mapped.section) + promised(mapped.integers):
         exact = _applied(planes, [exactly.map_], 0, _whole(planes), exact_mask)
-        if exact is not None:
+        if exact is not None and not field.is_stored(exact.sections[0]):
             return exact
     return Mapping(mapped.integers, (mapped.section,), _whole(planes), mask=mask)
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from . import numbers
+from . import fallback, numbers
 from .decimals import MAX_DECIMALS, Divided, scaled, unscaled
 from .errors import CodecError
 from .floats import TwoLayer, ordered, unordered
@@ -211,5 +211,31 @@ class Quantised:
         return cls(step)
 
 
+@dataclass(frozen=True)
+class Stored:
+    """Values as a fallback payload, beside integers that are all 0.
+
+    For parts that nothing else suits, such as one column of true doubles in a table.
+    """
+
+    payload: bytes = b""
+
+    def forward(self, values: Array) -> tuple[Ints, Stored]:
+        return np.zeros(values.shape, np.int64), Stored(fallback.encode(values))
+
+    def approximate(self, integers: Ints) -> tuple[Ints, Stored]:
+        return integers, self
+
+    def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
+        return fallback.decode(self.payload, dtype, integers.shape)
+
+    def write(self) -> bytes:
+        return pack_varint(len(self.payload)) + self.payload
+
+    @classmethod
+    def read(cls, reader: Reader) -> Stored:
+        return cls(bytes(reader.take(reader.varint())))
+
+
 # FORMAT.md 5.1: the position is the code
-MAPS = (Identity, Offset, Palette, Quantised, TwoLayer, Divided, Grid)
+MAPS = (Identity, Offset, Palette, Quantised, TwoLayer, Divided, Grid, Stored)
