@@ -281,9 +281,11 @@ def _axes_worth_trying(layout: Layout, planes: Array) -> list[int]:
 
 def _groups(layout: Layout, axis: int) -> npt.NDArray[np.int64]:
     """Which map each plane has, where maps differ along a counted dimension (from 1)."""
+    planes = np.arange(layout.n_planes)
     if axis == _EVERY_PLANE:
-        return np.arange(layout.n_planes)
-    return np.indices(layout.counts)[axis - 1].reshape(-1).astype(np.int64)
+        return planes
+    inside = int(np.prod(layout.counts[axis:], dtype=np.int64))
+    return planes // inside % layout.counts[axis - 1]
 
 
 def _members(groups: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
