@@ -88,7 +88,7 @@ def _chunks() -> Iterator[tuple[str, str, str, float | None, str | None, Array]]
     yield "datetimes", "track", "lossless", None, None, _smooth((60,), "<i8").astype("<M8[s]")
     yield "bounded", "plane", "bounded", 0.5, None, f4
     yield "bounded, mask", "plane", "bounded", 0.5, None, masked
-    high = _smooth((24, 24), "<f2") * 100
+    high = _smooth((16, 16), "<f2") * 100
     high[4, 4] = 65504  # the nearest multiple of the step is infinite
     yield "bounded, exceptions", "plane", "bounded", 30.0, None, high
     yield "bounded integers", "track", "bounded", 2.0, None, _smooth((60,), "<i2")
