@@ -336,6 +336,15 @@ class TestMasks:
         mask = masks.find(array, None, exact=True)
         assert masks.hide(array, mask).tolist() == [1, 1, 1, 1, 5, 5]
 
+    def test_wide_holes_in_planes_are_flat(self):
+        array = np.add.outer(np.arange(30), np.arange(40)).astype("f4")
+        array[5:20, 10:30] = np.nan
+        array[2, 3:5] = np.nan
+        hidden = masks.hide(array, masks.find(array, None, exact=True))
+        assert np.unique(hidden[5:20, 10:30]).size == 1
+        assert hidden[5, 10] in array
+        assert hidden[2, 3:5].tolist() == [4, 4]
+
     @pytest.mark.parametrize("fill", [1e20, -1e30, -9999.0, 9.96921e36, 99.0, -1e308])
     def test_far_values_that_repeat_are_taken_for_fill(self, fill):
         array = np.linspace(0, 5, 40, dtype="f8" if abs(fill) > 1e38 else "f4")

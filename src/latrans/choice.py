@@ -19,11 +19,11 @@ from .maps import Lossless, Stored
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
-_ROWS, _COLUMNS = 64, 128
+_ROWS, _COLUMNS = 64, 96
 _RUNS, _RUN = 4, 2048
 _BLOCK = 32  # samples that share a scale
-_PLANES = 16
-_LITTLE = 0.02  # bits per sample
+_PLANES = 12
+_LITTLE = 0.06  # bits per sample
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class TwoLayer:
 
     @staticmethod
     def exponents(values: Array) -> Iterator[int]:
-        """Grids worth trying for finite values: their own one first, then coarse to fine."""
+        """Grids worth trying for finite values: coarse to fine, then their own one."""
         magnitude = float(np.abs(values.astype(np.float64)).max(initial=0))
         if magnitude == 0:
             yield 0
@@ -46,12 +46,12 @@ class TwoLayer:
         spread = int(np.frexp(span)[1]) if span > 0 else top
         finest = max(top - 30, -149)
         grid = _grid(values)
-        if grid >= finest:
-            yield grid
         for bits in (11, 14, 17, 20, 23):
             exponent = spread - bits
             if finest <= exponent and exponent > grid:
                 yield exponent
+        if grid >= finest:
+            yield grid
 
     def forward(self, values: Array) -> tuple[Ints, TwoLayer]:
         """Cells of the values, and the map that holds the second layer."""
@@ -177,9 +177,8 @@ def _pack_bits(values: Ints, bits: Ints) -> bytes:
         return b""
     out = []
     for width in range(1, int(bits.max()) + 1):
-        chosen = values[bits == width]
-        shifts = np.arange(width - 1, -1, -1)
-        out.append(((chosen[:, None] >> shifts) & 1).astype(np.uint8).reshape(-1))
+        octets = values[bits == width].astype(">u4").view(np.uint8).reshape(-1, 4)
+        out.append(np.unpackbits(octets, axis=1)[:, 32 - width :].reshape(-1))
     return np.packbits(np.concatenate(out)).tobytes() if out else b""
 
 
@@ -195,7 +194,8 @@ def _unpack_bits(data: bytes, bits: Ints) -> Ints:
     for width in range(1, int(bits.max(initial=0)) + 1):
         chosen = bits == width
         n = int(chosen.sum())
-        digits = flat[at : at + n * width].reshape(n, width).astype(np.int64)
-        values[chosen] = digits @ (np.int64(1) << np.arange(width - 1, -1, -1))
+        digits = np.zeros((n, 32), np.uint8)
+        digits[:, 32 - width :] = flat[at : at + n * width].reshape(n, width)
+        values[chosen] = np.packbits(digits, axis=1).view(">u4").reshape(-1)
         at += n * width
     return values
