@@ -42,13 +42,13 @@ def assert_same(found, expected):
 
 
 def maps_of(frame, model):
-    """Kind of each map, and the flags of all of them."""
+    """Kind of each map, whether there is a mask, whether there are exceptions."""
     assert not frame.is_fallback
     parts = independent_maps.Maps(
         frame.maps, independent_network.Model(model.data), frame.dtype, frame.shape
     )
     heads = [content[0] if content else 0 for content in parts.contents]
-    return [head & 63 for head in heads], any(h & 64 for h in heads), any(h & 128 for h in heads)
+    return [head & 63 for head in heads], parts.mask is not None, any(h & 128 for h in heads)
 
 
 BASE = smooth(12, 16)

@@ -4,7 +4,7 @@ Part of the independent reader, see independent_reader.py.
 """
 
 import numpy as np
-from numcodecs import Zstd
+from numcodecs import Blosc, Zstd
 
 from independent_network import Bytes
 
@@ -30,9 +30,6 @@ class Planes:
         self.count = int(np.prod(self.counted, dtype=int))
         letters = [axes[i] for i in outer]
         self.is_grouped = bool(letters) and letters[-1] != "n"
-        # How many planes further the index of the channel is one more.
-        inside = letters.index("c") + 1 if "c" in letters else len(letters)
-        self.channel_step = int(np.prod(self.counted[inside:], dtype=int))
 
     def pieces(self):
         """Yield (plane, first sample, end) of each piece in coding order (4.2)."""
@@ -44,6 +41,13 @@ class Planes:
             for start in range(0, self.width, TRACK_BLOCK):
                 for track in range(item, item + together):
                     yield track, start, min(start + TRACK_BLOCK, self.width)
+
+    def parts(self, d):
+        """Return the map of each plane if maps differ along counted dimension `d` (5)."""
+        if d == 0:
+            return np.arange(self.count)
+        step = int(np.prod(self.counted[d:], dtype=int))
+        return np.arange(self.count) // step % self.counted[d - 1]
 
     def lanes(self, n):
         """Return the lengths of the lanes of a piece of `n` samples."""
@@ -66,35 +70,39 @@ class Planes:
 
 
 class Maps:
-    """The maps section (5): axes, colour, and the map of each channel."""
+    """The maps section (5): axes, colour, mask, and the map of each part."""
 
     def __init__(self, section, model, dtype, shape):
         self.dtype = dtype
         flags, axes = 0, default_axes(model, shape)
-        contents = [b""]
-        if section:
-            reader = Bytes(section)
-            flags = reader.unpack("B")
-            if flags & 4:
-                axes = reader.sized().decode()
-            count = reader.varint() if flags & 2 else 1
-            contents = [reader.sized() for _ in range(count)]
-            assert reader.take() == b""
-        self.is_colour = bool(flags & 1)
-        self.contents = contents
+        reader = Bytes(section or b"\0\0")
+        flags = reader.unpack("B")
+        if flags & 4:
+            axes = reader.sized().decode()
         self.planes = Planes(shape, axes, model.is_track)
+        self.map_of = np.zeros(self.planes.count, int)
+        if flags & 2:
+            self.map_of = self.planes.parts(reader.varint())
+        self.is_colour = bool(flags & 1)
+        self.contents = [reader.sized() for _ in range(max(self.map_of, default=0) + 1)]
+        self.mask = reader if flags & 8 else None
+        if not self.mask:
+            assert reader.take() == b""
 
     def invert(self, samples, exact):
         """Return the array of (planes, samples) integers."""
         if self.is_colour:
             green, red, blue = samples[0::3], samples[1::3], samples[2::3]
             samples = np.stack([red + green, green, blue + green], 1).reshape(samples.shape)
-        values = np.empty(samples.shape, self.dtype)
-        n = len(self.contents)
-        map_of = np.arange(self.planes.count) // self.planes.channel_step % n
+        dtype = self.dtype.newbyteorder("=")
+        values = np.empty(samples.shape, dtype)
         for i, content in enumerate(self.contents):
-            values[map_of == i] = invert_map(content, samples[map_of == i], self.dtype, exact)
-        return self.planes.to_array(values)
+            chosen = self.map_of == i
+            values[chosen] = invert_map(content, samples[chosen], dtype, exact)
+        if self.mask:
+            put_masked(self.mask, values.reshape(-1).view(f"u{dtype.itemsize}"))
+            assert self.mask.take() == b""
+        return self.planes.to_array(values.astype(self.dtype))
 
 
 def default_axes(model, shape):
@@ -111,23 +119,12 @@ def default_axes(model, shape):
 
 def invert_map(content, q, dtype, exact):
     """Turn the integers of one map into values of `dtype` (5.1, 5.2)."""
-    dtype = dtype.newbyteorder("=")
     reader = Bytes(content or b"\0")
     kind = reader.unpack("B")
-    if kind & 63 == 0:
-        values = to_dtype(q, dtype)
-    elif kind & 63 == 1:
-        values = to_dtype(q + reader.unpack("q"), dtype)
-    elif kind & 63 == 2:
-        palette = read_palette(reader)
-        values = from_ordered(palette[np.clip(q, 0, len(palette) - 1)], dtype)
-    elif kind & 63 == 3:
-        values = to_dtype(q * reader.unpack("d"), dtype)
-    else:
-        values = from_ordered(read_layers(reader, q, exact), dtype)
+    work = np.dtype("f4") if dtype.kind == "f" and (kind & 64 or dtype.itemsize == 2) else dtype
+    with np.errstate(over="ignore"):
+        values = KINDS[kind & 63](reader, q, work, exact).astype(dtype)
     values = np.ascontiguousarray(values).reshape(-1)
-    if kind & 64:
-        put_masked(reader, values.view(f"u{dtype.itemsize}"))
     if kind & 128:
         count = reader.varint()
         part = Zstd().decode(reader.sized())
@@ -138,6 +135,89 @@ def invert_map(content, q, dtype, exact):
     return values.reshape(q.shape)  # in this machine's byte order
 
 
+def read_identity(reader, q, dtype, exact):
+    return to_dtype(q, dtype)
+
+
+def read_offset(reader, q, dtype, exact):
+    return to_dtype(q + reader.unpack("q"), dtype)
+
+
+def read_quantised(reader, q, dtype, exact):
+    return to_dtype(q * reader.unpack("d"), dtype)
+
+
+def read_palette(reader, q, dtype, exact):
+    kind, head, value = reader.unpack("B"), reader.varint(), reader.unpack("q")
+    count = head >> 1
+    gaps = (
+        [reader.unpack("q") for _ in range(count - 1)] if head & 1 else numbers(reader, count - 1)
+    )
+    palette = [value]
+    for gap in gaps:
+        value = (value + gap + 1 + 2**63) % 2**64 - 2**63
+        palette.append(value)
+    values = np.array(palette)[np.clip(q, 0, count - 1)]
+    return from_ordered(values, dtype) if kind == 255 else to_decimals(values, kind, dtype)
+
+
+def read_divided(reader, q, dtype, exact):
+    k, g, o = reader.unpack("B"), reader.varint(), reader.unpack("q")
+    r = corrections(Bytes(reader.sized()), q.size)
+    return to_decimals(q * g + o + (r.reshape(q.shape) if exact else 0), k, dtype)
+
+
+def read_grid(reader, q, dtype, exact):
+    step, offset = reader.unpack("d"), reader.unpack("d")
+    r = corrections(Bytes(reader.sized()), q.size).reshape(q.shape)
+    values = (q * step + offset).astype(dtype)
+    values[values == 0] = 0
+    chosen = (r != 0) if exact else np.zeros(q.shape, bool)
+    values[chosen] = from_ordered(ordered(values[chosen]) + r[chosen], dtype)
+    return values
+
+
+def read_stored(reader, q, dtype, exact):
+    """A fallback payload (3.1) of the samples."""
+    payload = reader.sized()
+    method, body = payload[0], payload[1:]
+    content = [bytes, Zstd().decode, Blosc().decode, lambda item: item * q.size][method](body)
+    return np.frombuffer(content, dtype).reshape(q.shape)
+
+
+def to_decimals(values, k, dtype):
+    return values.astype(dtype) if dtype.kind != "f" else (values / 10.0**k).astype(dtype)
+
+
+def numbers(reader, count):
+    """A list of numbers (5.3)."""
+    if not count:
+        return []
+    head = reader.varint()
+    content = Zstd().decode(reader.sized()) if head & 1 else reader.take(head >> 1)
+    assert len(content) == head >> 1
+    inner = Bytes(content)
+    found = [inner.varint() for _ in range(count)]
+    assert inner.take() == b""
+    return found
+
+
+def corrections(reader, n):
+    """The correction of each of `n` samples (5.3)."""
+    r = np.zeros(n, np.int64)
+    count = reader.varint()
+    if count:
+        positions = np.cumsum(np.array(numbers(reader, count)) + 1) - 1
+        distinct = reader.varint()
+        values = numbers(reader, distinct or count)
+        values = np.array([-(v // 2) - 1 if v % 2 else v // 2 for v in values])
+        if distinct:
+            values = values[numbers(reader, count) if distinct > 1 else 0]
+        r[positions] = values
+    assert reader.take() == b""
+    return r
+
+
 def to_dtype(q, dtype):
     """Clamp to the type's range, then convert."""
     if dtype.kind in "iu":
@@ -145,51 +225,60 @@ def to_dtype(q, dtype):
     return q.astype(dtype)
 
 
-def read_palette(reader):
-    count = reader.varint()
-    bytes_of = np.frombuffer(Zstd().decode(reader.sized()), np.uint8).reshape(8, count)
-    gaps = np.ascontiguousarray(bytes_of.T).view("<i8").reshape(-1)
-    return np.cumsum(gaps)
-
-
 def ordered(values):
-    """Return the ordered integers of float32 values."""
-    b = values.view(np.int32).astype(np.int64)
-    return np.where(b >= 0, b, -(b & 0x7FFFFFFF))
+    """Return the ordered integers of float32 or float64 values."""
+    bits = 8 * values.dtype.itemsize
+    b = values.view(f"i{values.dtype.itemsize}").astype(np.int64)
+    return np.where(b >= 0, b, -(b & np.int64(2 ** (bits - 1) - 1)))
 
 
 def from_ordered(integers, dtype):
     """Turn ordered integers into floats; other types hold their values."""
     if dtype.kind != "f":
         return integers.astype(dtype)
-    bits = np.where(integers >= 0, integers, -integers | 0x80000000)
-    return bits.astype(np.uint32).view(np.float32).astype(dtype)
+    sign = np.uint64(1 << (8 * dtype.itemsize - 1))
+    bits = np.where(integers >= 0, integers.astype(np.uint64), (-integers).astype(np.uint64) | sign)
+    return bits.astype(f"u{dtype.itemsize}").view(dtype)
 
 
-def read_layers(reader, q, exact):
-    """Return the ordered integers of two layers."""
+def read_layers(reader, q, dtype, exact):
+    """Return the floats of two layers."""
     k, form = reader.unpack("h"), reader.unpack("B")
-    starts = ordered((q * 2.0**k).astype(np.float32)).reshape(-1)
-    ends = ordered(((q + 1) * 2.0**k).astype(np.float32)).reshape(-1)
+    cells = q.reshape(-1)
+    starts = ordered((cells * 2.0**k).astype(np.float32))
+    ends = ordered(((cells + 1) * 2.0**k).astype(np.float32))
     if form == 0:
-        return starts.reshape(q.shape)
+        return from_ordered(starts, dtype).reshape(q.shape)
     size = reader.varint()
     stored = reader.sized()
+    exponents = iter(numbers(Bytes(reader.sized()), int(((cells == 0) | (cells == -1)).sum())))
     if not exact:
-        return starts.reshape(q.shape)
+        return from_ordered(starts, dtype).reshape(q.shape)
     content = Zstd().decode(stored) if form == 1 else stored
     assert len(content) == size
     bits = np.unpackbits(np.frombuffer(content, np.uint8)).tolist()
-    n_bits = [
-        0 if abs(v) >= 1 << 24 else (max(1, int(b - a)) - 1).bit_length()
-        for v, a, b in zip(q.reshape(-1).tolist(), starts, ends, strict=True)
-    ]
+    top = int(ordered(np.array([2.0**k]).astype(np.float32))[0]) >> 23
+    signs, n_bits = [], []
+    for i, (v, a, b) in enumerate(zip(cells.tolist(), starts.tolist(), ends.tolist(), strict=True)):
+        signs.append(-1 if v == -1 else 1)
+        if v in (0, -1):
+            e = next(exponents)
+            starts[i] = (top + 1 - e) << 23 if e else 0
+            n_bits.append(23 if e else 0)
+        else:
+            n_bits.append(0 if abs(v) >= 1 << 24 else (max(1, b - a) - 1).bit_length())
     at = 0
     for i in sorted(range(len(n_bits)), key=n_bits.__getitem__):
         rest = bits[at : at + n_bits[i]]
         at += n_bits[i]
-        starts[i] += int("0" + "".join(map(str, rest)), 2)
-    return starts.reshape(q.shape)
+        starts[i] = (starts[i] + int("0" + "".join(map(str, rest)), 2)) * signs[i]
+    return from_ordered(starts, dtype).reshape(q.shape)
+
+
+KINDS = (
+    read_identity, read_offset, read_palette, read_quantised, read_layers, read_divided, read_grid,
+    read_stored,
+)  # fmt: skip
 
 
 def put_masked(reader, patterns):

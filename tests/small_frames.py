@@ -61,6 +61,20 @@ def _chunks() -> Iterator[tuple[str, str, str, float | None, str | None, Array]]
     yield "conv1d", "conv1d", "lossless", None, None, _smooth((60,), "<i2")
     yield "values", "values", "lossless", None, None, u1
     yield "palette", "plane", "lossless", None, None, (_smooth((12, 12)) > 90).astype("<i4") * 1000
+    levels = np.array([3, 70_001, 500_009, 9_000_041])[_smooth((16, 16)) // 16 % 4]
+    yield "palette, spread", "plane", "lossless", None, None, levels.astype("<i4")
+    yield "palette of doubles", "plane", "lossless", None, None, np.sqrt(levels)
+    odd = np.where(_smooth((12, 12)) % 9 == 0, 333, _smooth((12, 12), "<i4") * 1000)
+    yield "divided, corrected", "plane", "lossless", None, None, odd
+    yield "decimals", "track", "lossless", None, None, _smooth((90,), "<f8").round(2)
+    yield "grid", "plane", "lossless", None, None, (_smooth((12, 12)) / 81 + 273.4).astype("<f4")
+    single = _smooth((9, 9), "<i4").astype("<f4") ** 2 * np.float32(0.00217) + np.float32(273.15)
+    yield "grid, corrected", "plane", "lossless", None, None, single
+    steps = (np.rint(_smooth((3, 9, 9), "<f8")) + 0.3) * 0.7 ** np.arange(3)[:, None, None]
+    doubles = np.random.default_rng(0).normal(size=70)
+    columns = np.stack([_smooth((70,), "<f8").round(), doubles], 1)
+    yield "stored column", "track", "lossless", None, "tc", columns
+    yield "a map per plane", "plane", "lossless", None, "zyx", steps.astype("<f4")
     yield "offset", "plane", "lossless", None, None, _smooth((9, 9), "<i8") + 2**40
     yield "two layers", "plane", "lossless", None, None, f4
     masked = f4.copy()
@@ -74,7 +88,7 @@ def _chunks() -> Iterator[tuple[str, str, str, float | None, str | None, Array]]
     yield "datetimes", "track", "lossless", None, None, _smooth((60,), "<i8").astype("<M8[s]")
     yield "bounded", "plane", "bounded", 0.5, None, f4
     yield "bounded, mask", "plane", "bounded", 0.5, None, masked
-    high = _smooth((9, 9), "<f2") * 100
+    high = _smooth((16, 16), "<f2") * 100
     high[4, 4] = 65504  # the nearest multiple of the step is infinite
     yield "bounded, exceptions", "plane", "bounded", 30.0, None, high
     yield "bounded integers", "track", "bounded", 2.0, None, _smooth((60,), "<i2")

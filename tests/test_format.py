@@ -11,6 +11,7 @@ import shipped
 import synthetic_models
 from format_reading import BASE, X, Y, channels, check, maps_of, smooth
 
+LEVELS = np.array([3, 1117, 5023, 70_001, 70_013, 500_009, 600_011, 2_000_003, 9_000_041])
 INTEGERS = {
     "bytes": (BASE.clip(0, 255).astype("u1"), 0),
     "signed bytes": ((BASE - 100).clip(-128, 127).astype("i1"), 0),
@@ -20,7 +21,10 @@ INTEGERS = {
     "wide": ((BASE * 2e6).astype("i4"), 0),
     "offset": (BASE.astype("i8") + (1 << 40), 1),
     "unsigned offset": ((BASE - 100).clip(-50, 50).astype("i8").astype("u4"), 1),
-    "palette": ((BASE // 10).astype("i4") * 1000, 2),
+    "palette": (LEVELS[(BASE // 10).astype(int) % 9].astype("i4"), 2),
+    "divided": ((BASE // 10).astype("i4") * 1000 + 7, 5),
+    "divided but for some": (np.where(X == Y, 333, (BASE * 9).astype("i4") * 1000), 5),
+    "divided and wide": ((BASE.astype("i8") << 33) + 5, 5),
     "times": ((BASE // 10).astype("M8[s]"), 0),
     "flat": (np.kron((Y + X)[:3, :4] % 3, np.ones((4, 4))).astype("u1"), 0),
     "one row": (BASE[0].astype("u2"), 0),
@@ -38,12 +42,23 @@ def test_integers(models, name):
 
 
 FLOATS = {
-    "grid": ((BASE * 4).round() / 4, 4),
+    "grid": (BASE.round() / 32, 4),
+    "packed grid": (np.round(BASE * 40) / 81 + 273.4, 6),
+    "decimals": ((BASE * 100).round() / 100, 5),
     "fine": (BASE / 1000, 4),
     "noisy": (smooth(12, 16, noise=30.0) * 0.01, 4),
     "around zero": (BASE - 100, 4),
     "tiny": (BASE * 1e-43, 4),
-    "palette": (np.float32(0.37) * (BASE // 10), 2),
+    "palette": (np.sqrt(LEVELS)[(BASE // 10).astype(int) % 9], 2),
+}
+DOUBLES = {
+    "packed": (np.round(BASE * 40) / 81 + 273.4, 6),
+    "decimals": ((BASE * 100).round() / 100, 5),
+    "decimals but for some": (np.where(X == Y, BASE.round(3), BASE.round()), 5),
+    "palette": (np.sqrt(LEVELS)[(BASE // 10).astype(int) % 9], 2),
+    "palette of decimals": (LEVELS[(BASE // 10).astype(int) % 9] / 100, 2),
+    "palette from end to end": (np.array([-1e300, 1e300])[(BASE > 100).astype(int)], 2),
+    "times": (1.6e9 + 0.5 * (16 * Y + X), 5),
 }
 
 
@@ -55,6 +70,24 @@ def test_floats(models, name, dtype):
     array = array.astype("f4").astype(dtype)
     kinds, _, _ = maps_of(check(models["plane"], array), models["plane"])
     assert kinds == [kind] or array.dtype.itemsize == 2
+
+
+@pytest.mark.usefixtures("always_model")
+@pytest.mark.parametrize("dtype", ["<f8", ">f8"])
+@pytest.mark.parametrize("name", DOUBLES)
+def test_doubles(models, name, dtype):
+    array, kind = DOUBLES[name]
+    kinds, _, _ = maps_of(check(models["plane"], array.astype(dtype)), models["plane"])
+    assert kinds == [kind]
+
+
+@pytest.mark.usefixtures("always_model")
+def test_corrected_floats(models):
+    array = np.random.default_rng(0).integers(0, 30_000, (30, 40)).astype("f4")
+    array = array * np.float32(0.0123) + np.float32(273.4)
+    frame = check(models["plane"], array)
+    assert maps_of(frame, models["plane"])[0] == [6]
+    assert len(frame.maps) > 100
 
 
 @pytest.mark.usefixtures("always_model")
@@ -109,7 +142,32 @@ def test_a_map_for_each_channel(models, axes):
     if axes == "zxyc":
         array = array.transpose(1, 3, 2, 0)
     kinds, _, _ = maps_of(check(models["plane"], array, axes=axes), models["plane"])
-    assert len(kinds) == 3
+    assert len(kinds) in (3, 6)
+
+
+@pytest.mark.usefixtures("always_model")
+def test_channels_that_no_map_suits(models):
+    doubles = np.random.default_rng(0).normal(size=400)
+    table = np.stack([np.arange(400) % 7, doubles, np.full(400, 1 / 3), doubles.round(2)], 1)
+    kinds, _, _ = maps_of(check(models["track"], table, axes="tc"), models["track"])
+    assert kinds[1] == 7
+    assert kinds.count(7) == 1
+
+
+@pytest.mark.usefixtures("always_model")
+def test_a_map_for_each_plane(models):
+    planes = (
+        smooth(6, 32, 40, noise=30.0).round() * 0.5 ** np.arange(6)[:, None, None] + 0.1 * np.pi
+    )
+    planes[1, 4:, :9] = np.nan
+    planes = planes.astype("f4")
+    for axes, n in (("zyx", 6), ("nyx", 6), ("zcyx", 2), ("cnyx", 6)):
+        array = planes.reshape(2, 3, 32, 40) if len(axes) == 4 else planes
+        if axes == "zcyx":
+            array = np.stack([array[0], array[0] / 64])
+        kinds, masked, _ = maps_of(check(models["plane"], array, axes=axes), models["plane"])
+        assert len(kinds) in (n, 6)
+        assert masked
 
 
 STORED = {

@@ -9,16 +9,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import latrans
-from latrans import field, maps
+from latrans import field, floats, numbers
 from latrans import mask as masks
+from latrans.decimals import Divided, decimals_of
 from latrans.errors import CodecError
+from latrans.floats import TwoLayer, ordered, unordered
 from latrans.frame import unpack
-from latrans.maps import Offset, Palette, Quantised, TwoLayer, ordered, unordered
+from latrans.grids import Grid
+from latrans.maps import MAPS, Offset, Palette, Quantised
 from latrans.wire import Reader
 from random_arrays import NUMBERS, SPECIAL, dtype_of, random_content
 
-IDENTITY, OFFSET, PALETTE, QUANTISED, TWO_LAYER = range(5)  # FORMAT.md 5.1
-MASKED, WITH_EXCEPTIONS = 64, 128
+IDENTITY, OFFSET, PALETTE, QUANTISED, TWO_LAYER, DIVIDED, GRID, STORED = range(8)  # FORMAT.md 5.1
+SINGLE, WITH_EXCEPTIONS = 64, 128
 
 
 def kinds(array: np.ndarray, fill_value: float | None = None) -> list[int]:
@@ -29,10 +32,13 @@ def kinds(array: np.ndarray, fill_value: float | None = None) -> list[int]:
 
 def assert_offers_are_exact(array: np.ndarray, fill_value: float | None = None) -> int:
     offers = list(field.lossless(array, fill_value))
+    mask = masks.find(array, fill_value, exact=True) if array.dtype.kind == "f" else None
     for offer in offers:
         assert offer.integers.shape == array.shape
         assert abs(offer.integers).max() < 1 << 31
         found = field.unmap(offer.integers, offer.section, array.dtype)
+        if mask is not None:
+            masks.restore(found, mask)
         assert found.dtype == array.dtype
         assert found.tobytes() == array.tobytes()
     return len(offers)
@@ -64,31 +70,34 @@ class TestLosslessMaps:
             (np.arange(9) + (1 << 40), [OFFSET]),
             (np.arange(9) - (1 << 61), [OFFSET]),
             (np.arange(9, dtype=np.uint32) + (1 << 31), [OFFSET]),
-            (np.repeat([0, 5000, 70], 50).astype(np.int32), [-1, PALETTE]),
-            (np.repeat([0, 5000, 1 << 31], 50), [PALETTE]),
-            (np.array([0, 1 << 40]), []),
+            (np.repeat([0, 5000, 70], 50).astype(np.int32), [-1, DIVIDED, PALETTE]),
+            (np.repeat([0, 5001, 1 << 31], 50), [PALETTE]),
+            (np.array([0, 1 << 40]), [DIVIDED]),
             (np.array([0, (1 << 64) - 1], np.uint64), []),
             (np.array([0, (1 << 63) - 1]), []),
-            (np.arange(9) / np.float64(3), []),
-            (np.arange(9) / np.float64(4), [TWO_LAYER]),
-            (np.repeat([0.1, 0.7], 50).astype(np.float32), [PALETTE]),
-            (np.array([1, np.nan, 3], np.float32), [TWO_LAYER | MASKED]),
-            (np.full(9, np.nan, np.float32), [TWO_LAYER | MASKED]),
+            (np.sqrt(np.arange(50)), []),
+            (
+                np.arange(9) / np.float64(4),
+                [DIVIDED | SINGLE] * 2 + [GRID | SINGLE, TWO_LAYER | SINGLE],
+            ),
+            (np.arange(90) / np.float64(1024), [GRID | SINGLE, TWO_LAYER | SINGLE]),
+            (np.sqrt(np.repeat([0.1, 0.7], 50)).astype(np.float32), [PALETTE, TWO_LAYER]),
+            (np.sqrt(np.repeat([0.1, 0.7], 50)), [PALETTE]),
+            (np.array([1, np.nan, 3], np.float32), [DIVIDED]),
+            (np.full(9, np.nan, np.float32), [DIVIDED]),
         ],
     )
     def test_what_is_on_offer(self, array, expected):
         found = kinds(array)
-        if TWO_LAYER in expected or PALETTE in expected:
-            assert found[: len(expected)] == expected
-        else:
-            assert found == expected
+        assert found[: len(expected)] == expected
+        assert bool(found) == bool(expected)
         assert_offers_are_exact(array)
 
     def test_values_on_a_grid_need_no_second_layer(self):
         array = (np.arange(-50, 50) / 8).astype(np.float32)
-        first = next(iter(field.lossless(array, None)))
-        assert first.section == b"\x04" + b"\xfd\xff" + b"\x00"  # k = -3, form 0
-        assert np.array_equal(first.integers, np.arange(-50, 50))
+        offers = [o for o in field.lossless(array, None) if o.section[0] == TWO_LAYER]
+        assert offers[0].section == b"\x04" + b"\xfd\xff" + b"\x00"  # k = -3, form 0
+        assert np.array_equal(offers[0].integers, np.arange(-50, 50))
 
 
 class TestOrderedIntegers:
@@ -109,8 +118,21 @@ class TestOrderedIntegers:
         after = np.nextafter(values, np.float32(np.inf))
         assert (ordered(after) - ordered(values) == 1).all()
 
+    def test_doubles_have_an_order_too(self):
+        values = np.array([-np.inf, -1e300, -1.0, -5e-324, 0.0, 5e-324, 1.0, 1e300, np.inf])
+        assert (np.diff(ordered(values).astype(object)) > 0).all()
+        assert unordered(ordered(values), np.float64).tobytes() == values.tobytes()
+
 
 class TestTwoLayers:
+    def test_zeros_and_tiny_values_do_not_cost_all_their_bits(self):
+        rng = np.random.default_rng(0)
+        values = rng.normal(size=4000).astype(np.float32) * (rng.random(4000) < 0.5)
+        q, map_ = TwoLayer(0).forward(values + np.float32(0))
+        n_nonzero = int((values != 0).sum())
+        assert len(map_.write()) * 8 < 26 * n_nonzero + 2 * values.size
+        assert map_.invert(q, np.dtype("f4")).tobytes() == (values + np.float32(0)).tobytes()
+
     @settings(max_examples=200)
     @given(
         values=hnp.arrays(
@@ -122,7 +144,7 @@ class TestTwoLayers:
     def test_every_grid_on_offer_is_exact(self, values):
         values = values + np.float32(0)  # no negative zeros: they are masked
         for exponent in TwoLayer.exponents(values):
-            q, map_ = TwoLayer.split(values, exponent)
+            q, map_ = TwoLayer(exponent).forward(values)
             assert abs(q).max(initial=0) <= 1 << 31
             again = TwoLayer.read(Reader(map_.write()))
             assert again == map_
@@ -134,13 +156,13 @@ class TestTwoLayers:
     def test_bits_are_packed_and_unpacked(self, pairs):
         bits = np.array([n for n, _ in pairs])
         values = np.array([v & ((1 << n) - 1) for n, v in pairs])
-        data = maps._pack_bits(values, bits)
+        data = floats._pack_bits(values, bits)
         assert len(data) in (0, -(-int(bits.sum()) // 8))
-        assert np.array_equal(maps._unpack_bits(data, bits), values)
+        assert np.array_equal(floats._unpack_bits(data, bits), values)
 
 
 class TestPalettes:
-    @given(st.sets(st.integers(-(1 << 31), (1 << 31) - 1), min_size=1, max_size=300))
+    @given(st.sets(st.integers(-(1 << 63), (1 << 63) - 1), min_size=1, max_size=300))
     def test_are_written_and_read(self, values):
         palette = Palette(np.array(sorted(values)))
         again = Palette.read(Reader(palette.write()))
@@ -153,13 +175,136 @@ class TestPalettes:
 
     def test_may_span_more_than_is_worth_counting(self):
         values = np.repeat(np.array([-(1 << 40), 5, 1 << 40]), 9)
-        palette = Palette.of(values)
-        assert np.array_equal(palette.invert(palette.ranks(values), np.dtype("i8")), values)
+        ranks, palette = Palette.of(values).forward(values)
+        assert np.array_equal(palette.invert(ranks, np.dtype("i8")), values)
+
+    def test_of_decimals_are_small(self):
+        values = np.random.default_rng(0).choice(np.arange(400) ** 2 / 100, 9000)
+        sizes = [len(Palette.of(values, decimals).write()) for decimals in (2, None)]
+        assert sizes[0] < 0.7 * sizes[1]
 
     def test_refuse_ranks_beyond_their_end(self):
         for rank in (-1, 2):
             with pytest.raises(CodecError, match="outside of its palette"):
                 Palette(np.array([3, 9])).invert(np.array([0, rank]), np.dtype("i4"))
+
+
+class TestDivided:
+    @settings(max_examples=200)
+    @given(
+        numbers=hnp.arrays(np.int64, st.integers(1, 80), elements=st.integers(-(10**6), 10**6)),
+        step=st.sampled_from([1, 5, 25, 1000, 3600]),
+        odd=st.lists(st.integers(0, 10**6), max_size=5),
+        decimals=st.integers(0, 4),
+        dtype=st.sampled_from(["f4", "f8", "i8"]),
+    )
+    def test_give_every_bit_back(self, numbers, step, odd, decimals, dtype):
+        integers = np.concatenate([numbers * step, np.array(odd, np.int64)])
+        values = (integers / 10**decimals).astype(dtype) if dtype != "i8" else integers
+        if dtype != "i8":
+            values = values + np.zeros(1, dtype)
+        assert assert_offers_are_exact(values)
+
+    @pytest.mark.parametrize("dtype", ["f4", "f8"])
+    @pytest.mark.parametrize("step", [0.1, 0.05, 0.25, 0.01, 100, 0.125])
+    def test_find_what_a_column_counts_in(self, step, dtype):
+        counts = np.rint(np.cumsum(np.random.default_rng(0).normal(size=4000)) * 9)
+        column = (counts * step).round(4).astype(dtype) + np.zeros(1, dtype)
+        first = next(field.lossless(column, None))
+        assert first.section[0] & 63 == DIVIDED
+        assert len(first.section) < 20
+        assert np.ptp(first.integers) == np.ptp(counts)
+
+    def test_some_may_lie_between(self):
+        rng = np.random.default_rng(0)
+        column = rng.integers(0, 300, 9000).astype("f4")
+        column[::20] += np.float32(0.5)
+        first = next(field.lossless(column, None))
+        assert np.ptp(first.integers) <= 300
+        assert len(first.section) * 8 < 0.3 * column.size
+
+    def test_timestamps_are_small_integers(self):
+        for stamps in (1.6e9 + 0.5 * np.arange(99), np.arange(99) * 3600 * 10**9 + 10**18):
+            first = next(field.lossless(stamps, None))
+            assert np.array_equal(np.diff(first.integers), np.ones(98))
+
+    def test_floats_without_decimals_have_none(self):
+        assert decimals_of(np.random.default_rng(0).normal(280, 9, 5000).astype("f4")) == []
+
+    def test_refuse_values_beyond_64_bits(self):
+        map_ = Divided(0, 1 << 40, 5)
+        with pytest.raises(CodecError, match="out of range"):
+            map_.invert(np.array([1 << 31]), np.dtype("i8"))
+
+
+class TestGrids:
+    def packed(self, step: float, offset: float, dtype: str) -> np.ndarray:
+        q = np.rint(np.cumsum(np.random.default_rng(0).normal(size=(60, 60)) * 90, 1))
+        return (q * step + offset).astype(dtype)
+
+    @pytest.mark.parametrize("dtype", ["f4", "f8"])
+    @pytest.mark.parametrize("offset", [0.0, 273.15, -31.0078125, 1e3])
+    @pytest.mark.parametrize("step", [2.0**-9, 2.0**-12, 0.0123456789, 1 / 3])
+    def test_are_found(self, step, offset, dtype):
+        values = self.packed(step, offset, dtype)
+        grid = Grid.of(values)
+        q, map_ = grid.forward(values)
+        assert abs(grid.step / step - 1) < 1e-6
+        assert map_.invert(q, values.dtype).tobytes() == values.tobytes()
+        if dtype == "f4":
+            assert len(map_.write()) < 60
+
+    def test_unpacked_in_single_precision_are_corrected(self):
+        q = np.random.default_rng(0).integers(0, 60_000, 5000).astype("f4")
+        values = q * np.float32(0.00217) + np.float32(273.15)
+        found, map_ = Grid.of(values).forward(values)
+        assert map_.invert(found, values.dtype).tobytes() == values.tobytes()
+        assert 100 < len(map_.write()) * 8 < 2 * values.size
+
+    def test_true_floats_have_none(self):
+        assert Grid.of(np.random.default_rng(0).normal(280, 9, 5000).astype("f4")) is None
+
+    @settings(max_examples=200)
+    @given(
+        values=hnp.arrays(np.float64, st.integers(9, 60), elements=st.floats(-1e9, 1e9)),
+        step=st.floats(1e-6, 10),
+        offset=st.floats(-1e4, 1e4),
+        dtype=st.sampled_from(["f4", "f8"]),
+    )
+    def test_hold_any_values_near_them(self, values, step, offset, dtype):
+        values = values.astype(dtype) + np.zeros(1, dtype)
+        done = Grid(step, offset).forward(values)
+        if done is not None:
+            again = Grid.read(Reader(done[1].write()))
+            assert again.invert(done[0], values.dtype).tobytes() == values.tobytes()
+
+
+class TestNumbers:
+    @given(st.lists(st.integers(0, (1 << 63) - 1) | st.integers(0, 300), max_size=200))
+    def test_are_written_and_read(self, values):
+        data = numbers.pack(np.array(values, np.int64))
+        reader = Reader(data)
+        assert numbers.unpack(reader, len(values)).tolist() == values
+        assert not reader.remaining
+
+    @given(hnp.arrays(np.int64, st.integers(1, 300), elements=st.sampled_from([0, 0, 0, 1, -7])))
+    def test_sparse_ones_are_written_and_read(self, values):
+        positions, found = numbers.unpack_sparse(Reader(numbers.pack_sparse(values)), values.size)
+        again = np.zeros_like(values)
+        again[positions] = found
+        assert np.array_equal(again, values)
+
+    @settings(max_examples=300)
+    @given(data=st.binary(max_size=40), n=st.integers(0, 50))
+    def test_refuse_what_they_did_not_write(self, data, n):
+        for read in (numbers.unpack, numbers.unpack_sparse):
+            try:
+                found = read(Reader(data), n)
+            except CodecError:
+                continue
+            if read is numbers.unpack_sparse:
+                assert found[0].size <= n
+                assert (np.diff(found[0]) > 0).all() or found[0].size < 2
 
 
 class TestOffsets:
@@ -191,13 +336,24 @@ class TestMasks:
         mask = masks.find(array, None, exact=True)
         assert masks.hide(array, mask).tolist() == [1, 1, 1, 1, 5, 5]
 
-    @pytest.mark.parametrize("fill", [1e20, -1e30, -9999.0, 9.96921e36])
+    def test_wide_holes_in_planes_are_flat(self):
+        array = np.add.outer(np.arange(30), np.arange(40)).astype("f4")
+        array[5:20, 10:30] = np.nan
+        array[2, 3:5] = np.nan
+        hidden = masks.hide(array, masks.find(array, None, exact=True))
+        assert np.unique(hidden[5:20, 10:30]).size == 1
+        assert hidden[5, 10] in array
+        assert hidden[2, 3:5].tolist() == [4, 4]
+
+    @pytest.mark.parametrize("fill", [1e20, -1e30, -9999.0, 9.96921e36, 99.0, -1e308])
     def test_far_values_that_repeat_are_taken_for_fill(self, fill):
-        array = np.linspace(0, 5, 40, dtype=np.float32)
+        array = np.linspace(0, 5, 40, dtype="f8" if abs(fill) > 1e38 else "f4")
         array[[3, 17]] = fill
         assert np.flatnonzero(masks.find(array, None, exact=True).where).tolist() == [3, 17]
 
-    @pytest.mark.parametrize("values", [[1e20], [900.0, 900.0], [4000.0, 4000.0, 3000.0]])
+    @pytest.mark.parametrize(
+        "values", [[1e20], [20.0, 20.0], [4000.0, 4000.0, 3000.0], [99.0] * 35]
+    )
     def test_other_outliers_are_data(self, values):
         array = np.linspace(1, 9, 40, dtype=np.float32)
         array[: len(values)] = values
@@ -230,7 +386,8 @@ class TestQuantised:
         if mapped is None:
             return
         found = field.unmap(mapped.integers, mapped.section, values.dtype).astype(np.float64)
-        assert (np.abs(found - values) <= max_error).all()
+        near = np.abs(found - values) <= max_error
+        assert (near | masks.special(values, None, exact=False)).all()
 
     def test_steps_of_integers_are_odd(self):
         for max_error, step in ((0.9, 1.0), (1, 3.0), (2.5, 5.0), (100, 201.0)):
@@ -256,7 +413,41 @@ class TestDamage:
 
     def test_unknown_maps(self):
         with pytest.raises(CodecError, match="unknown value map"):
-            field.unmap(np.array([0]), b"\x05", np.dtype("f4"))
+            field.unmap(np.array([0]), bytes((len(MAPS),)), np.dtype("f4"))
+
+    @settings(max_examples=500)
+    @given(
+        kind=st.integers(0, len(MAPS) - 1),
+        flags=st.sampled_from([0, SINGLE, WITH_EXCEPTIONS]),
+        body=st.binary(max_size=60),
+        dtype=st.sampled_from(["u1", "i8", "f2", "f4", "f8"]),
+        approximate=st.booleans(),
+    )
+    def test_any_bytes(self, kind, flags, body, dtype, approximate):
+        integers = np.array([[-(1 << 31), -1, 0], [1, 7, (1 << 31) - 1]])
+        try:
+            found = field.unmap(
+                integers, bytes((kind | flags,)) + body, np.dtype(dtype), approximate
+            )
+        except CodecError:
+            return
+        assert found.shape == integers.shape
+
+    @settings(max_examples=500)
+    @given(at=st.integers(0, 1 << 30), byte=st.integers(0, 255), which=st.integers(0, 5))
+    def test_flipped_bytes(self, at, byte, which):
+        rng = np.random.default_rng(which)
+        array = rng.integers(0, 3000, 400) / (64, 100, 7, 100, 13, 1)[which]
+        array = array.astype("f8" if which == 3 else "f4")
+        array[::40] += 0.0078
+        for offer in field.lossless(array, None):
+            section = bytearray(offer.section)
+            section[at % len(section)] ^= byte
+            try:
+                found = field.unmap(offer.integers, bytes(section), array.dtype)
+            except CodecError:
+                continue
+            assert found.shape == array.shape
 
 
 @pytest.mark.usefixtures("always_model")
@@ -273,8 +464,25 @@ class TestChoice:
         return np.rint(500 * np.sin(np.indices(shape).sum(0) / 9) + rng.normal(0, 2, shape))
 
     def test_packed_floats_get_their_grid(self, models):
-        maps_section = self.section(models["plane"], (self.smooth((40, 40)) / 16).astype("f4"))
-        assert maps_section[2:6] == b"\x04\xfc\xff\x00"
+        maps_section = self.section(models["plane"], (self.smooth((40, 40)) / 64).astype("f4"))
+        assert maps_section[2] & 63 in (TWO_LAYER, DIVIDED, GRID)
+        assert len(maps_section) < 24
+
+    def test_every_plane_gets_its_own_grid(self, models):
+        steps = 0.7 ** np.arange(5)[:, None, None]
+        stack = (self.smooth((5, 40, 40)) * steps + 273.15).astype("f4")
+        maps_section = self.section(models["plane"], stack, "zyx")
+        assert maps_section[:6] == b"\x06\x03zyx\0"
+        assert len(maps_section) < 5 * 25
+        assert maps_section[7] & 63 in (DIVIDED, GRID)
+
+    def test_columns_get_what_they_count_in(self, models):
+        t = self.smooth((3000,))
+        table = np.stack([t / 100, np.rint(t / 9) * 0.25, np.rint(t) * 1000, t], 1) + 0.0
+        for dtype in ("f4", "f8"):
+            maps_section = self.section(models["track"], table.astype(dtype), "tc")
+            assert maps_section[0] & 2
+            assert len(maps_section) < 500
 
     def test_spread_values_get_a_palette(self, models):
         levels = np.random.default_rng(1).integers(0, 4, (40, 40))
@@ -283,7 +491,7 @@ class TestChoice:
 
     def test_channels_may_differ(self, models):
         grid = (self.smooth((40, 40)) / 16).astype("f4")
-        levels = np.where(grid > 0, np.float32(0.1), np.float32(7e7))
+        levels = np.where(grid > 0, np.float32(0.1), np.float32(70.03))
         maps_section = self.section(models["plane"], np.stack([grid, levels]), "cyx")
         assert maps_section[0] & 2
 
@@ -295,6 +503,16 @@ class TestChoice:
         noise = rng.integers(0, 256, (60, 60, 3)).astype("u1")
         frame = unpack(latrans.Codec(models["plane"]).encode(noise))
         assert not frame.maps or not frame.maps[0] & 1
+
+    def test_one_column_of_noise_does_not_spoil_a_table(self, models):
+        counts = self.smooth((3000,)) + 0.0
+        noise = np.random.default_rng(0).normal(size=3000)
+        table = np.stack([counts / 100, noise, counts], 1)
+        frame = latrans.Codec(models["track"], axes="tc").encode(table)
+        alone = latrans.Codec(models["track"], axes="tc").encode(table[:, ::2])
+        assert latrans.decode(frame).tobytes() == table.tobytes()
+        assert len(frame) < len(alone) + noise.nbytes + 40
+        assert unpack(latrans.Codec(models["track"]).encode(noise)).fallback
 
     def test_a_mask_is_cheap(self, models):
         array = (self.smooth((40, 40)) / 16).astype("f4")

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from . import axes, field, loop
 from .arrange import arrange
 from .autoencoder import LATENT_LIMITS
+from .carrier import carrier_of
 from .engine import select
 from .errors import CodecError
 from .frame import Frame
@@ -66,7 +67,7 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
             return None
         mapping = lossy_mapping(layout, planes, task.fill_value)
     else:
-        mapping = choose(model, layout, planes, task.max_error, task.fill_value, task.engine)
+        mapping = choose(model, layout, planes, task.max_error, task.fill_value)
     if mapping is None:
         return None
     auto = model.autoencoder
@@ -104,7 +105,7 @@ def _code(
     backend = model.backend(task.engine)
     plan = arrange(model.geometry, layout, mapping.integers.shape, mapping.integers)
     if task.max_error is not None and pictures is None:
-        closed = loop.code(backend, plan, planes, mapping, task.max_error, task.fill_value)
+        closed = loop.code(backend, plan, layout, planes, mapping, task.max_error, task.fill_value)
         if closed is not None:
             return closed
     under = None if pictures is None else plan.cut(pictures)
@@ -159,7 +160,7 @@ def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:
 
 
 def _read_maps(model: Model, frame: Frame) -> tuple[axes.Layout, Mapping]:
-    stored, rest = read_mapping(frame.maps)
+    stored, rest = read_mapping(frame.maps, carrier_of(frame))
     default = axes.default(model.axes, frame.shape, model.geometry)
     named = axes.checked_from_frame(stored or default, len(frame.shape), model.geometry)
     layout = axes.layout(named, frame.shape, model.geometry)

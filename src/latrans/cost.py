@@ -31,7 +31,7 @@ def cost_map(task: Task, array: Array) -> npt.NDArray[np.float64]:
     layout = axes.layout(named, array.shape, model.geometry)
     planes = layout.split(array)
     mapping = (
-        choose(model, layout, planes, None, task.fill_value, task.engine)
+        choose(model, layout, planes, None, task.fill_value)
         if suits(model, array, layout)
         else None
     )

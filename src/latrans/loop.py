@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import field
 from .arrange import Arrangement
-from .field import Mapped
-from .mapping import Mapping
+from .axes import Layout
+from .mapping import Mapping, on_grid
 from .residual import coder
 from .residual.backend import Backend
 from .residual.coder import STEP, PlaneInfo
@@ -26,24 +25,24 @@ Array = npt.NDArray[Any]
 _TRIAL_ROWS = 64
 
 
-def _offer(planes: Array, max_error: float, fill_value: float | None) -> Mapped | None:
-    """Map to the fine grid; None where the values' own precision is too close to the bound."""
-    finite = np.abs(planes[np.isfinite(planes)]) if planes.dtype.kind == "f" else np.abs(planes)
-    if finite.size == 0:
-        return None
+def _offer(
+    layout: Layout, planes: Array, max_error: float, fill_value: float | None
+) -> Mapping | None:
+    """The fine grid; None where the values' own precision is too close to the bound."""
     # What comes back is rounded to the dtype once more.
-    top = finite.max()
-    rounding = float(np.spacing(top)) if planes.dtype.kind == "f" else 0.0
-    return (
-        field.bounded(planes, (max_error - rounding) / STEP, fill_value)
-        if (max_error > 2 * rounding)
-        else None
-    )
+    rounding = 0.0
+    if planes.dtype.kind == "f":
+        finite = np.abs(planes[np.isfinite(planes)])
+        rounding = float(np.spacing(finite.max(initial=0)))
+    if max_error <= 2 * rounding:
+        return None
+    return on_grid(layout, planes, (max_error - rounding) / STEP, fill_value)
 
 
 def code(
     backend: Backend,
     plan: Arrangement,
+    layout: Layout,
     planes: Array,
     mapping: Mapping,
     max_error: float,
@@ -53,20 +52,19 @@ def code(
 
     The bound is checked with the decoder's own arithmetic.
     """
-    fine = _offer(planes, max_error, fill_value)
+    fine = _offer(layout, planes, max_error, fill_value)
     if fine is None:
         return None
     if _trial_bits(backend, plan, fine.integers, STEP) >= _trial_bits(
         backend, plan, mapping.integers, 1
     ):
         return None
-    closed = Mapping(fine.integers, (fine.section,), np.zeros(len(planes), np.int64))
     encoded = coder.encode(backend, plan.infos, plan.cut(fine.integers), None, plan.horizon, STEP)
-    restored = closed.invert(plan.paste(encoded.planes), planes.dtype, approximate=False)
+    restored = fine.invert(plan.paste(encoded.planes), planes.dtype, approximate=False)
     with np.errstate(invalid="ignore"):
         error = np.abs(restored.astype(np.float64) - planes.astype(np.float64))
     held = (error <= max_error) | (restored == planes) | (np.isnan(restored) & np.isnan(planes))
-    return (encoded.section, closed) if held.all() else None
+    return (encoded.section, fine) if held.all() else None
 
 
 def _trial_bits(backend: Backend, plan: Arrangement, integers: Ints, step: int) -> int:

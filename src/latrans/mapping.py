@@ -1,13 +1,13 @@
 """Mapping: which value map each part of a chunk gets, and the section that says so (FORMAT.md 5).
 
-A chunk has one map, or one per channel where that is cheaper.  Three colours may be stored as
-green and differences to it.
+A chunk has one map, or one per index of a dimension or per plane where that is cheaper.  Three
+colours may be stored as green and differences to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,21 +16,23 @@ import numpy.typing as npt
 from . import field
 from . import mask as masks
 from .axes import Layout
+from .choice import cheapest, promised, sampled
 from .errors import CodecError
-from .field import Mapped
+from .maps import Lossless
+from .mask import Mask
 from .model import Model
-from .residual import coder
-from .residual.backend import Backend
-from .residual.coder import PlaneInfo
 from .residual.fixed import Ints
 from .wire import Reader, pack_varint
 
 Array = npt.NDArray[Any]
 
-_COLOUR, _PER_CHANNEL, _AXES = 1, 2, 4
-_MAX_CHANNELS = 4096
+_COLOUR, _PARTS, _AXES, _MASK = 1, 2, 4, 8  # FORMAT.md 5
+_EVERY_PLANE = 0  # instead of a counted dimension
+_MAX_PARTS = 4096
+_MIN_PART = 64  # samples; smaller parts cannot pay for a map
+_MAP_NBYTES = 2  # what one more map costs beside its section
+_CLEARLY = 0.99  # parts that differ little predict each other better alike
 _LOSSY_STEPS = 1 << 14
-_SAMPLE_ROWS, _SAMPLE_COLUMNS = 128, 512
 
 
 @dataclass(frozen=True)
@@ -40,67 +42,77 @@ class Mapping:
     Attributes
     ----------
     integers : (planes, rows, columns) int64; empty on the decoding side.
-    sections : one, or one per channel.
-    groups : channel of each plane where maps differ by channel, else zeros.
+    sections : of maps, one for each of the groups.
+    groups : which map each plane has.
     colour : whether each three planes are green, red - green, blue - green.
+    mask : what the maps have not seen.
+    axis : along which counted dimension (from 1) maps differ, or 0: every plane has its own.
     """
 
     integers: Ints
     sections: tuple[bytes, ...]
     groups: npt.NDArray[np.int64]
     colour: bool = False
+    mask: Mask | None = None
+    axis: int = _EVERY_PLANE
 
     def section(self, axes: str) -> bytes:
         """The maps section; empty where everything is as expected."""
-        per_channel = len(self.sections) > 1
-        kind = self.colour * _COLOUR | per_channel * _PER_CHANNEL | bool(axes) * _AXES
+        parts = len(self.sections) > 1
+        kind = self.colour * _COLOUR | parts * _PARTS | bool(axes) * _AXES | bool(self.mask) * _MASK
         if not kind and not self.sections[0]:
             return b""
         out = bytes((kind,))
         if axes:
             out += pack_varint(len(axes)) + axes.encode("ascii")
-        if per_channel:
-            out += pack_varint(len(self.sections))
-        return out + b"".join(pack_varint(len(s)) + s for s in self.sections)
+        if parts:
+            out += pack_varint(self.axis)
+        out += b"".join(pack_varint(len(s)) + s for s in self.sections)
+        return out + (self.mask.write() if self.mask else b"")
 
     def invert(self, integers: Ints, dtype: np.dtype[Any], approximate: bool) -> Array:
         """Values of decoded planes; `approximate` ones are brought into range."""
         if self.colour:
             integers = _from_green(integers)
         out = np.empty(integers.shape, dtype)
-        for group, section in enumerate(self.sections):
-            chosen = self.groups == group
-            out[chosen] = field.unmap(integers[chosen], section, dtype, approximate)
+        for section, members in zip(self.sections, _members(self.groups), strict=True):
+            out[members] = field.unmap(integers[members], section, dtype, approximate)
+        if self.mask is not None:
+            masks.restore(out, self.mask)
         return out
 
 
-def read_mapping(section: bytes) -> tuple[str, Callable[[Layout], Mapping]]:
+def read_mapping(section: bytes, dtype: np.dtype[Any]) -> tuple[str, Callable[[Layout], Mapping]]:
     """Axes named in a maps section (or ""), and the mapping once the layout is known."""
     if not section:
         return "", lambda layout: Mapping(_none(), (b"",), np.zeros(layout.n_planes, np.int64))
     reader = Reader(section)
     kind = reader.byte()
-    if kind & ~(_COLOUR | _PER_CHANNEL | _AXES):
+    if kind & ~(_COLOUR | _PARTS | _AXES | _MASK):
         raise CodecError(f"frame is damaged: unknown maps section 0x{kind:02x}")
     named = ""
     if kind & _AXES:
         named = bytes(reader.take(reader.varint())).decode("ascii", "replace")
-    n = reader.varint() if kind & _PER_CHANNEL else 1
-    if n > _MAX_CHANNELS:
-        raise CodecError(f"frame is damaged: {n} value maps")
-    sections = tuple(bytes(reader.take(reader.varint())) for _ in range(n))
-    if reader.remaining:
-        raise CodecError("frame is damaged: bytes are left over in the maps section")
 
     def place(layout: Layout) -> Mapping:
-        groups = _channel_of(layout) if kind & _PER_CHANNEL else None
-        if groups is None:
-            groups = np.zeros(layout.n_planes, np.int64)
-        if groups.size and int(groups.max()) >= n:
-            raise CodecError("frame is damaged: fewer value maps than channels")
+        groups, axis = np.zeros(layout.n_planes, np.int64), _EVERY_PLANE
+        if kind & _PARTS:
+            axis = reader.varint()
+            if axis > len(layout.counts):
+                raise CodecError(f"frame is damaged: maps differ along dimension {axis}")
+            groups = _groups(layout, axis)
+        n_maps = int(groups.max(initial=0)) + 1
+        if n_maps > reader.remaining:
+            raise CodecError("frame is damaged: fewer value maps than parts of the chunk")
+        sections = tuple(bytes(reader.take(reader.varint())) for _ in range(n_maps))
+        mask = None
+        if kind & _MASK:
+            mask = masks.read(reader, (layout.n_planes, *layout.shape), dtype)
+        if reader.remaining:
+            raise CodecError("frame is damaged: bytes are left over in the maps section")
         if kind & _COLOUR and _channels(layout) != 3:
             raise CodecError("frame is damaged: colour in a chunk without three channels")
-        return Mapping(_none(), sections, groups, bool(kind & _COLOUR))
+        return Mapping(_none(), sections, groups, bool(kind & _COLOUR), mask, axis)
 
     return named, place
 
@@ -111,104 +123,118 @@ def choose(
     planes: Array,
     max_error: float | None,
     fill_value: float | None,
-    engine: str | None,
 ) -> Mapping | None:
     """The mapping of planes (planes, rows, columns) that promises the fewest bits."""
-    whole = np.zeros(len(planes), np.int64)
     auto = model.autoencoder
     if auto is not None and auto.normalise == "identity":
-        return Mapping(planes.astype(np.int64), (b"",), whole)
-    backend = model.backend(engine)
+        return Mapping(planes.astype(np.int64), (b"",), _whole(planes))
     if max_error is not None:
-        mapped = field.bounded(planes, max_error, fill_value)
-        if mapped is None:
-            return None
-        exact = next(field.lossless(planes, fill_value), None)
-        # Few distinct values may cost less exactly, as ranks, than as multiples of a step.
-        if (
-            exact is not None
-            and field.is_palette(exact)
-            and _cost(backend, exact) < _cost(backend, mapped)
-        ):
-            mapped = exact
-        return Mapping(mapped.integers, (mapped.section,), whole)
-    single, cost = _cheapest(backend, planes, fill_value)
-    groups = _channel_of(layout)
-    best = None if single is None else Mapping(single.integers, (single.section,), whole)
-    worth = planes.dtype.kind == "f" or (single is not None and bool(single.section))
-    if groups is not None and worth:
-        n_groups = int(groups.max()) + 1
-        parts = [_cheapest(backend, planes[groups == g], fill_value) for g in range(n_groups)]
-        if all(p is not None for p, _ in parts) and sum(c for _, c in parts) < cost:
-            integers = np.empty(planes.shape, np.int64)
-            for g, (part, _) in enumerate(parts):
-                assert part is not None
-                integers[groups == g] = part.integers
-            best = Mapping(integers, tuple(p.section for p, _ in parts if p is not None), groups)
-    if best is not None and _channels(layout) == 3 and not any(best.sections):
-        return _with_colour(backend, best)
+        return _bounded(layout, planes, max_error, fill_value)
+    mask = _find(layout, planes, fill_value, True)
+    whole = cheapest(masks.hide(planes, mask))
+    best = _applied(planes, [whole.map_], 0, _whole(planes), mask)
+    if planes.dtype.kind == "f" or (best is not None and best.sections[0]):
+        axis = _best_axis(layout, planes, mask, whole.bits(planes.size))
+        if axis is not None:
+            groups = _groups(layout, axis)
+            parts = [cheapest(_hidden(planes, mask, m)).map_ for m in _members(groups)]
+            best = _applied(planes, parts, axis, groups, mask) or best
+    if best is None or all(map(field.is_stored, best.sections)):
+        return None  # the fallback does the same with less around it
+    if _channels(layout) == 3 and not any(best.sections):
+        return _with_colour(best)
     return best
+
+
+def _bounded(
+    layout: Layout, planes: Array, max_error: float, fill_value: float | None
+) -> Mapping | None:
+    """Multiples of a step, or ranks among few distinct values where these cost less."""
+    grid = on_grid(layout, planes, max_error, fill_value)
+    if grid is None:
+        return None
+    exact_mask = _find(layout, planes, fill_value, True)
+    exactly = cheapest(masks.hide(planes, exact_mask))
+    if exactly.bits(planes.size) < 8 * len(grid.sections[0]) + promised(grid.integers):
+        exact = _applied(planes, [exactly.map_], 0, _whole(planes), exact_mask)
+        if exact is not None and not field.is_stored(exact.sections[0]):
+            return exact
+    return grid
+
+
+def on_grid(
+    layout: Layout, planes: Array, max_error: float, fill_value: float | None
+) -> Mapping | None:
+    """Multiples of a step that miss no value by more than `max_error`."""
+    mask = _find(layout, planes, fill_value, False)
+    mapped = field.quantised(masks.hide(planes, mask), max_error)
+    if mapped is None:
+        return None
+    return Mapping(mapped.integers, (mapped.section,), _whole(planes), mask=mask)
 
 
 def lossy_mapping(layout: Layout, planes: Array, fill_value: float | None) -> Mapping | None:
     """The mapping for latents alone: floats get a step far below what latents can show."""
-    whole = np.zeros(layout.n_planes, np.int64)
     if planes.dtype.kind in "iu":
         plain = next(field.lossless(planes, None), None)
-        return None if plain is None else Mapping(plain.integers, (plain.section,), whole)
-    shown = masks.hide(planes, masks.find(planes, fill_value, exact=False))
+        return None if plain is None else Mapping(plain.integers, (plain.section,), _whole(planes))
+    shown = masks.hide(planes, _find(layout, planes, fill_value, False))
     step = (float(shown.max()) - float(shown.min())) / _LOSSY_STEPS
-    mapped = field.bounded(planes, step, fill_value) if step > 0 else None
-    return None if mapped is None else Mapping(mapped.integers, (mapped.section,), whole)
+    return on_grid(layout, planes, step, fill_value) if step > 0 else None
 
 
-def _cheapest(
-    backend: Backend, planes: Array, fill_value: float | None
-) -> tuple[Mapped | None, float]:
-    """The best lossless map of some planes and its estimated cost."""
-    offers = list(field.lossless(planes, fill_value))
-    if len(offers) == 1:
-        return offers[0], _cost(backend, offers[0])
-    best, cost = None, float("inf")
-    for offer in offers:
-        bits = _cost(backend, offer)
-        if bits < cost:
-            best, cost = offer, bits
-    return best, cost
+def _best_axis(layout: Layout, planes: Array, mask: Mask | None, bits: float) -> int | None:
+    """Along which dimension maps should differ to take clearly less than `bits`, if any."""
+    judged = sampled(len(planes))
+    best = None
+    for axis in _axes_worth_trying(layout, planes):
+        groups, once, rate = _groups(layout, axis), [], []
+        for members in _members(groups):
+            mine = np.flatnonzero(np.isin(members, judged))
+            if mine.size:
+                promise = cheapest(_hidden(planes, mask, members), mine)
+                once.append(promise.once + 8 * _MAP_NBYTES)
+                rate.append(promise.rate * mine.size)
+        n_maps = int(groups.max()) + 1
+        total = float(np.mean(once)) * n_maps + sum(rate) / judged.size * planes.size
+        if total < _CLEARLY * bits:
+            best, bits = axis, total
+    return best
 
 
-def _cost(backend: Backend, offer: Mapped) -> float:
-    return 8 * len(offer.section) + _estimate(backend, list(offer.integers), offer.integers.size)
+def _applied(
+    planes: Array,
+    maps: Sequence[Lossless | None],
+    axis: int,
+    groups: npt.NDArray[np.int64],
+    mask: Mask | None,
+) -> Mapping | None:
+    """The mapping by given maps, one per group; None where one of them does not suit."""
+    integers, sections = np.empty(planes.shape, np.int64), []
+    for map_, members in zip(maps, _members(groups), strict=True):
+        if map_ is None:
+            return None
+        mapped = field.apply(map_, _hidden(planes, mask, members))
+        if mapped is None:
+            return None
+        integers[members] = mapped.integers
+        sections.append(mapped.section)
+    return Mapping(integers, tuple(sections), groups, mask=mask, axis=axis)
 
 
-def _estimate(backend: Backend, planes: Sequence[Ints], n_samples: int) -> float:
-    """Estimated bits of planes, from small pieces of two of them."""
-    chosen = sorted({len(planes) // 3, (2 * len(planes)) // 3})
-    pieces, infos, seen = [], [], 0
-    for i in chosen:
-        plane = planes[i]
-        if backend.predictor.geometry.name == "track":
-            start = max(0, plane.shape[1] // 2 - 8192)
-            run = plane[:, start : start + 16384]
-            info = PlaneInfo(1, run.shape[1], run.shape[1])
-        else:
-            top = max(0, (plane.shape[0] - _SAMPLE_ROWS) // 2)
-            run = plane[top : top + _SAMPLE_ROWS, :_SAMPLE_COLUMNS]
-            info = PlaneInfo(run.shape[0], run.shape[1], run.size)
-        pieces.append(np.ascontiguousarray(run))
-        infos.append(info)
-        seen += run.size
-    bits = coder.estimate(backend, infos, pieces, range(len(pieces)))
-    return bits * n_samples / max(1, seen)
+def _hidden(planes: Array, mask: Mask | None, members: npt.NDArray[np.int64]) -> Array:
+    """Some planes without what the mask hides."""
+    part = planes[members]
+    return part if mask is None else masks.hide(part, mask.part(members))
 
 
-def _with_colour(backend: Backend, mapping: Mapping) -> Mapping:
+def _with_colour(mapping: Mapping) -> Mapping:
     green = _to_green(mapping.integers)
-    plain = _estimate(backend, [*mapping.integers[0::3][:1], *mapping.integers[2::3][:1]], 1)
-    differences = _estimate(backend, [*green[1::3][:1], *green[2::3][:1]], 1)
-    if differences >= plain:
+    if promised(green[1::3]) + promised(green[2::3]) >= promised(mapping.integers[0::3]) + promised(
+        mapping.integers[2::3]
+    ):
         return mapping
-    return Mapping(green, mapping.sections, mapping.groups, True)
+    return replace(mapping, integers=green, colour=True)
 
 
 def _to_green(planes: Ints) -> Ints:
@@ -231,13 +257,50 @@ def _channels(layout: Layout) -> int:
     return layout.counts[-1] if inner == "c" else 1
 
 
-def _channel_of(layout: Layout) -> npt.NDArray[np.int64] | None:
-    """Channel of each plane, or None without a channel axis."""
-    outer = [layout.axes[d] for d in layout.order[: len(layout.counts)]]
-    if "c" not in outer or layout.counts[outer.index("c")] > _MAX_CHANNELS:
-        return None
-    index = np.indices(layout.counts)[outer.index("c")].reshape(-1)
-    return index.astype(np.int64) if layout.counts[outer.index("c")] > 1 else None
+def _find(layout: Layout, planes: Array, fill_value: float | None, exact: bool) -> Mask | None:
+    """The mask of planes; each channel may have a fill value of its own."""
+    names = [layout.axes[d] for d in layout.order[: len(layout.counts)]]
+    if planes.dtype.kind in "iu" or fill_value is not None or "c" not in names:
+        return masks.find(planes, fill_value, exact)
+    where = np.zeros(planes.shape, bool)
+    for members in _members(_groups(layout, names.index("c") + 1)):
+        where[members] = masks.special(planes[members], None, exact)
+    return masks.of(planes, where)
+
+
+def _axes_worth_trying(layout: Layout, planes: Array) -> list[int]:
+    """Ways to give parts of a chunk maps of their own: each counted dimension, then every plane."""
+    names = [layout.axes[d] for d in layout.order[: len(layout.counts)]]
+    if planes.dtype.kind in "iu":
+        axes = [i + 1 for i, name in enumerate(names) if name == "c"]
+    else:
+        axes = list(range(1, len(names) + 1)) if len(names) > 1 else [_EVERY_PLANE]
+        axes += [_EVERY_PLANE] if len(names) > 1 else []
+    sizes = [layout.n_planes if a == _EVERY_PLANE else layout.counts[a - 1] for a in axes]
+    return [
+        axis
+        for axis, n in zip(axes, sizes, strict=True)
+        if 1 < n <= _MAX_PARTS and planes.size >= n * _MIN_PART
+    ]
+
+
+def _groups(layout: Layout, axis: int) -> npt.NDArray[np.int64]:
+    """Which map each plane has, where maps differ along a counted dimension (from 1)."""
+    planes = np.arange(layout.n_planes)
+    if axis == _EVERY_PLANE:
+        return planes
+    inside = int(np.prod(layout.counts[axis:], dtype=np.int64))
+    return planes // inside % layout.counts[axis - 1]
+
+
+def _members(groups: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """The planes of each group."""
+    order = np.argsort(groups, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+
+
+def _whole(planes: Array) -> npt.NDArray[np.int64]:
+    return np.zeros(len(planes), np.int64)
 
 
 def _none() -> Ints:

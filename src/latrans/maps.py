@@ -3,36 +3,60 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from numcodecs.zstd import Zstd
 
+from . import fallback, numbers
+from .decimals import MAX_DECIMALS, Divided, scaled, unscaled
 from .errors import CodecError
+from .floats import TwoLayer, ordered, unordered
+from .grids import Grid
 from .wire import Reader, pack_varint
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
 MAX_PALETTE = 1 << 16
+_ORDERED = 255  # instead of a number of decimals
 _LIMIT = 1 << 30
 _EXACT = 1 << 53  # larger integers have no float64 of their own
 _LARGEST_BOUND = 8e307  # twice this is still finite
 
 
 class Map(Protocol):
-    """How integers become values again; `write` and `read` move its parameters."""
+    """How integers become values again; `write` and `read` move its parameters.
+
+    `approximate` prepares for integers that are those of a reconstruction: what lies out of range
+    is brought into it, and what only exact integers can tell is left out.
+    """
 
     def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array: ...
+    def approximate(self, integers: Ints) -> tuple[Ints, Map]: ...
     def write(self) -> bytes: ...
+
+
+class Lossless(Map, Protocol):
+    """A map that gives the values back, or all but a few of them.
+
+    `forward` returns the integers with the map that has all that `invert` needs, or None if the
+    values do not suit.
+    """
+
+    def forward(self, values: Array) -> tuple[Ints, Lossless] | None: ...
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Integers as they are; used where only the mask or exceptions need saying."""
+    """Integers as they are; written only where other maps of the chunk need saying."""
+
+    def forward(self, values: Array) -> tuple[Ints, Identity]:
+        return values.astype(np.int64), self
+
+    def approximate(self, integers: Ints) -> tuple[Ints, Identity]:
+        return integers, self
 
     def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
         return integers
@@ -51,6 +75,12 @@ class Offset:
 
     offset: int
 
+    def forward(self, values: Array) -> tuple[Ints, Offset]:
+        return values.astype(np.int64) - self.offset, self
+
+    def approximate(self, integers: Ints) -> tuple[Ints, Offset]:
+        return integers, self
+
     def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
         return integers + self.offset
 
@@ -67,26 +97,36 @@ class Offset:
 
 @dataclass(frozen=True)
 class Palette:
-    """Ranks among the distinct values, where these are few (floats: as ordered integers)."""
+    """Ranks among the distinct values, where these are few.
+
+    The values stand as integers: themselves, or floats as decimals, or as ordered integers.
+    """
 
     values: Ints  # sorted
+    decimals: int | None = None  # None: ordered integers
 
     @classmethod
-    def of(cls, integers: Ints) -> Palette | None:
+    def of(cls, values: Array, decimals: int | None = None) -> Palette | None:
         """The palette, unless distinct values are a quarter of the range or more."""
+        integers = _as_integers(values, decimals)
         lo, hi = int(integers.min()), int(integers.max())
         span = hi - lo + 1
         if span <= 1 << 18:  # counting beats sorting
-            values = np.flatnonzero(np.bincount((integers - lo).reshape(-1), minlength=span)) + lo
+            found = np.flatnonzero(np.bincount((integers - lo).reshape(-1), minlength=span)) + lo
         else:
-            ranked = np.sort(integers, axis=None)  # many times faster than np.unique
-            values = ranked[np.diff(ranked, prepend=ranked[0] - 1) > 0]
-        if len(values) > min(MAX_PALETTE, span // 4) or len(values) * 4 > integers.size:
+            found = np.sort(integers, axis=None)
+            found = found[np.concatenate([[True], found[1:] != found[:-1]])]
+        few = min(MAX_PALETTE, max(1, span // 4))
+        if len(found) > few or (len(found) * 4 > integers.size and len(found) > 1):
             return None
-        return cls(values)
+        return cls(found, decimals)
 
-    def ranks(self, integers: Ints) -> Ints:
-        return np.searchsorted(self.values, integers).astype(np.int64)
+    def forward(self, values: Array) -> tuple[Ints, Palette]:
+        ranks = np.searchsorted(self.values, _as_integers(values, self.decimals))
+        return ranks.astype(np.int64), self
+
+    def approximate(self, integers: Ints) -> tuple[Ints, Palette]:
+        return np.clip(integers, 0, len(self.values) - 1), self
 
     def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
         if integers.size and not 0 <= int(integers.min()) <= int(integers.max()) < len(self.values):
@@ -94,27 +134,40 @@ class Palette:
         values = self.values[integers]
         if dtype.kind in "iu":
             return values
-        return unordered(values)
+        if self.decimals is None:
+            return unordered(values, dtype)
+        return unscaled(values, self.decimals, dtype)
 
     def write(self) -> bytes:
-        gaps = np.diff(self.values, prepend=0)
-        planes = gaps.astype("<i8").view(np.uint8).reshape(-1, 8).T.tobytes()
-        packed = bytes(Zstd(19).encode(planes))
-        return pack_varint(len(self.values)) + pack_varint(len(packed)) + packed
+        # Differences modulo 2**64, since ordered integers of float64 take that much room.
+        gaps = np.diff(self.values) - 1
+        wide = bool((gaps < 0).any())
+        kind = _ORDERED if self.decimals is None else self.decimals
+        head = bytes((kind,)) + pack_varint(2 * len(self.values) + wide)
+        head += struct.pack("<q", int(self.values[0]))
+        return head + (gaps.astype("<i8").tobytes() if wide else numbers.pack(gaps))
 
     @classmethod
     def read(cls, reader: Reader) -> Palette:
-        from .fallback import ZSTD, unpack_checked
-
-        n = reader.varint()
+        kind, head = reader.byte(), reader.varint()
+        n, wide = head >> 1, head & 1
         if not 0 < n <= MAX_PALETTE:
             raise CodecError(f"frame is damaged: palette of {n} values")
-        planes = unpack_checked(ZSTD, bytes(reader.take(reader.varint())), 8 * n)
-        gaps = np.frombuffer(planes, np.uint8).reshape(8, n).T.copy().view("<i8")[:, 0]
-        values = np.cumsum(gaps)
-        if n > 1 and int(gaps[1:].min()) < 1:
+        if kind != _ORDERED and kind > MAX_DECIMALS:
+            raise CodecError(f"frame is damaged: palette of {kind} decimals")
+        first = struct.unpack("<q", reader.take(8))[0]
+        gaps = reader.array("<i8", n - 1) if wide else numbers.unpack(reader, n - 1)
+        with np.errstate(over="ignore"):
+            values = np.cumsum(np.concatenate([[first], gaps + 1]), dtype=np.int64)
+        if (values[1:] <= values[:-1]).any():
             raise CodecError("frame is damaged: palette is not sorted")
-        return cls(values)
+        return cls(values, None if kind == _ORDERED else kind)
+
+
+def _as_integers(values: Array, decimals: int | None) -> Ints:
+    if values.dtype.kind == "f" and decimals is None:
+        return ordered(values)
+    return scaled(values, decimals or 0)
 
 
 @dataclass(frozen=True)
@@ -136,6 +189,9 @@ class Quantised:
             return None
         return scaled.astype(np.int64), cls(step)
 
+    def approximate(self, integers: Ints) -> tuple[Ints, Quantised]:
+        return integers, self
+
     def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
         values = integers.astype(np.float64) * self.step
         if dtype.kind in "iu":
@@ -156,133 +212,30 @@ class Quantised:
 
 
 @dataclass(frozen=True)
-class TwoLayer:
-    """Floats as a fixed-point layer to predict and, raw, their place among the cell's floats.
+class Stored:
+    """Values as a fallback payload, beside integers that are all 0.
 
-    The cell of q is [q * 2**k, (q + 1) * 2**k).  Where every value lies on the grid itself the
-    second layer is empty.
+    For parts that nothing else suits, such as one column of true doubles in a table.
     """
 
-    exponent: int
-    low: bytes = b""
+    payload: bytes = b""
 
-    @staticmethod
-    def exponents(values: Array) -> Iterator[int]:
-        """Grids worth trying for finite values: their own one first, then coarse to fine."""
-        magnitude = float(np.abs(values.astype(np.float64)).max(initial=0))
-        if magnitude == 0:
-            yield 0
-            return
-        top = int(np.frexp(magnitude)[1])
-        span = float(values.max()) - float(values.min())
-        spread = int(np.frexp(span)[1]) if span > 0 else top
-        finest = max(top - 30, -149)
-        grid = _grid(values)
-        if grid >= finest:
-            yield grid
-        for bits in (10, 13, 16, 19):
-            exponent = spread - bits
-            if finest <= exponent and exponent > grid:
-                yield exponent
+    def forward(self, values: Array) -> tuple[Ints, Stored]:
+        return np.zeros(values.shape, np.int64), Stored(fallback.encode(values))
 
-    @classmethod
-    def split(cls, values: Array, exponent: int) -> tuple[Ints, TwoLayer]:
-        """Cells of the values, and the map that holds the second layer."""
-        q = np.floor(np.ldexp(values.astype(np.float64), -exponent)).astype(np.int64)
-        start, width = cls(exponent)._cells(q)
-        bits = _bit_length(width - 1)
-        low = _pack_bits((ordered(values) - start).reshape(-1), bits.reshape(-1))
-        return q, cls(exponent, low)
+    def approximate(self, integers: Ints) -> tuple[Ints, Stored]:
+        return integers, self
 
     def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
-        start, width = self._cells(integers)
-        bits = _bit_length(width - 1)
-        low = _unpack_bits(self.low, bits.reshape(-1)).reshape(integers.shape)
-        return unordered(start + low)
-
-    def _cells(self, q: Ints) -> tuple[Ints, Ints]:
-        """First float of each cell as an ordered integer, and the number of floats in it."""
-        with np.errstate(over="ignore"):
-            start = ordered(np.ldexp(q.astype(np.float64), self.exponent).astype(np.float32))
-            end = ordered(np.ldexp((q + 1).astype(np.float64), self.exponent).astype(np.float32))
-        # Beyond 24 bits floats are coarser than cells.
-        return start, np.where(np.abs(q) >= 1 << 24, 1, np.maximum(end - start, 1))
+        return fallback.decode(self.payload, dtype, integers.shape)
 
     def write(self) -> bytes:
-        packed = bytes(Zstd(3).encode(self.low)) if any(self.low) else b""
-        raw = len(packed) >= len(self.low)
-        body = self.low if raw else packed
-        return struct.pack("<hB", self.exponent, 2 if any(self.low) and raw else bool(packed)) + (
-            pack_varint(len(self.low)) + pack_varint(len(body)) + body if any(self.low) else b""
-        )
+        return pack_varint(len(self.payload)) + self.payload
 
     @classmethod
-    def read(cls, reader: Reader) -> TwoLayer:
-        from .fallback import ZSTD, unpack_checked
-
-        exponent, form = struct.unpack("<hB", reader.take(3))
-        if form > 2 or not -149 <= exponent <= 128:
-            raise CodecError("frame is damaged: unknown float map")
-        if form == 0:
-            return cls(exponent)
-        nbytes = reader.varint()
-        body = bytes(reader.take(reader.varint()))
-        return cls(exponent, body if form == 2 else unpack_checked(ZSTD, body, nbytes))
+    def read(cls, reader: Reader) -> Stored:
+        return cls(bytes(reader.take(reader.varint())))
 
 
-def _grid(values: Array) -> int:
-    """Largest k so that every value is a multiple of 2**k."""
-    bits = values[values != 0].view(np.uint32).astype(np.int64)
-    exponent = np.maximum(bits >> 23 & 255, 1) - 150
-    mantissa = (bits & 0x7FFFFF) | np.where(bits >> 23 & 255, 1 << 23, 0)
-    trailing = _bit_length(mantissa & -mantissa) - 1
-    return int((exponent + trailing).min())
-
-
-def ordered(values: Array) -> Ints:
-    """Float32 values as integers of the same order."""
-    bits = values.view(np.int32).astype(np.int64)
-    return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
-
-
-def unordered(integers: Ints) -> Array:
-    """Inverse of `ordered`."""
-    bits = np.where(integers < 0, (-integers) | 0x80000000, integers)
-    return bits.astype(np.uint32).view(np.float32)
-
-
-def _bit_length(value: Ints) -> Ints:
-    return np.frexp(value.astype(np.float64))[1].astype(np.int64)
-
-
-def _pack_bits(values: Ints, bits: Ints) -> bytes:
-    """Values of `bits` bits each (0 to 31), grouped by width, most significant bit first."""
-    if not values.any():
-        return b""
-    out = []
-    for width in range(1, int(bits.max()) + 1):
-        chosen = values[bits == width]
-        shifts = np.arange(width - 1, -1, -1)
-        out.append(((chosen[:, None] >> shifts) & 1).astype(np.uint8).reshape(-1))
-    return np.packbits(np.concatenate(out)).tobytes() if out else b""
-
-
-def _unpack_bits(data: bytes, bits: Ints) -> Ints:
-    """Inverse of `_pack_bits`; no data stands for zeros."""
-    values = np.zeros(bits.shape, np.int64)
-    if not data:
-        return values
-    if len(data) != (int(bits.sum()) + 7) // 8:
-        raise CodecError("frame is damaged: second layer of a float map has the wrong length")
-    flat = np.unpackbits(np.frombuffer(data, np.uint8))
-    at = 0
-    for width in range(1, int(bits.max(initial=0)) + 1):
-        chosen = bits == width
-        n = int(chosen.sum())
-        digits = flat[at : at + n * width].reshape(n, width).astype(np.int64)
-        values[chosen] = digits @ (np.int64(1) << np.arange(width - 1, -1, -1))
-        at += n * width
-    return values
-
-
-MAPS = (Identity, Offset, Palette, Quantised, TwoLayer)  # FORMAT.md 5.1: the position is the code
+# FORMAT.md 5.1: the position is the code
+MAPS = (Identity, Offset, Palette, Quantised, TwoLayer, Divided, Grid, Stored)

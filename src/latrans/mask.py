@@ -17,6 +17,9 @@ from .errors import CodecError
 from .wire import Reader, pack_varint
 
 Array = npt.NDArray[Any]
+_FAR = 4.0  # times the range of all other values
+_LONG_RUN = 8
+_SAMPLES = 1 << 14
 _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
@@ -27,6 +30,10 @@ class Mask:
     where: npt.NDArray[np.bool_]  # shape of the array
     patterns: Array  # distinct bit patterns, sorted, unsigned
     index: Array  # one per masked value, into patterns
+
+    def part(self, members: npt.NDArray[np.int64]) -> Mask:
+        """The mask of some planes, for hiding only."""
+        return Mask(self.where[members], self.patterns, self.index[:0])
 
     def write(self) -> bytes:
         out = pack_varint(len(self.patterns)) + self.patterns.tobytes()
@@ -41,9 +48,15 @@ def find(array: Array, fill_value: float | None, exact: bool) -> Mask | None:
 
     `exact` masks negative zeros too: their sign would be lost.
     """
+    return of(array, special(array, fill_value, exact))
+
+
+def special(array: Array, fill_value: float | None, exact: bool) -> npt.NDArray[np.bool_]:
+    """Which values need masking, see `find`."""
+    where: npt.NDArray[np.bool_]
     if array.dtype.kind in "iu":
         where = np.zeros(array.shape, bool) if fill_value is None else array == fill_value
-        return _of(array, where)
+        return where
     where = ~np.isfinite(array)
     if exact:
         where |= (array == 0) & np.signbit(array)
@@ -54,10 +67,11 @@ def find(array: Array, fill_value: float | None, exact: bool) -> Mask | None:
         found = _detected_fill(array, where)
         if found is not None:
             where |= array == found
-    return _of(array, where)
+    return where
 
 
-def _of(array: Array, where: npt.NDArray[np.bool_]) -> Mask | None:
+def of(array: Array, where: npt.NDArray[np.bool_]) -> Mask | None:
+    """The mask of chosen values; None for none."""
     if not where.any():
         return None
     patterns, index = np.unique(
@@ -67,21 +81,28 @@ def _of(array: Array, where: npt.NDArray[np.bool_]) -> Mask | None:
 
 
 def _detected_fill(array: Array, where: npt.NDArray[np.bool_]) -> Any:
-    """A value that repeats and lies absurdly far from all others, such as 1e20."""
+    """A value that repeats and lies far from all others, such as 1e20 or -9999."""
     valid = array[~where]
     if valid.size < 16:
         return None
     for extreme in (valid.max(), valid.min()):
-        if abs(float(extreme)) < 1e3 or np.count_nonzero(valid == extreme) < 2:
-            continue
         rest = valid[valid != extreme]
-        if rest.size and float(np.abs(rest.astype(np.float64)).max()) < abs(float(extreme)) / 1e3:
-            return extreme
+        if rest.size < valid.size // 4 or valid.size - rest.size < 2:
+            continue
+        with np.errstate(over="ignore"):
+            low, high = np.float64(rest.min()), np.float64(rest.max())
+            gap = max(low - extreme, extreme - high)
+            if high > low and gap > _FAR * (high - low):
+                return extreme
     return None
 
 
 def hide(array: Array, mask: Mask | None) -> Array:
-    """The array with every masked value replaced by the last valid one before it."""
+    """The array with every masked value replaced by a valid one.
+
+    Short runs continue the value before them.  Long ones within planes, such as land on a map of
+    the sea, take one value all over: a flat area costs next to nothing, streaks do not.
+    """
     if mask is None:
         return array
     flat = array.reshape(-1)
@@ -90,11 +111,23 @@ def hide(array: Array, mask: Mask | None) -> Array:
         return np.zeros_like(array)
     source = np.maximum.accumulate(np.where(valid, np.arange(flat.size), -1))
     source[source < 0] = int(np.argmax(valid))
-    return flat[source].reshape(array.shape)
+    hidden = flat[source].reshape(array.shape)
+    if array.ndim > 1 and array.shape[-2] > 1:
+        seen = np.sort(flat[valid][:: -(-int(valid.sum()) // _SAMPLES)])
+        hidden[_in_long_runs(mask.where)] = seen[seen.size // 2]
+    return hidden
 
 
-def covered(mask: Mask | None, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    return np.zeros(shape, bool) if mask is None else mask.where
+def _in_long_runs(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which samples belong to at least `_LONG_RUN` in a row."""
+    rows = where.reshape(-1, where.shape[-1])
+    edges = np.diff(np.pad(rows, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    first, last = np.argwhere(edges == 1), np.argwhere(edges == -1)
+    long = last[:, 1] - first[:, 1] >= _LONG_RUN
+    marks = np.zeros((rows.shape[0], rows.shape[1] + 1), np.int8)
+    marks[tuple(first[long].T)] = 1
+    marks[tuple(last[long].T)] -= 1
+    return np.cumsum(marks, 1)[:, :-1].astype(bool).reshape(where.shape)
 
 
 def read(reader: Reader, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Mask:
