@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from .. import axes as axes_module
 from .. import field
+from .. import mask as masks
 from ..arrange import arrange, likest
+from ..choice import cheapest
 from ..errors import ConfigError
 from ..residual.coder import STEP
 from ..residual.fixed import Ints
@@ -58,6 +60,7 @@ class Sampler:
         self.geometry = geometry
         self.augment = augment
         self.identity = identity
+        self._bounded_share = 0.6 if geometry == "plane" else 0.2
         self._stacks: list[_Stack] = []
         weights: list[float] = []
         for source in sources:
@@ -136,22 +139,24 @@ class Sampler:
 
     def _mapped(self, planes: Array, rng: np.random.Generator) -> tuple[Ints, int]:
         """Planes as integers, by one of the maps a codec might choose, and the coder's step."""
-        if planes.dtype.kind in "iu":
-            if self.identity:
-                return planes.astype(np.int64), 1
-            offers = list(field.lossless(planes, None))
-            if not offers:
-                raise ConfigError(f"training data of dtype {planes.dtype} spans more than 32 bits")
-            return offers[-1].integers, 1
-        finite = planes[np.isfinite(planes)]
-        span = float(finite.max()) - float(finite.min()) if finite.size else 0.0
-        if rng.random() < 0.6 and span > 0:
-            step = STEP if rng.random() < 0.4 else 1
-            mapped = field.bounded(planes, span * 10 ** rng.uniform(-5, -1.7) / step, None)
-            if mapped is not None:
-                return mapped.integers, step
-        offers = list(field.lossless(planes.astype(np.float32), None))
-        return offers[int(rng.integers(min(2, len(offers))))].integers, 1
+        if self.identity:
+            return planes.astype(np.int64), 1
+        if planes.dtype.kind == "f":
+            finite = planes[np.isfinite(planes)]
+            span = float(finite.max()) - float(finite.min()) if finite.size else 0.0
+            if rng.random() < self._bounded_share and span > 0:
+                step = STEP if rng.random() < 0.4 else 1
+                mapped = field.bounded(planes, span * 10 ** rng.uniform(-5, -1.7) / step, None)
+                if mapped is not None:
+                    return mapped.integers, step
+        values = masks.hide(planes, masks.find(planes, None, exact=True))
+        map_ = cheapest(values).map_
+        exact = None if map_ is None else field.apply(map_, values)
+        if exact is None or field.is_stored(exact.section):
+            raise ConfigError(
+                f"training data of dtype {planes.dtype} has no map to 32-bit integers"
+            )
+        return exact.integers, 1
 
 
 class _Stack:

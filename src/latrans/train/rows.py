@@ -151,15 +151,13 @@ def collect(
             _, mine, _ = _features(coder, example, reference, (), (), True)
             finished.append(mine)
         choices: list[tuple[int, ...]] = [tuple(range(n)) for n in range(len(finished) + 1)]
-        for used in choices:
-            may_fit = rng.random() >= trained_share
-            rows, _, n_references = _features(
-                coder, example, example.plane, finished, [used], may_fit
-            )
-            n = min(len(rows), int(rows_per_example * example.weight))
-            rows.item[:] = item
-            chosen = take(rows, rng.choice(len(rows), n, replace=False))
-            parts[min(n_references, len(parts) - 1)].append(chosen)
+        used = choices[int(rng.integers(len(choices)))]
+        may_fit = rng.random() >= trained_share
+        rows, _, n_references = _features(coder, example, example.plane, finished, [used], may_fit)
+        n = min(len(rows), int(rows_per_example * example.weight))
+        rows.item[:] = item
+        chosen = take(rows, rng.choice(len(rows), n, replace=False))
+        parts[min(n_references, len(parts) - 1)].append(chosen)
     return [_joined(p) for p in parts if p]
 
 
