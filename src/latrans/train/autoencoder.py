@@ -75,7 +75,7 @@ def train_autoencoder(
         terms.start(start)
         optimiser = torch.optim.Adam(terms.parameters(), settings.learning_rate, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, settings.learning_rate, total_steps=settings.steps, pct_start=0.1
+            optimiser, settings.learning_rate, total_steps=max(settings.steps, 20), pct_start=0.1
         )
         best, best_state, waited = math.inf, copy.deepcopy(terms.state_dict()), 0
         every = max(1, settings.steps // _EVALUATIONS)

@@ -212,7 +212,7 @@ def train_network(
         net.resume(start)
     optimiser = torch.optim.Adam(net.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=learning_rate, total_steps=steps, pct_start=0.1
+        optimiser, max_lr=learning_rate, total_steps=max(steps, 20), pct_start=0.1
     )
     taught = np.flatnonzero(~rows.flat)  # flat surroundings never reach the network
     inputs = torch.from_numpy(rows.inputs[taught])

@@ -133,7 +133,7 @@ def _descend(
 ) -> None:
     optimiser = torch.optim.Adam(net.parameters(), lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=learning_rate, total_steps=steps, pct_start=0.1
+        optimiser, max_lr=learning_rate, total_steps=max(steps, 20), pct_start=0.1
     )
     smoothed = math.nan
     for step in range(steps):
