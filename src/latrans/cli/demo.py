@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ..compare import Difference, difference
 from . import arrays, console
 from .demo_data import Sample, samples
-from .verify import Difference, difference
 
 RELATIVE_ERROR = 1e-3
 _RIVALS = ("zstd", "Blosc", "pcodec", "JPEG XL")

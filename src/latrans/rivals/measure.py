@@ -1,0 +1,100 @@
+"""Measure: what a codec makes of an array, whether it kept its promise, and how fast it was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..compare import difference
+from .rival import Array, Rival, stored_nbytes
+
+ROUNDING = 1e-2  # share of the bound by which a rival's float arithmetic may exceed it
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One codec on one array.
+
+    Attributes
+    ----------
+    nbytes : size of what it made.
+    encode_seconds, decode_seconds : wall time, once.
+    error : largest difference of any sample in units of the bound, 0 if all bits agree and
+        infinite where there is no bound or a missing value is lost.
+    """
+
+    nbytes: int
+    encode_seconds: float
+    decode_seconds: float
+    error: float
+
+    def kept(self, rounding: float = 0.0) -> bool:
+        """Whether every sample came back as promised."""
+        return self.error <= 1 + rounding
+
+
+def measure(
+    rival: Rival, array: Array, axes: str, max_error: float | None, fill_value: float | None
+) -> Outcome:
+    """Encode, decode, compare with a rival; its errors are raised as they are."""
+    return timed(
+        lambda: rival.encode(array, axes, max_error, fill_value),
+        rival.decode,
+        stored_nbytes,
+        array,
+        max_error,
+        fill_value,
+    )
+
+
+def timed(
+    encode: Callable[[], bytes],
+    decode: Callable[[bytes], Array],
+    size: Callable[[bytes], int],
+    array: Array,
+    max_error: float | None,
+    fill_value: float | None,
+) -> Outcome:
+    """Time both directions of any codec and compare what comes back."""
+    start = time.perf_counter()
+    encoded = encode()
+    middle = time.perf_counter()
+    decoded = decode(encoded)
+    end = time.perf_counter()
+    error = largest_error(array, decoded, max_error, fill_value)
+    return Outcome(size(encoded), middle - start, end - middle, error)
+
+
+def largest_error(
+    array: Array, decoded: Array, max_error: float | None, fill_value: float | None
+) -> float:
+    """Largest difference in units of `max_error`; without one, 0 for equal bits, else infinity.
+
+    Examples
+    --------
+    >>> largest_error(np.array([1.0, 5.0]), np.array([1.0, 5.25]), 0.5, None)
+    0.5
+    """
+    if array.shape != decoded.shape or array.dtype != decoded.dtype:
+        return float("inf")
+    found = difference(array, decoded, max_error, fill_value)
+    if max_error is None:
+        return float("inf") if found.n_different else 0.0
+    return found.worst / max_error
+
+
+def value_range(array: Array, fill_value: float | None) -> float:
+    """Largest minus smallest value, without NaN, infinities and the fill value; 0 if none is left.
+
+    Examples
+    --------
+    >>> value_range(np.array([1.0, np.nan, 4.0]), None)
+    3.0
+    """
+    valid = array[np.isfinite(array)]
+    if fill_value is not None:
+        valid = valid[valid != array.dtype.type(fill_value)]
+    return float(valid.max()) - float(valid.min()) if valid.size else 0.0
