@@ -15,13 +15,19 @@ from numcodecs.zstd import Zstd
 from .errors import CodecError
 
 RAW, ZSTD, BLOSC, CONSTANT = range(4)  # FORMAT.md 3.1
-_ZSTD_LEVEL = 9
+_ZSTD_LEVEL, _ZSTD_THOROUGH = 9, 19
+_THOROUGH_NBYTES = 1 << 23  # some seconds
+_WITHIN_REACH = 1.2  # the thorough level takes at most about a tenth off
 MAX_CONSTANT_NBYTES = 1 << 26  # FORMAT.md 3.1: what a payload of one item may ask for
 MAX_RATIO = 1 << 15  # FORMAT.md 3.1: a Zstandard block of 128 KiB takes four bytes or more
 
 
-def encode(array: np.ndarray[Any, Any]) -> bytes:
-    """Encode a C-contiguous array's bytes losslessly."""
+def encode(array: np.ndarray[Any, Any], beat: int | None = None) -> bytes:
+    """Encode a C-contiguous array's bytes losslessly.
+
+    `beat` is the size of what else there is: levels that take long are tried only where they may
+    come out below it.
+    """
     # A view of plain bytes: Blosc does not know datetimes, structured types and the like.
     data = array.tobytes()
     size = array.dtype.itemsize
@@ -38,7 +44,12 @@ def encode(array: np.ndarray[Any, Any]) -> bytes:
         for shuffle in (Blosc.SHUFFLE, Blosc.BITSHUFFLE)[size == 1 :]:
             codec = Blosc("zstd", clevel=9, shuffle=shuffle)
             candidates.append(bytes((BLOSC,)) + bytes(codec.encode(typed)))
-    return min(candidates, key=len)
+    best = min(candidates, key=len)
+    in_reach = beat is None or len(best) <= beat * _WITHIN_REACH
+    if in_reach and len(data) <= _THOROUGH_NBYTES:
+        thorough = bytes((ZSTD,)) + bytes(Zstd(_ZSTD_THOROUGH).encode(data))
+        best = min(best, thorough, key=len)
+    return best
 
 
 def decode(payload: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
