@@ -106,7 +106,7 @@ def _rivals(
 ) -> tuple[list[_Row], list[str]]:
     """Rows of the rivals that take the piece, and what those that are not installed lack."""
     from ..rivals import all_rivals
-    from ..rivals.measure import ROUNDING, measure
+    from ..rivals.measure import measure
 
     rows, absent = [], []
     for rival in all_rivals():
@@ -120,7 +120,7 @@ def _rivals(
         except (RuntimeError, ValueError, OSError) as error:
             absent.append(f"{rival.label}: {error}")
             continue
-        if not outcome.kept(ROUNDING):
+        if not outcome.kept(rounded=True):
             absent.append(f"{rival.label} came back off by {outcome.error:.3g} bounds")
             continue
         times = outcome.encode_seconds, outcome.decode_seconds

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from ..compare import difference
 from .rival import Array, Rival, stored_nbytes
-
-ROUNDING = 1e-2  # share of the bound by which a rival's float arithmetic may exceed it
 
 
 @dataclass(frozen=True)
@@ -24,16 +23,19 @@ class Outcome:
     encode_seconds, decode_seconds : wall time, once.
     error : largest difference of any sample in units of the bound, 0 if all bits agree and
         infinite where there is no bound or a missing value is lost.
+    slack : what rounding alone may add to `error`: the spacing of the largest value's float, in
+        units of the bound.
     """
 
     nbytes: int
     encode_seconds: float
     decode_seconds: float
     error: float
+    slack: float = 0.0
 
-    def kept(self, rounding: float = 0.0) -> bool:
-        """Whether every sample came back as promised."""
-        return self.error <= 1 + rounding
+    def kept(self, rounded: bool = False) -> bool:
+        """Whether every sample came back as promised; `rounded` forgives `slack`."""
+        return self.error <= 1 + (self.slack if rounded else 0)
 
 
 def measure(
@@ -65,7 +67,11 @@ def timed(
     decoded = decode(encoded)
     end = time.perf_counter()
     error = largest_error(array, decoded, max_error, fill_value)
-    return Outcome(size(encoded), middle - start, end - middle, error)
+    slack = 0.0
+    if max_error is not None and array.dtype.kind == "f":
+        largest = np.abs(array[covered(array, fill_value)]).max(initial=0)
+        slack = float(np.spacing(largest)) / max_error
+    return Outcome(size(encoded), middle - start, end - middle, error, slack)
 
 
 def largest_error(
@@ -94,7 +100,13 @@ def value_range(array: Array, fill_value: float | None) -> float:
     >>> value_range(np.array([1.0, np.nan, 4.0]), None)
     3.0
     """
-    valid = array[np.isfinite(array)]
-    if fill_value is not None:
-        valid = valid[valid != array.dtype.type(fill_value)]
+    valid = array[covered(array, fill_value)]
     return float(valid.max()) - float(valid.min()) if valid.size else 0.0
+
+
+def covered(array: Array, fill_value: float | None) -> npt.NDArray[np.bool_]:
+    """Which samples a bound covers: not NaN, infinities and the fill value."""
+    found = np.isfinite(array)
+    if fill_value is not None:
+        found &= array != array.dtype.type(fill_value)
+    return found
