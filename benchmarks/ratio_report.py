@@ -8,29 +8,17 @@ from pathlib import Path
 
 from latrans.cli import console
 from latrans.rivals import all_rivals
+from ratio_measure import LOSSLESS, Row, machine
 
 _COLUMNS = [
-    "category",
-    "file",
-    "mode",
-    "dtype",
-    "shape",
-    "axes",
-    "model",
-    "digest",
-    "bits",
-    "error",
-    "best",
-    "best_bits",
-    "ratio",
-    "encode_mb_s",
-    "decode_mb_s",
+    *("category", "file", "mode", "dtype", "shape", "axes"),
+    *("model", "digest", "bits", "error"),
+    *("best", "best_bits", "ratio", "encode_mb_s", "decode_mb_s"),
 ]
 _MARKS = {
     "*": "exceeds its bound by the rounding of floats, counted",
     "!": "exceeds its bound or lost a value, not counted",
 }
-from ratio_measure import LOSSLESS, Row, machine
 
 
 def text(rows: list[Row]) -> str:

@@ -45,7 +45,7 @@ def choose(
     Raises
     ------
     ConfigError
-        If `axes` fit no codec.
+        If `axes` fit no codec, or none of those that fit has the lossy mode asked for.
 
     Examples
     --------
@@ -55,8 +55,13 @@ def choose(
     'track'
     """
     found = candidates(array, axes)
-    if mode == "lossy":
+    if mode == "lossy" and found:
         found = [(model, named) for model, named in found if model.autoencoder is not None]
+        if not found:
+            raise ConfigError(
+                f"no shipped model has a lossy mode for an array of {array.dtype} and shape "
+                f"{array.shape}; use mode 'bounded' or a model trained with an autoencoder"
+            )
     if len(found) < 2:
         return found[0][0] if found else None
     piece = sample.crop(array, axes, MAX_SAMPLES)

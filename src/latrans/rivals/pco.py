@@ -20,8 +20,9 @@ def encode(array: Array, axes: str, max_error: float | None, fill_value: float |
 
     config = ChunkConfig(compression_level=LEVEL)
     orders: list[Literal["C", "F"]] = ["C"] if array.ndim < 2 else ["C", "F"]
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
     streams = {
-        order: bytes(standalone.simple_compress(array.ravel(order), config)) for order in orders
+        order: bytes(standalone.simple_compress(native.ravel(order), config)) for order in orders
     }
     best = min(orders, key=lambda order: len(streams[order]))
     return pack([streams[best]], array, order=best)
