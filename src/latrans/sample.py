@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .errors import ConfigError
+
 _MAX_CHANNELS = {"plane": 4, "track": 8}
 _MAX_CHANNELS_LAST = 4  # as in `axes`: a last dimension no longer than that is channels
 _MIN_SIDE = 16
@@ -42,6 +44,8 @@ def crop(array: Any, axes: str | None, max_samples: int) -> npt.NDArray[Any]:
 
 def window(shape: tuple[int, ...], axes: str | None, max_samples: int) -> tuple[slice, ...]:
     """Slices of what `crop` takes."""
+    if axes is not None and len(axes) != len(shape):
+        raise ConfigError(f"axes {axes!r} name {len(axes)} dimensions, the array has {len(shape)}")
     inner, channels, geometry = _roles(shape, axes)
     sizes = list(shape)
     for d in channels:
