@@ -8,6 +8,7 @@ import json
 import math
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ import latrans
 from latrans import axes as axis_letters
 from latrans import sample, store
 from latrans.cli import arrays
-from latrans.errors import ConfigError
+from latrans.errors import ConfigError, RivalError
 from latrans.rivals import Rival
 from latrans.rivals.measure import Outcome, measure, timed, value_range
 from ratio_files import Item
@@ -134,9 +135,13 @@ def measure_item(
             key = f"{content.hexdigest()} {row.axes} {bound} {item.fill_value} {rival.label}"
             outcome = cache.get(key)
             if outcome is None:
-                if rival.missing():
+                if rival.missing():  # said once, for all arrays
                     continue
-                outcome = measure(rival, array, row.axes, bound, item.fill_value)
+                try:
+                    outcome = measure(rival, array, row.axes, bound, item.fill_value)
+                except RivalError as error:
+                    print(f"{item.name} {mode}: {error}", file=sys.stderr)
+                    continue
                 cache.put(key, outcome)
             row.rivals[rival.label] = outcome
         yield row

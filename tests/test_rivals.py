@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 
 from latrans import rivals
+from latrans.errors import RivalError
 from latrans.rivals import Rival, pictures
 from latrans.rivals.measure import largest_error, measure, value_range
 
@@ -47,6 +49,7 @@ def arrays() -> dict[str, tuple[Array, str]]:
         "32 bits": (sound.astype(np.int32) * 300_000, "ct"),
         "big-endian": (sound.astype(">i2"), "ct"),
         "flags": (picture > 150, "yx"),
+        "noise": (np.random.default_rng(0).integers(0, 256, (40, 50)).astype(np.uint8), "yx"),
         "field": (field, "zyx"),
         "doubles": (field.astype(np.float64), "nyx"),
         "gaps": (gaps, "zyx"),
@@ -121,6 +124,15 @@ def test_what_is_missing_is_named_with_what_to_do() -> None:
     assert absent.missing() == (
         "Nothing needs no_such_module, no-such-command: pip install nothing"
     )
+
+
+def test_failures_of_rivals_are_errors_of_latrans() -> None:
+    (zstd,) = rivals.named("zstd-19")[:1]
+    failing = dataclasses.replace(zstd, decode=lambda data: np.zeros(3)[7])
+    with pytest.raises(RivalError, match="zstd-19 failed: IndexError"):
+        measure(failing, np.zeros(3), "t", None, None)
+    with pytest.raises(RivalError, match="pip install"):
+        measure(dataclasses.replace(zstd, modules=("absent",)), np.zeros(3), "t", None, None)
 
 
 def test_planes_of_a_few_samples_share_sheets() -> None:

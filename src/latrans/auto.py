@@ -82,7 +82,7 @@ def candidates(array: Array, axes: str | None) -> list[tuple[Model, str]]:
     """Shipped models that take an array of this dtype and shape, by name, with its axes."""
     found, refused = [], None
     for model in shipped():
-        if axes is None and not _likely(model, array.shape):
+        if not _likely(model, array.shape, axes):
             continue
         try:
             default = axis_letters.default(model.axes, array.shape, model.geometry)
@@ -109,8 +109,13 @@ def _learnt_from(model: Model, kind: str) -> bool:
     return (2 * floats > len(data)) == (kind == "f")
 
 
-def _likely(model: Model, shape: tuple[int, ...]) -> bool:
-    """Whether an array that came without axes may be what the model is for."""
+def _likely(model: Model, shape: tuple[int, ...], axes: str | None) -> bool:
+    """Whether an array may be what the model is for, as far as its dimensions tell."""
+    if model.geometry == "plane" and model.axes.endswith("c"):  # for colours only
+        last = axes.endswith("c") if axes is not None else len(shape) > 2
+        return last and shape[-1] <= axis_letters.MAX_CHANNELS_LAST
+    if axes is not None:
+        return True
     if model.geometry == "track":
         return len(shape) == 1 or sample.is_long(shape) or shape[-1] >= _LONG
     return len(shape) > 1

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .axes import MAX_CHANNELS_LAST
 from .errors import ConfigError
 
 _MAX_CHANNELS = {"plane": 4, "track": 8}
-_MAX_CHANNELS_LAST = 4  # as in `axes`: a last dimension no longer than that is channels
 _MIN_SIDE = 16
 _LONG_RATIO = 4
 
@@ -82,7 +82,7 @@ def _roles(shape: tuple[int, ...], axes: str | None) -> tuple[list[int], list[in
     if axes is None and is_long(shape):
         return [int(shape[1] > shape[0])], [int(shape[1] <= shape[0])], "track"
     if axes is None:
-        last = dims[-1:] if len(dims) > 2 and shape[-1] <= _MAX_CHANNELS_LAST else []
+        last = dims[-1:] if len(dims) > 2 and shape[-1] <= MAX_CHANNELS_LAST else []
         return dims[: len(dims) - len(last)][-2:], last, "plane"
     geometry = "plane" if "x" in axes else "track"
     letters = "yx" if geometry == "plane" else "t"

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, RivalError
 from . import arrays, console
 
 MAX_SAMPLES = 1 << 17  # seconds with the slowest of the rivals
@@ -112,13 +112,10 @@ def _rivals(
     for rival in all_rivals():
         if rival.bounded != (args.bound is not None) or not rival.suits(piece, axes):
             continue
-        if rival.missing():
-            absent.append(rival.missing())
-            continue
         try:
             outcome = measure(rival, piece, axes, args.bound, args.fill_value)
-        except (RuntimeError, ValueError, OSError) as error:
-            absent.append(f"{rival.label}: {error}")
+        except RivalError as error:
+            absent.append(str(error))
             continue
         if not outcome.kept(rounded=True):
             absent.append(f"{rival.label} came back off by {outcome.error:.3g} bounds")

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..compare import difference
+from ..errors import RivalError
 from .rival import Array, Rival, stored_nbytes
 
 
@@ -41,15 +42,26 @@ class Outcome:
 def measure(
     rival: Rival, array: Array, axes: str, max_error: float | None, fill_value: float | None
 ) -> Outcome:
-    """Encode, decode, compare with a rival; its errors are raised as they are."""
-    return timed(
-        lambda: rival.encode(array, axes, max_error, fill_value),
-        rival.decode,
-        stored_nbytes,
-        array,
-        max_error,
-        fill_value,
-    )
+    """Encode, decode, compare with a rival.
+
+    Raises
+    ------
+    RivalError
+        If it is not installed or fails on this array, whatever it raised itself.
+    """
+    if rival.missing():
+        raise RivalError(rival.missing())
+    try:
+        return timed(
+            lambda: rival.encode(array, axes, max_error, fill_value),
+            rival.decode,
+            stored_nbytes,
+            array,
+            max_error,
+            fill_value,
+        )
+    except Exception as error:  # a dozen libraries raise many kinds
+        raise RivalError(f"{rival.label} failed: {type(error).__name__}: {error}") from error
 
 
 def timed(
