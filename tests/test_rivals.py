@@ -66,11 +66,7 @@ def ready(rival: Rival) -> Rival:
 def test_labels_are_names() -> None:
     labels = [rival.label for rival in rivals.all_rivals()]
     assert len(set(labels)) == len(labels) >= 15
-    assert [rival.label for rival in rivals.named("zstd-19, sz3")] == [
-        "zstd-19",
-        "Parquet zstd-19",
-        "SZ3",
-    ]
+    assert [rival.label for rival in rivals.named("ZSTD-19, sz3")] == ["zstd-19", "SZ3"]
 
 
 PAIRS = [
@@ -127,7 +123,7 @@ def test_what_is_missing_is_named_with_what_to_do() -> None:
 
 
 def test_failures_of_rivals_are_errors_of_latrans() -> None:
-    (zstd,) = rivals.named("zstd-19")[:1]
+    (zstd,) = rivals.named("zstd-19")
     failing = dataclasses.replace(zstd, decode=lambda data: np.zeros(3)[7])
     with pytest.raises(RivalError, match="zstd-19 failed: IndexError"):
         measure(failing, np.zeros(3), "t", None, None)

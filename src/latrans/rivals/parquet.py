@@ -67,7 +67,7 @@ def decode(data: bytes) -> Array:
 
 RIVALS = (
     Rival(
-        label=f"Parquet zstd-{LEVEL}",
+        label="Parquet",
         modules=("pyarrow",),
         install="pip install pyarrow",
         suits=suits,
