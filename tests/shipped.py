@@ -21,7 +21,8 @@ CODECS = Path(__file__).resolve().parent.parent / "codecs"
 def inputs(name: str) -> dict[str, tuple[np.ndarray[Any, Any], dict[str, Any]]]:
     """Small arrays made by integer arithmetic alone, with the options of their codec."""
     y, x = np.mgrid[0:48, 0:80]
-    noise = (x * 7919 + y * 104729) * 2654435761 % 2**32 >> 27
+    # Squares, or zstd finds the pattern.
+    noise = (x * x * 7919 + y * y * 104729 + x * y * 31337) * 2654435761 % 2**32 >> 27
     picture = (x * y // 40 + 3 * noise) % 250
     if name.startswith("digits"):
         rows, columns = np.mgrid[0:28, 0:28]

@@ -16,7 +16,7 @@ HOMES = {
     "torch": ("train",),
     "zarr": ("zarr", "cli", "train.files"),  # training reads Zarr arrays, too
     "dask": ("dask",),
-    "pyarrow": ("arrow",),
+    "pyarrow": ("arrow", "rivals.parquet"),
     "rich": ("cli", "train"),
     "matplotlib": ("cli",),
 }

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from .errors import CodecError, ConfigError
 
 LETTERS = "ntzcyx"
-_MAX_CHANNELS_LAST = 4
+MAX_CHANNELS_LAST = 4
 _REACH, _CHANNEL_REACH = 2, 8
 
 
@@ -111,7 +111,7 @@ def default(contract: str, shape: tuple[int, ...], geometry: str) -> str:
         if ndim == 2:
             return "tc" if shape[0] > shape[1] else "ct"
         return "n" * (ndim - 1) + "t"
-    if ndim >= 3 and contract == "yx" and shape[-1] <= _MAX_CHANNELS_LAST < min(shape[-3:-1]):
+    if ndim >= 3 and contract == "yx" and shape[-1] <= MAX_CHANNELS_LAST < min(shape[-3:-1]):
         return "n" * (ndim - 3) + "yxc"
     if ndim >= len(contract):
         return "n" * (ndim - len(contract)) + contract

@@ -31,7 +31,8 @@ class Codec:
     Parameters
     ----------
     model : str, path, bytes or Model
-        As `latrans.open_model` takes it.
+        As `latrans.open_model` takes it, or "auto": the shipped model that makes least of a small
+        piece of each array, see `latrans.auto`.
     mode : {"lossless", "bounded", "lossy"}
         Bit-exact; no value off by more than `max_error`; latents alone.
     max_error : float
@@ -102,15 +103,15 @@ class Codec:
         dtype = array.dtype
         fortran = bool(array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous)
         plain = contiguous(array, "C")
-        model = self._open()
-        if self.mode == "lossy" and model.autoencoder is None:
+        carried = to_carrier(plain)
+        model = self._open(carried)
+        if self.mode == "lossy" and model is not None and model.autoencoder is None:
             raise ConfigError(
                 f"model {model.name!r} has no autoencoder and so no lossy mode; use mode 'bounded' "
                 "or a model trained with one"
             )
-        carried = to_carrier(plain)
         frame = None
-        if carried is not None and carried.ndim:
+        if carried is not None and carried.ndim and model is not None:
             frame = self._try(model, carried, dtype, fortran)
         if frame is None:
             return pack(_fallback_frame(plain, dtype, fortran))
@@ -176,12 +177,23 @@ class Codec:
         carried = to_carrier(np.ascontiguousarray(array))
         if carried is None:
             raise ConfigError(f"a cost map needs numbers of up to 32 bits, found {array.dtype}")
-        return cost_map(replace(self._task(self._open()), mode="lossless"), carried)
+        model = self._open(carried)
+        if model is None:
+            raise ConfigError(f"no shipped model takes an array of shape {array.shape}")
+        return cost_map(replace(self._task(model), mode="lossless"), carried)
 
-    def _open(self) -> Model:
-        from .store import open_model
+    def _open(self, carried: Array | None) -> Model | None:
+        """The model that was asked for; with "auto" one that suits the array, if any does."""
+        if self.model != "auto":
+            from .store import open_model
 
-        return open_model(self.model)
+            return open_model(self.model)
+        if carried is None or not carried.ndim:
+            return None
+        from .auto import choose
+
+        options = (self.mode, self.max_error, self.fill_value, self.axes, self.engine)
+        return choose(carried, *options)
 
     def _task(self, model: Model) -> Any:
         from .chunk import Task

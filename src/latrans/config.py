@@ -34,7 +34,8 @@ class Configured:
     Parameters
     ----------
     model : str, os.PathLike or Model
-        Name, ``sha256:`` digest, path or ``data:`` URI of a model, or the model itself.
+        Name, ``sha256:`` digest, path or ``data:`` URI of a model, or the model itself; "auto"
+        chooses a shipped one for each chunk.
     mode : {"lossless", "bounded", "lossy"}
     max_error : float, optional
         Largest absolute error of any finite sample, in the data's units; bounded mode needs it.

@@ -8,7 +8,8 @@
     ├── CodecError (ValueError)       a frame cannot be decoded: damaged, cut short, or not a frame
     ├── ModelError (ValueError)       a model file is damaged or not a latrans model
     │   └── ModelNotFoundError        no model with that name, path or digest is at hand
-    └── EngineError (RuntimeError)    an engine that was asked for by name is not available
+    ├── EngineError (RuntimeError)    an engine that was asked for by name is not available
+    └── RivalError (RuntimeError)     a codec to compare with is not installed, or failed
 
 Each message says what was found, what was expected and what to do.  None of them derives from
 ``KeyError``: Zarr reports a ``KeyError`` from a codec as "unknown codec".
@@ -43,6 +44,10 @@ class ModelNotFoundError(ModelError):
 
 class EngineError(LatransError, RuntimeError):
     """An engine that was asked for by name is not available on this machine."""
+
+
+class RivalError(LatransError, RuntimeError):
+    """A codec to compare with is not installed, or failed on an array."""
 
 
 class LatransWarning(UserWarning):

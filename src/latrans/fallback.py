@@ -17,6 +17,8 @@ from .errors import CodecError
 
 RAW, ZSTD, BLOSC, CONSTANT = range(4)  # FORMAT.md 3.1
 _SMALL_NBYTES = 1 << 15  # up to this every method is quick
+_THOROUGH_NBYTES = 1 << 23  # beyond this Zstandard's thorough level takes too long
+_WITHIN_REACH = 1.2  # the thorough level takes at most about a tenth off
 MAX_CONSTANT_NBYTES = 1 << 26  # FORMAT.md 3.1: what a payload of one item may ask for
 MAX_RATIO = 1 << 15  # FORMAT.md 3.1: a Zstandard block of 128 KiB takes four bytes or more
 
@@ -41,6 +43,9 @@ def encode(array: np.ndarray[Any, Any], limit: int | None = None) -> bytes:
             if nbytes * (0.68 + 0.2 * nbytes / len(data)) >= limit:
                 continue
         candidates.append(bytes((method,)) + bytes(thorough.encode(typed)))
+    best = min(candidates, key=len)
+    if len(data) <= _THOROUGH_NBYTES and (limit is None or len(best) <= limit * _WITHIN_REACH):
+        candidates.append(bytes((ZSTD,)) + bytes(Zstd(19).encode(data)))
     return min(candidates, key=len)
 
 

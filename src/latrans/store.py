@@ -117,10 +117,13 @@ def find(digest: str) -> Model:
     )
 
 
-def list_models() -> list[Listed]:
-    """Every model file on the search path, nearest first; other safetensors files are passed by."""
+def list_models(directories: list[Path] | None = None) -> list[Listed]:
+    """Every model file in directories (by default those that are searched), in their order.
+
+    Other safetensors files are passed by.
+    """
     found = []
-    for directory in search_path():
+    for directory in search_path() if directories is None else directories:
         for path in _files(directory):
             try:
                 model = _load(path)
@@ -136,10 +139,16 @@ def list_models() -> list[Listed]:
 
 def search_path() -> list[Path]:
     """Directories that hold models."""
-    here = Path(__file__).resolve().parent
-    paths = [here / "codecs", here.parent.parent / "codecs", cache_directory()]
+    paths = [*packaged(), cache_directory()]
     extra = os.environ.get("LATRANS_MODEL_PATH", "")
     paths += [Path(p).expanduser() for p in extra.split(os.pathsep) if p]
+    return [p for p in paths if p.is_dir()]
+
+
+def packaged() -> list[Path]:
+    """Directories of the models that come with latrans."""
+    here = Path(__file__).resolve().parent
+    paths = [here / "codecs", here.parent.parent / "codecs"]
     return [p for p in paths if p.is_dir()]
 
 

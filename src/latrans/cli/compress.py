@@ -26,7 +26,7 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("source", metavar="SRC", help="a.npy, a.npz, a.npz:key or a Zarr array")
     parser.add_argument("target", metavar="DST.zarr")
-    parser.add_argument("--model", default="image-1", help="name or file (default: image-1)")
+    parser.add_argument("--model", default="image-1", help="name, file or auto (default: image-1)")
     parser.add_argument(
         "--mode",
         choices=["lossless", "bounded", "lossy"],

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ..compare import Difference, difference
 from . import arrays, console
 from .demo_data import Sample, samples
-from .verify import Difference, difference
 
 RELATIVE_ERROR = 1e-3
 _RIVALS = ("zstd", "Blosc", "pcodec", "JPEG XL")
@@ -168,25 +168,15 @@ def _store(sample: Sample, path: Path, codecs: dict[str, Any]) -> Stored:
 
 
 def _jpegxl(sample: Sample) -> Stored | None:
-    """JPEG XL, lossless, effort 7, of each plane; of whole pictures where they have colours."""
-    array = sample.array
-    if array.ndim < 2 or "y" not in sample.axes or array.dtype.kind == "f":
+    from ..rivals import named, stored_nbytes
+
+    (rival,) = named("JPEG XL e7")
+    if rival.missing() or not rival.suits(sample.array, sample.axes):
         return None
-    try:
-        import imagecodecs
-    except ImportError:
-        return None
-    # JPEG XL has no signed samples: shift them.
-    low = min(int(array.min()), 0)
-    shifted = (array.astype(np.int64) - low).astype(f"u{array.dtype.itemsize}")
-    planes = [shifted] if sample.axes == "yxc" else list(shifted.reshape(-1, *array.shape[-2:]))
-    encode_seconds, coded = _timed(
-        lambda: [imagecodecs.jpegxl_encode(p, lossless=True, effort=7) for p in planes]
-    )
-    decode_seconds, decoded = _timed(lambda: [imagecodecs.jpegxl_decode(c) for c in coded])
-    back = np.stack(decoded).reshape(array.shape).astype(np.int64) + low
-    found = difference(array, back.astype(array.dtype))
-    return Stored(sum(map(len, coded)), encode_seconds, decode_seconds, found)
+    encode_seconds, coded = _timed(lambda: rival.encode(sample.array, sample.axes, None, None))
+    decode_seconds, decoded = _timed(lambda: rival.decode(coded))
+    found = difference(sample.array, decoded)
+    return Stored(stored_nbytes(coded), encode_seconds, decode_seconds, found)
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..compare import Difference, difference
 from ..errors import CodecError
 from . import arrays, chunks, console
 
@@ -71,86 +71,6 @@ def run(args: argparse.Namespace) -> int:
     if violations:
         print(f"violation: {violations} samples break the promise of mode {mode}")
     return 1 if violations else 0
-
-
-@dataclass(frozen=True)
-class Difference:
-    """How two arrays differ.
-
-    Attributes
-    ----------
-    n_different : int
-        Samples whose bits differ.
-    n_outside : int
-        Samples further apart than the bound; NaN, infinities and fill values must be equal.
-    worst : float
-        Largest absolute difference; infinite where one side is not finite and the other is.
-    position : tuple of int or None
-        Where the worst is.
-    """
-
-    n_different: int = 0
-    n_outside: int = 0
-    worst: float = 0.0
-    position: tuple[int, ...] | None = None
-
-    def joined(self, other: Difference, block: arrays.Block) -> Difference:
-        """This and what was found in `block`."""
-        worst, position = self.worst, self.position
-        if other.position is not None and (position is None or other.worst > worst):
-            worst = other.worst
-            position = tuple(s.start + i for s, i in zip(block, other.position, strict=True))
-        return Difference(
-            self.n_different + other.n_different,
-            self.n_outside + other.n_outside,
-            worst,
-            position,
-        )
-
-
-def difference(
-    original: np.ndarray[Any, Any],
-    decoded: np.ndarray[Any, Any],
-    max_error: float | None = None,
-    fill_value: float | None = None,
-) -> Difference:
-    """Compare two arrays of one shape and dtype, byte order aside."""
-    dtype = original.dtype.newbyteorder("=")
-    a = np.ascontiguousarray(original, dtype).reshape(-1)
-    b = np.ascontiguousarray(decoded, dtype).reshape(-1)
-    bits = a.view(f"V{dtype.itemsize}") != b.view(f"V{dtype.itemsize}")
-    where = np.flatnonzero(bits)
-    if not where.size:
-        return Difference()
-    error = _absolute(a[where], b[where])
-    if fill_value is not None and dtype.kind in "iuf":
-        error[(a[where] == dtype.type(fill_value)) & (error > 0)] = np.inf
-    worst = int(np.argmax(error))
-    return Difference(
-        n_different=int(where.size),
-        n_outside=0 if max_error is None else int((error > max_error).sum()),
-        worst=float(error[worst]),
-        position=tuple(int(i) for i in np.unravel_index(where[worst], original.shape)),
-    )
-
-
-def _absolute(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Absolute differences as float64, exact for integers up to 2**53."""
-    if a.dtype.kind in "iumM":
-        # Unsigned subtraction of the larger less the smaller cannot overflow.
-        unsigned = np.dtype(f"u{a.dtype.itemsize}")
-        signed = a.dtype if a.dtype.kind in "iu" else np.dtype("i8")
-        a, b = a.view(signed), b.view(signed)
-        high, low = np.maximum(a, b).view(unsigned), np.minimum(a, b).view(unsigned)
-        return (high - low).astype(np.float64)
-    if a.dtype.kind in "fc":
-        wide = np.result_type(a.dtype, np.float64)
-        a, b = a.astype(wide), b.astype(wide)
-        with np.errstate(invalid="ignore"):
-            error = np.abs(a - b).astype(np.float64)
-        same = (a == b) | (np.isnan(a) & np.isnan(b))
-        return np.asarray(np.where(same, 0.0, np.where(np.isnan(error), np.inf, error)))
-    return np.full(a.shape, np.inf)
 
 
 def _start(block: arrays.Block) -> tuple[int, ...]:

@@ -1,0 +1,96 @@
+"""``latrans suggest``: every codec that takes the data, and what to do with what was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latrans import rivals
+from latrans.cli import main
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    y, x = np.mgrid[:90, :110]
+    noise = (x * 7919 + y * 104729) * 2654435761 % 2**32 >> 28
+    wave = 400 * np.sin(x / 9) * np.cos(y / 11)
+    np.save(tmp_path / "a.npy", (wave + noise + 900).astype(np.uint16))
+    return tmp_path / "a.npy"
+
+
+def run(capsys: pytest.CaptureFixture[str], *argv: str | Path) -> str:
+    assert main(["suggest", *map(str, argv)]) == 0
+    return capsys.readouterr().out
+
+
+def test_shipped_codecs_and_rivals_are_in_one_table(
+    picture: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = run(capsys, picture, "--axes", "yx")
+    for label in ("latrans image-1", "zstd-19", "Blosc-zstd-9 bit"):
+        assert label in out
+    for rival in rivals.named("jpeg,pcodec"):
+        assert (rival.missing() or rival.label) in out
+    assert out.count("<- smallest") == 1
+    table = [line for line in out.splitlines() if line.count(".") >= 4 and "MB/s" not in line]
+    bits = [float(line.replace("<- smallest", "").split()[-4]) for line in table]
+    assert bits == sorted(bits)
+    assert "latrans compress" in out or "latrans train" in out
+
+
+def test_a_bound_compares_with_codecs_that_keep_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    y, x = np.mgrid[:60, :80]
+    field = (np.sin(x / 7) + np.cos(y / 5)).astype(np.float32)
+    field[:3] = -999
+    np.save(tmp_path / "f.npy", field)
+    out = run(capsys, tmp_path / "f.npy", "--bound", "0.001", "--fill-value=-999")
+    assert "latrans field-1" in out
+    assert "largest error / bound" in out
+    assert "zstd-19" not in out
+    for rival in rivals.named("sz3,sperr,zfp"):
+        assert (rival.missing() or rival.label) in out
+    assert "--max-error 0.001 --fill-value -999" in out or "latrans train" in out
+
+
+def test_only_a_sample_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = (1000 * np.sin(np.arange(200_000) / 30)).astype(np.int16)
+    np.savez(tmp_path / "r.npz", signal=recording)
+    out = run(capsys, f"{tmp_path}/r.npz:signal", "--samples", "3000")
+    assert "(200000,)" in out
+    assert "sample (3000,)" in out
+    assert "latrans series-1" in out
+
+
+def test_data_that_no_shipped_codec_suits_is_told_how_to_train(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "same.npy", np.tile(np.arange(256, dtype=np.uint8)[:, None], (1, 256)))
+    out = run(capsys, tmp_path / "same.npy", "--axes", "yx")
+    assert "latrans train" in out
+    assert "--recipe image --axes yx" in out
+
+
+@pytest.mark.parametrize(
+    ("array", "options", "message"),
+    [
+        (np.zeros((4, 4), np.int16), ["--bound", "1"], "for floats"),
+        (np.zeros((4, 4), np.float32), ["--bound", "0"], "above 0"),
+        (np.zeros((0, 4), np.int16), [], "one sample at least"),
+        (np.array(["a", "b"]), [], "only numbers"),
+        (np.zeros((4, 4), np.int16), ["--axes", "zyx"], "axes"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    array: np.ndarray,
+    options: list[str],
+    message: str,
+) -> None:
+    np.save(tmp_path / "a.npy", array)
+    assert main(["suggest", str(tmp_path / "a.npy"), *options]) == 2
+    assert message in capsys.readouterr().err
