@@ -56,12 +56,12 @@ class Sampler:
         self.geometry = geometry
         self.augment = augment
         self.identity = identity
-        self._stacks: list[_Stack] = []
+        self._stacks: list[Stack] = []
         weights: list[float] = []
         for source in sources:
             arrays = open_arrays(source.data)
             for named in arrays:
-                self._stacks.append(_Stack(named, source.axes or axes, geometry))
+                self._stacks.append(Stack(named, source.axes or axes, geometry))
                 weights.append(source.weight / len(arrays))
         self._weights = np.array(weights) / sum(weights)
 
@@ -72,7 +72,7 @@ class Sampler:
             return self._track(stack, rng)
         return self._plane(stack, rng)
 
-    def _plane(self, stack: _Stack, rng: np.random.Generator) -> Example:
+    def _plane(self, stack: Stack, rng: np.random.Generator) -> Example:
         layout = stack.layout
         index = int(rng.integers(layout.n_planes))
         rows, columns = layout.shape
@@ -98,7 +98,7 @@ class Sampler:
             chosen, *before = _augmented([chosen, *before], rng, degrade=stack.dtype.kind in "iu")
         return Example(np.ascontiguousarray(chosen), tuple(map(np.ascontiguousarray, before)))
 
-    def _track(self, stack: _Stack, rng: np.random.Generator) -> Example:
+    def _track(self, stack: Stack, rng: np.random.Generator) -> Example:
         layout = stack.layout
         total = layout.shape[1]
         length = min(total, int(rng.choice(_TRACK_LENGTHS)))
@@ -137,7 +137,7 @@ class Sampler:
         return offers[int(rng.integers(min(2, len(offers))))].integers
 
 
-class _Stack:
+class Stack:
     """An array seen as planes, read piece by piece."""
 
     def __init__(self, named: Named, axes: str, geometry: str) -> None:

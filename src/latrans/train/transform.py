@@ -1,0 +1,277 @@
+"""Training of lossy models: classes that tell how large a coefficient is, then their tables.
+
+The network places every coefficient on a line of classes; between two classes the cost is that
+of both tables, interpolated, so that network and tables learn together.  Rows come from the
+encoder itself: first from plain rounding, then from the choices that the learned costs lead to.
+After lowering, tables and centroids are counted anew with the integer network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..engine import select
+from ..entropy.tables import normalise
+from ..program import Program
+from ..residual.fixed import Ints
+from ..transform import colour
+from ..transform.backend import N_CLASSES, class_of
+from ..transform.bands import FRACTION_BITS, LOW, Band
+from ..transform.contexts import N_INPUTS, canvas, causal, gather, mean_code
+from ..transform.pictures import Coded, Item, Known, encode_plane, predicted_difference
+from ..transform.quantise import CENTROID_BITS, N_CENTROIDS, Centroids, first_guess
+from ..transform.section import Chooser
+from ..transform.stream import MEAN_ESCAPE, N_MEAN_SYMBOLS, N_MEAN_TABLES, mean_symbol, mean_table
+from ..transform.symbols import ESCAPE, N_SYMBOLS, N_TOKENS, tokenise
+from ..transform.transform import Transform
+from .pictures import Picture
+from .predictor import INPUT_UNIT, Report, ResidualNet, lower_dense
+
+_OUTPUT_UNIT = 6  # outputs count in 1/64; a class is a quarter of the float unit
+_CLASSES_PER_UNIT = 4
+
+
+@dataclass
+class Rows:
+    """Coefficients to learn from: `inputs` (n, N_INPUTS) int8, the others (n,)."""
+
+    inputs: npt.NDArray[np.int8]
+    magnitude: Ints
+    ratio: npt.NDArray[np.float64]
+    is_low: npt.NDArray[np.bool_]
+
+    @staticmethod
+    def joined(parts: Sequence[Rows]) -> Rows:
+        names = ("inputs", "magnitude", "ratio", "is_low")
+        return Rows(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+
+class _Recorder:
+    """Quantises as the encoder does and keeps some of what it met."""
+
+    def __init__(self, chooser: Chooser | None, rng: np.random.Generator, share: float) -> None:
+        self._chooser, self._rng, self._share = chooser, rng, share
+        self.parts: list[Rows] = []
+
+    def __call__(
+        self, band: Band, coefficients: Ints, step: int, known: Known
+    ) -> tuple[int, Ints, Ints]:
+        ratio = np.abs(coefficients) / step
+        if band.kind == LOW:
+            nearest = np.floor(ratio + 0.5).astype(np.int64)
+            values = predicted_difference(np.where(coefficients < 0, -nearest, nearest))
+        else:
+            chosen = (
+                first_guess(ratio) if self._chooser is None
+                else self._chooser.magnitudes(ratio, known)
+            )  # fmt: skip
+            values = np.where(coefficients < 0, -chosen, chosen)
+        magnitude = np.abs(values)
+        code = mean_code(magnitude)
+        if code:
+            self._keep(band, magnitude, ratio, known(code))
+        return code, values, np.zeros_like(values)
+
+    def _keep(self, band: Band, magnitude: Ints, ratio: Ints, known: Ints) -> None:
+        around = canvas(*magnitude.shape)
+        around[2:, 2:-2] = magnitude
+        inputs = np.concatenate([causal(gather(around)), known]).reshape(N_INPUTS, -1)
+        kept = np.flatnonzero(self._rng.random(magnitude.size) < self._share)
+        self.parts.append(
+            Rows(
+                inputs[:, kept].T.astype(np.int8),
+                magnitude.reshape(-1)[kept],
+                ratio.reshape(-1)[kept],
+                np.full(kept.size, band.kind == LOW),
+            )
+        )
+
+
+def collect(
+    pictures: Sequence[Picture],
+    transform: Transform | None,
+    rng: np.random.Generator,
+    share: float,
+) -> tuple[Rows, list[Item]]:
+    """Rows of pictures, a share of their coefficients, and all bands."""
+    chooser = None if transform is None else Chooser(transform, None)
+    centroids = default_centroids() if transform is None else transform.centroids
+    recorder = _Recorder(chooser, rng, share)
+    items: list[Item] = []
+    for picture in pictures:
+        shown = (picture.planes - int(np.median(picture.planes))) << FRACTION_BITS
+        planes = colour.forward(shown) if len(shown) == 3 else shown
+        step = max(1, round(picture.step * 2**FRACTION_BITS))
+        earlier: list[Coded] = []
+        for plane in planes:
+            found, coded, _ = encode_plane(plane, step, earlier, centroids, recorder)
+            items += found
+            earlier.append(coded)
+    return Rows.joined(recorder.parts), items
+
+
+def default_centroids() -> Centroids:
+    """Centroids before any were learned."""
+    return np.full((N_CLASSES, N_CENTROIDS), 1 << (CENTROID_BITS - 5), np.int8)
+
+
+def train_network(
+    rows: Rows,
+    hidden: Sequence[int],
+    *,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    report: Report | None = None,
+    start: tuple[ResidualNet, torch.nn.Parameter] | None = None,
+) -> tuple[ResidualNet, torch.nn.Parameter]:
+    """Network and the logits of its tables, (N_CLASSES, N_TOKENS)."""
+    generator = torch.Generator().manual_seed(seed)
+    if start is None:
+        net = ResidualNet([N_INPUTS, *hidden, 1], generator)
+        logits = torch.nn.Parameter(_first_logits())
+    else:
+        net, logits = start
+    optimiser = torch.optim.Adam([*net.parameters(), logits], lr=learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=learning_rate, total_steps=steps, pct_start=0.1, final_div_factor=1e3
+    )
+    inputs = torch.from_numpy(rows.inputs)
+    tokens = torch.from_numpy(tokenise(rows.magnitude)[0])
+    smoothed = float("nan")
+    for step in range(steps):
+        pick = torch.randint(len(tokens), (batch,), generator=generator)
+        place = net(inputs[pick].float() / 2.0**INPUT_UNIT)[:, 0] * _CLASSES_PER_UNIT
+        place = (place + N_CLASSES // 2).clamp(0, N_CLASSES - 1.001)
+        lower = place.detach().floor()
+        fraction = place - lower
+        cost = -torch.nn.functional.log_softmax(logits, 1) / math.log(2)
+        index = lower.long()
+        wanted = tokens[pick]
+        bits = (1 - fraction) * cost[index, wanted] + fraction * cost[index + 1, wanted]
+        loss = bits.mean()
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+        smoothed = loss.item() if step == 0 else 0.98 * smoothed + 0.02 * loss.item()
+        if report is not None and step % 20 == 0:
+            report(step, bits=smoothed)
+    return net, logits
+
+
+def _first_logits() -> torch.Tensor:
+    """Geometric distributions whose mean doubles every four classes."""
+    mean = torch.exp2((torch.arange(N_CLASSES) - N_CLASSES / 2) / _CLASSES_PER_UNIT)
+    magnitude = torch.tensor(
+        [t if t < 16 else 1.25 * 2 ** (4 + (t - 16) / 2) for t in range(N_TOKENS)]
+    )
+    width = torch.log(torch.tensor([1.0 if t < 16 else 2.0 ** (3 + (t - 16) // 2)
+                                    for t in range(N_TOKENS)]))  # fmt: skip
+    logits = magnitude[None] * torch.log(mean / (1 + mean))[:, None] + width[None]
+    return logits.clamp(min=-30.0)
+
+
+def lower(net: ResidualNet) -> Program:
+    """The network as an integer program."""
+    return lower_dense(net, INPUT_UNIT, (_OUTPUT_UNIT,), -127, 127)
+
+
+def fit(rows: Rows, items: Sequence[Item], program: Program) -> tuple[Transform, float]:
+    """The transform of a network, with tables and centroids from rows; bits per coefficient."""
+    parts = np.split(rows.inputs, range(1 << 18, len(rows.inputs), 1 << 18))
+    run = select().run
+    output = np.concatenate([run(program, p.astype(np.int32))[:, 0] for p in parts])
+    classes = class_of(output.astype(np.int64))
+    token, n_raw, _ = tokenise(rows.magnitude)
+    counts = np.zeros((N_CLASSES, N_SYMBOLS))
+    np.add.at(counts, (classes, token), 1.0)
+    tables = _smoothed(counts)
+    cost = 12 - np.log2(np.maximum(tables, 1).astype(np.float64))
+    cost = np.where(tables > 0, cost, cost[:, -1:] + 8)
+    bits = float((cost[classes, token] + n_raw).mean())
+    centroids = _centroids(rows, classes)
+    return Transform(program, tables, centroids, _mean_tables(items)), bits
+
+
+def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
+    """Tables from counts; thin classes lean on their neighbours."""
+    must_have = np.zeros(N_SYMBOLS, bool)
+    must_have[ESCAPE] = True
+    padded = np.pad(counts, ((2, 2), (0, 0)), mode="edge")
+    around = sum(w * padded[i : i + N_CLASSES] for i, w in enumerate((1, 4, 8, 4, 1)))
+    everything = counts.sum(0) + 1e-3
+    tables = []
+    for own, near in zip(counts, np.asarray(around), strict=True):
+        parent = near + 0.1 * everything / everything.sum()
+        mixed = own + 24 * parent / parent.sum()
+        # What is rarer than a sixteenth of a slot is left to the escape.
+        tables.append(normalise(np.where(mixed * 65536 < mixed.sum(), 0, mixed), must_have))
+    return np.stack(tables)
+
+
+def _centroids(rows: Rows, classes: Ints) -> Centroids:
+    out = np.zeros((N_CLASSES, N_CENTROIDS))
+    detail = ~rows.is_low
+    for k in range(1, N_CENTROIDS + 1):
+        which = detail & ((rows.magnitude >= k) if k == N_CENTROIDS else (rows.magnitude == k))
+        shift = (rows.ratio - rows.magnitude)[which]
+        total = np.bincount(classes[which], shift, N_CLASSES)
+        count = np.bincount(classes[which], minlength=N_CLASSES)
+        prior = shift.mean() if shift.size else 0.0
+        out[:, k - 1] = (total + 50 * prior) / (count + 50)
+    scaled = np.rint(out * (1 << CENTROID_BITS))
+    return np.clip(scaled, -127, 127).astype(np.int8)
+
+
+def _mean_tables(items: Sequence[Item]) -> npt.NDArray[np.uint16]:
+    counts = np.full((N_MEAN_TABLES, N_MEAN_SYMBOLS), 0.02)
+    for item in items:
+        if item.expected is not None:
+            table = mean_table(item.expected, item.of_parent)
+            counts[table, mean_symbol(item.code, item.expected)] += 1
+    must_have = np.zeros(N_MEAN_SYMBOLS, bool)
+    must_have[MEAN_ESCAPE] = True
+    return np.stack([normalise(row, must_have) for row in counts])
+
+
+def train_transform(
+    pictures: Sequence[Picture],
+    hidden: Sequence[int],
+    *,
+    steps: int,
+    batch: int,
+    learning_rate: float,
+    share: float,
+    seed: int,
+    report: Report | None = None,
+) -> tuple[Transform, float]:
+    """A transform learned from pictures, and its bits per coefficient on them."""
+    rng = np.random.default_rng(seed)
+    rows, items = collect(pictures, None, rng, share)
+    first = steps // 2
+    options = {"batch": batch, "seed": seed}
+    started = train_network(
+        rows, hidden, steps=first, learning_rate=learning_rate, report=report, **options
+    )
+    transform, bits = fit(rows, items, lower(started[0]))
+    rows, items = collect(pictures, transform, rng, share)
+    net, _ = train_network(
+        rows, hidden, steps=steps - first, learning_rate=learning_rate / 2, report=report,
+        start=started, **options,
+    )  # fmt: skip
+    transform, bits = fit(rows, items, lower(net))
+    for _ in range(2):
+        rows, items = collect(pictures, transform, rng, share)
+        transform, bits = fit(rows, items, transform.network)
+    return transform, bits
+
+

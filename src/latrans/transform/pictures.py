@@ -1,0 +1,178 @@
+"""Pictures: planes to bands of integers with their classes, and back.
+
+A picture is a plane, or the three planes of a colour picture; the later planes of a picture see
+the earlier ones.  Encoder and decoder walk the same way: the low band first, then level by level,
+each with the picture so far, so that what the decoder will know is all that classes depend on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..residual.fixed import Ints
+from . import contexts
+from .bands import LOW, Band, bands
+from .lifting import analyse, join
+from .quantise import Centroids, dequantise
+
+Quantise = Callable[[Band, Ints, int, "Known"], tuple[int, Ints, Ints]]
+Known = Callable[[int], contexts.Inputs]
+Take = Callable[[Band, Known, int | None, bool], tuple[int, Ints, Ints]]
+
+
+@dataclass
+class Coded:
+    """A plane's bands as they are decoded, one entry each in coding order."""
+
+    magnitudes: dict[tuple[int, int], Ints] = field(default_factory=dict)
+    codes: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Item:
+    """What the entropy coder needs of a band.
+
+    Attributes
+    ----------
+    band : its place.
+    code : mean code; all values are zero where it is 0.
+    expected : code that `code` is told relative to, or None.
+    of_parent : whether that is the code of the coarser band of the same kind.
+    values, classes : (rows, columns); of the low band the differences to its prediction.
+    """
+
+    band: Band
+    code: int
+    expected: int | None
+    of_parent: bool
+    values: Ints
+    classes: Ints
+
+
+def encode_plane(
+    plane: Ints, step: int, earlier: Sequence[Coded], centroids: Centroids, quantise: Quantise
+) -> tuple[list[Item], Coded, Ints]:
+    """Bands of a plane (rows, columns) of 1/1024 units, and what a decoder makes of them.
+
+    `quantise(band, coefficients, step, known)` returns the band's code, values and classes;
+    `known(code)` are the inputs that it may use.
+    """
+    every = bands(*plane.shape)
+    lowest, details = analyse(plane, every[0].level)
+    given = {(every[0].level, LOW): lowest}
+    for level, detail in enumerate(details, 1):
+        given |= {(level, kind): part for kind, part in enumerate(detail, 1)}
+    items: list[Item] = []
+
+    def take(
+        band: Band, known: Known, expected: int | None, of_parent: bool
+    ) -> tuple[int, Ints, Ints]:
+        found = quantise(band, given[band.level, band.kind], band.step(step), known)
+        items.append(Item(band, found[0], expected, of_parent, *found[1:]))
+        return found
+
+    coded, picture = _walk(plane.shape, step, earlier, centroids, take)
+    return items, coded, picture
+
+
+def decode_plane(
+    shape: tuple[int, int],
+    step: int,
+    earlier: Sequence[Coded],
+    centroids: Centroids,
+    take: Take,
+) -> tuple[Ints, Coded]:
+    """A plane in 1/1024 units, from whatever `take` reads of each band."""
+    coded, picture = _walk(shape, step, earlier, centroids, take)
+    return picture, coded
+
+
+def _walk(
+    shape: tuple[int, ...],
+    step: int,
+    earlier: Sequence[Coded],
+    centroids: Centroids,
+    take: Take,
+) -> tuple[Coded, Ints]:
+    coded = Coded()
+    every = bands(shape[0], shape[1])
+    code, values, _ = take(every[0], _known(every[0], coded, earlier, None, step), None, False)
+    _note(coded, every[0], code, values)
+    before = code
+    low = predicted_sum(values) * every[0].step(step)
+    for group in zip(every[1::3], every[2::3], every[3::3], strict=True):
+        parts = []
+        for band in group:
+            values = classes = np.zeros((band.rows, band.columns), np.int64)
+            code = 0
+            if values.size:
+                of_parent = (band.level + 1, band.kind) in coded.codes
+                expected = coded.codes[band.level + 1, band.kind] if of_parent else before
+                known = _known(band, coded, earlier, low, step)
+                code, values, classes = take(band, known, expected, of_parent)
+                before = code
+            _note(coded, band, code, values)
+            parts.append(dequantise(values, classes, centroids, band.step(step)))
+        low = join(low, parts[0], parts[1], parts[2])
+    return coded, low
+
+
+def _known(
+    band: Band, coded: Coded, earlier: Sequence[Coded], low: Ints | None, step: int
+) -> Known:
+    place = (band.level, band.kind)
+    parent = coded.magnitudes.get((band.level + 1, band.kind)) if band.kind != LOW else None
+    if parent is not None and not parent.size:
+        parent = None
+    siblings = [coded.magnitudes[band.level, kind] for kind in range(1, band.kind)]
+    inputs: list[contexts.Inputs] = []
+
+    def known(code: int) -> contexts.Inputs:
+        if not inputs:
+            inputs.append(
+                contexts.known(
+                    band,
+                    code,
+                    parent,
+                    coded.codes.get((band.level + 1, band.kind), 0),
+                    [s for s in siblings if s.size],
+                    [e.magnitudes[place] for e in earlier],
+                    low,
+                    band.step(step),
+                )
+            )
+        inputs[0][contexts.CODE] = contexts.code_input(code)
+        return inputs[0]
+
+    return known
+
+
+def _note(coded: Coded, band: Band, code: int, values: Ints) -> None:
+    coded.magnitudes[band.level, band.kind] = np.abs(values)
+    coded.codes[band.level, band.kind] = code
+
+
+def predicted_difference(values: Ints) -> Ints:
+    """The low band's values minus their prediction; `predicted_sum` is the inverse."""
+    padded = np.pad(values, ((1, 0), (1, 0)))
+    west, north, north_west = padded[1:, :-1], padded[:-1, 1:], padded[:-1, :-1]
+    prediction = np.clip(
+        west + north - north_west, np.minimum(west, north), np.maximum(west, north)
+    )
+    return values - prediction
+
+
+def predicted_sum(differences: Ints) -> Ints:
+    """The low band's values: each differs so much from W + N - NW, held between W and N."""
+    rows, columns = differences.shape
+    out = [[0] * (columns + 1) for _ in range(rows + 1)]
+    for y, row in enumerate(differences.tolist(), 1):
+        above, here = out[y - 1], out[y]
+        for x, difference in enumerate(row, 1):
+            west, north = here[x - 1], above[x]
+            low, high = (west, north) if west < north else (north, west)
+            here[x] = difference + min(max(west + north - above[x - 1], low), high)
+    return np.array(out, np.int64)[1:, 1:]
