@@ -5,3 +5,4 @@
 void bind_program(nanobind::module_ &module);
 void bind_entropy(nanobind::module_ &module);
 void bind_residual(nanobind::module_ &module);
+void bind_transform(nanobind::module_ &module);

@@ -5,4 +5,5 @@ NB_MODULE(_native, module) {
     bind_program(module);
     bind_entropy(module);
     bind_residual(module);
+    bind_transform(module);
 }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..engine import select
+from ..engine import Engine, select
 from ..entropy.tables import Frequencies, check
 from ..errors import ModelError
 from ..program import Program, Tensors
@@ -48,8 +48,15 @@ class Transform:
         chosen = select(engine)
         ready: dict[str, Backend] = self.__dict__.setdefault("_ready", {})
         if chosen.name not in ready:
-            ready[chosen.name] = ReferenceBackend(self.network, self.tables, self.means, chosen)
+            ready[chosen.name] = self._made(chosen)
         return ready[chosen.name]
+
+    def _made(self, engine: Engine) -> Backend:
+        if engine.name == "native":
+            from .native import NativeBackend
+
+            return NativeBackend(self.network, self.tables, self.means)
+        return ReferenceBackend(self.network, self.tables, self.means, engine)
 
     @cached_property
     def costs(self) -> Ints:

@@ -1,0 +1,320 @@
+// The two loops of a band of the lossy transform: twin of transform/backend.py.
+//
+// Coefficients go through the network sixteen at a time: neighbours in a row where a band's values
+// are known, the lanes of a step where they are being decoded.  `Program.check` has proven every
+// accumulator below 2^24, so int32 cannot overflow.
+#include "bindings.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include "entropy_rans.h"
+#include "entropy_tables.h"
+
+namespace nb = nanobind;
+using namespace latrans;
+
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define LATRANS_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define LATRANS_CLONES
+#endif
+
+namespace {
+
+constexpr int kLanes = 16;       // rows of a strip, and coefficients side by side
+constexpr int kLag = 4;          // columns that a row of a strip runs behind the one above
+constexpr int kUp = 2, kMargin = 2;
+constexpr int kNeighbours = 10, kSingle = 6, kCausal = kSingle + 2;
+constexpr int kDirect = 16, kTokens = kDirect + 40, kEscape = kTokens;
+constexpr int kSizes = 4096;     // sizes below are looked up
+
+constexpr std::array<std::pair<int, int>, kNeighbours> kOffsets{
+    {{0, -1}, {-1, 0}, {-1, -1}, {-1, 1}, {0, -2}, {-2, 0}, {-1, -2}, {-1, 2}, {-2, -1}, {-2, 1}}};
+
+template <class T, size_t n>
+using Array = nb::ndarray<const T, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
+using Known = Array<int8_t, 3>;
+using LayerArrays = std::tuple<Array<int8_t, 2>, Array<int32_t, 1>, Array<uint8_t, 1>, int, int>;
+
+#if defined(__GNUC__)
+typedef int32_t Lanes __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+#else
+struct Lanes {
+    int32_t lane[kLanes];
+    void operator+=(const Lanes &other) {
+        for (int i = 0; i < kLanes; ++i) lane[i] += other.lane[i];
+    }
+    friend Lanes operator*(Lanes x, int32_t w) {
+        for (int i = 0; i < kLanes; ++i) x.lane[i] *= w;
+        return x;
+    }
+};
+#endif
+
+struct Dense {
+    size_t n_in, n_out;
+    int32_t lo, hi;
+    std::vector<int32_t> weight;  // (out, in)
+    std::vector<int32_t> bias;
+    std::vector<uint8_t> shift;
+};
+
+// y[o] = requantised(bias[o] + sum of weight[o][k] * x[k]), kLanes values each.
+LATRANS_CLONES
+void run_layer(const Dense &layer, const int32_t *x, int32_t *y) {
+    constexpr size_t block = 4;
+    const Lanes *in = reinterpret_cast<const Lanes *>(x);  // `auto` would forget its alignment
+    for (size_t first = 0; first < layer.n_out; first += block) {
+        const size_t count = std::min(block, layer.n_out - first);
+        Lanes sums[block] = {};
+        const int32_t *w[block];
+        for (size_t o = 0; o < block; ++o)
+            w[o] = &layer.weight[(first + std::min(o, count - 1)) * layer.n_in];
+        for (size_t k = 0; k < layer.n_in; ++k)
+            for (size_t o = 0; o < block; ++o) sums[o] += in[k] * w[o][k];
+        for (size_t o = 0; o < count; ++o) {
+            const int shift = layer.shift[first + o];
+            const int32_t bias = layer.bias[first + o] + (INT32_C(1) << (shift - 1));
+            const auto *sum = reinterpret_cast<const int32_t *>(&sums[o]);
+            int32_t *to = y + (first + o) * kLanes;
+            for (int i = 0; i < kLanes; ++i)
+                to[i] = std::min(std::max((sum[i] + bias) >> shift, layer.lo), layer.hi);
+        }
+    }
+}
+
+int highest_bit(uint64_t value) {
+#if defined(__GNUC__)
+    return 63 - __builtin_clzll(value);
+#else
+    int n = 0;
+    while (value >>= 1) ++n;
+    return n;
+#endif
+}
+
+// Magnitudes of a band and their margins, zeros at first.
+class Canvas {
+public:
+    Canvas(size_t rows, size_t columns)
+        : stride_(columns + 2 * kMargin + kLanes), cells_((rows + kUp) * stride_, 0) {
+        for (int i = 0; i < kNeighbours; ++i)
+            deltas_[i] = kOffsets[i].first * static_cast<ptrdiff_t>(stride_) + kOffsets[i].second;
+    }
+    int32_t *at(size_t row, size_t column) {
+        return &cells_[(row + kUp) * stride_ + kMargin + column];
+    }
+    ptrdiff_t delta(int i) const { return deltas_[i]; }
+
+private:
+    size_t stride_;
+    std::vector<int32_t> cells_;
+    std::array<ptrdiff_t, kNeighbours> deltas_;
+};
+
+auto numpy(std::unique_ptr<int64_t[]> values, size_t rows, size_t columns) {
+    int64_t *data = values.release();
+    const nb::capsule owner(data, [](void *p) noexcept { delete[] static_cast<int64_t *>(p); });
+    return nb::ndarray<nb::numpy, int64_t>(data, {rows, columns}, owner);
+}
+
+class TransformModel {
+public:
+    TransformModel(const std::vector<LayerArrays> &layers, Array<uint16_t, 2> tables,
+                   Array<int64_t, 1> logs)
+        : tables_(tables.data(), tables.shape(0), tables.shape(1)),
+          logs_(logs.data(), logs.data() + logs.shape(0)) {
+        if (logs_.size() != 64 || tables_.n_symbols() != kTokens + 1 || layers.empty())
+            throw nb::value_error("tables do not fit the transform");
+        for (const auto &[weight, bias, shift, lo, hi] : layers) {
+            Dense layer{weight.shape(1), weight.shape(0), lo, hi, {}, {}, {}};
+            if (bias.shape(0) != layer.n_out || shift.shape(0) != layer.n_out ||
+                (!layers_.empty() && layers_.back().n_out != layer.n_in))
+                throw nb::value_error("layer does not fit its network");
+            layer.weight.assign(weight.data(), weight.data() + weight.size());
+            layer.bias.assign(bias.data(), bias.data() + bias.size());
+            layer.shift.assign(shift.data(), shift.data() + shift.size());
+            widest_ = std::max({widest_, layer.n_in, layer.n_out});
+            layers_.push_back(std::move(layer));
+        }
+        if (layers_.back().n_out != 1 || layers_[0].n_in <= kCausal)
+            throw nb::value_error("network does not fit the transform");
+        n_known_ = layers_[0].n_in - kCausal;
+        for (int i = 0; i < kSizes; ++i) sizes_[i] = static_cast<uint8_t>(computed_size(i));
+    }
+
+    auto classify(Known known, Array<int64_t, 2> magnitudes) const {
+        const size_t rows = magnitudes.shape(0), columns = magnitudes.shape(1);
+        check(known, rows, columns);
+        std::unique_ptr<int64_t[]> classes(new int64_t[std::max<size_t>(1, rows * columns)]);
+        {
+            const nb::gil_scoped_release release;
+            Canvas canvas(rows, columns);
+            for (size_t y = 0; y < rows; ++y)
+                for (size_t x = 0; x < columns; ++x)
+                    *canvas.at(y, x) = static_cast<int32_t>(std::min<int64_t>(
+                        std::max<int64_t>(magnitudes.data()[y * columns + x], 0), 1 << 24));
+            Work work(widest_);
+            for (size_t y = 0; y < rows; ++y)
+                for (size_t x = 0; x < columns; x += kLanes) {
+                    const int n = static_cast<int>(std::min<size_t>(kLanes, columns - x));
+                    for (int i = 0; i < n; ++i) {
+                        causal(canvas, y, x + i, i, work);
+                        work.at[i] = y * columns + x + i;
+                    }
+                    answer(known, n, work);
+                    for (int i = 0; i < n; ++i) classes[work.at[i]] = work.classes[i];
+                }
+        }
+        return numpy(std::move(classes), rows, columns);
+    }
+
+    auto decode(RansDecoder &decoder, Known known, size_t n_states) const {
+        const size_t rows = known.shape(1), columns = known.shape(2);
+        check(known, rows, columns);
+        if (n_states < 1 || n_states > decoder.n_states())
+            throw nb::value_error("n_states out of range");
+        const size_t n = std::max<size_t>(1, rows * columns);
+        std::unique_ptr<int64_t[]> values(new int64_t[n]), classes(new int64_t[n]);
+        {
+            const nb::gil_scoped_release release;
+            const std::lock_guard lock(decoder.mutex);
+            Canvas canvas(rows, columns);
+            Work work(widest_);
+            for (size_t top = 0; top < rows; top += kLanes) {
+                const size_t height = std::min<size_t>(kLanes, rows - top);
+                for (size_t step = 0; step < columns + kLag * (height - 1); ++step) {
+                    // Lanes whose column exists: x = step - kLag * lane.
+                    const size_t first = step < columns ? 0 : (step - columns) / kLag + 1;
+                    const size_t last = std::min(height - 1, step / kLag);
+                    if (first > last) continue;
+                    const int n_lanes = static_cast<int>(last - first + 1);
+                    for (int i = 0; i < n_lanes; ++i) {
+                        const size_t lane = first + i, x = step - kLag * lane;
+                        causal(canvas, top + lane, x, i, work);
+                        work.at[i] = (top + lane) * columns + x;
+                    }
+                    answer(known, n_lanes, work);
+                    pop(decoder, n_states, first, n_lanes, work);
+                    for (int i = 0; i < n_lanes; ++i) {
+                        const size_t lane = first + i;
+                        const int32_t value = work.values[i];
+                        values[work.at[i]] = value;
+                        classes[work.at[i]] = work.classes[i];
+                        *canvas.at(top + lane, step - kLag * lane) = value < 0 ? -value : value;
+                    }
+                }
+            }
+        }
+        return std::pair(numpy(std::move(values), rows, columns),
+                         numpy(std::move(classes), rows, columns));
+    }
+
+private:
+    struct Work {
+        explicit Work(size_t widest)
+            : rows{std::vector<int32_t>(widest * kLanes), std::vector<int32_t>(widest * kLanes)} {}
+        std::vector<int32_t> rows[2];  // (inputs, kLanes)
+        size_t at[kLanes] = {};
+        int32_t classes[kLanes] = {}, values[kLanes] = {};
+    };
+
+    void check(const Known &known, size_t rows, size_t columns) const {
+        if (known.shape(0) != n_known_ || known.shape(1) != rows || known.shape(2) != columns)
+            throw nb::value_error("inputs do not fit the band");
+    }
+
+    int computed_size(int64_t quadrupled) const {
+        const auto v = static_cast<uint64_t>(quadrupled + 4);
+        const int e = highest_bit(v);
+        return static_cast<int>(
+            std::min<int64_t>((32 * e + logs_[((v << 6) >> e) - 64] - 64) >> 1, 127));
+    }
+    int32_t size(int64_t quadrupled) const {
+        return quadrupled < kSizes ? sizes_[quadrupled] : computed_size(quadrupled);
+    }
+
+    void causal(Canvas &canvas, size_t y, size_t x, int lane, Work &work) const {
+        const int32_t *cell = canvas.at(y, x);
+        int64_t m[kNeighbours], wide = 0;
+        for (int i = 0; i < kNeighbours; ++i) wide += m[i] = cell[canvas.delta(i)];
+        int32_t *to = work.rows[0].data() + lane;
+        for (int i = 0; i < kSingle; ++i) to[i * kLanes] = size(4 * m[i]);
+        to[kSingle * kLanes] = size(2 * (m[0] + m[1]) + m[2] + m[3]);
+        to[(kSingle + 1) * kLanes] = size(wide);
+    }
+
+    // Classes of the first n lanes, whose causal inputs are in place.
+    void answer(const Known &known, int n, Work &work) const {
+        const size_t area = known.shape(1) * known.shape(2);
+        int32_t *to = work.rows[0].data() + kCausal * kLanes;
+        for (size_t k = 0; k < n_known_; ++k, to += kLanes) {
+            const int8_t *from = known.data() + k * area;
+            for (int i = 0; i < n; ++i) to[i] = from[work.at[i]];
+        }
+        int now = 0;
+        for (const Dense &layer : layers_) {
+            run_layer(layer, work.rows[now].data(), work.rows[now ^ 1].data());
+            now ^= 1;
+        }
+        const auto last = static_cast<int32_t>(tables_.n_tables()) - 1;
+        for (int i = 0; i < n; ++i)
+            work.classes[i] =
+                std::min(std::max(((work.rows[now][i] + 8) >> 4) + 32, 0), last);
+    }
+
+    // Values of a step's lanes: all tokens, then escapes, then raw bits, 16 at a time.
+    void pop(RansDecoder &decoder, size_t n_states, size_t first, int n, Work &work) const {
+        uint32_t token[kLanes], raw[kLanes] = {};
+        int n_raw[kLanes];
+        for (int i = 0; i < n; ++i) {
+            const auto t = static_cast<size_t>(work.classes[i]);
+            token[i] = decoder.pop((first + i) % n_states, tables_.slots(t), tables_.intervals(t));
+        }
+        for (int i = 0; i < n; ++i)
+            if (token[i] == kEscape)
+                token[i] = std::min<uint32_t>(decoder.pop_raw((first + i) % n_states, 8),
+                                              kTokens - 1);
+        for (int i = 0; i < n; ++i) {
+            n_raw[i] = (token[i] >= kDirect ? (token[i] - kDirect) / 2 + 3 : 0) + (token[i] > 0);
+            if (n_raw[i])
+                raw[i] = decoder.pop_raw((first + i) % n_states, std::min(n_raw[i], 16));
+        }
+        for (int i = 0; i < n; ++i) {
+            if (n_raw[i] > 16)
+                raw[i] |= decoder.pop_raw((first + i) % n_states, n_raw[i] - 16) << 16;
+            auto magnitude = static_cast<int32_t>(token[i]);
+            if (token[i] >= kDirect) {
+                const uint32_t code = token[i] - kDirect, exponent = code / 2 + 4;
+                magnitude = static_cast<int32_t>(1u << exponent | (code & 1) << (exponent - 1) |
+                                                 raw[i] >> 1);
+            }
+            work.values[i] = raw[i] & 1 ? -magnitude : magnitude;
+        }
+    }
+
+    SymbolTables<uint8_t> tables_;
+    std::vector<int64_t> logs_;
+    std::vector<Dense> layers_;
+    size_t widest_ = 1, n_known_ = 0;
+    std::array<uint8_t, kSizes> sizes_;
+};
+
+}  // namespace
+
+void bind_transform(nb::module_ &module) {
+    nb::class_<TransformModel>(module, "TransformModel")
+        .def(nb::init<const std::vector<LayerArrays> &, Array<uint16_t, 2>, Array<int64_t, 1>>())
+        .def("classify", &TransformModel::classify)
+        .def("decode", &TransformModel::decode);
+}
