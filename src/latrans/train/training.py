@@ -17,12 +17,14 @@ from ..model import Model
 from ..residual.geometry import GEOMETRIES
 from ..residual.predictor import Predictor
 from ..residual.values import ValuePredictor
+from . import pictures
 from .data import PatchSource
 from .examples import Sampler, Source, as_sources
 from .predictor import fit_tables, train_network
 from .progress import progress_bar
 from .recipe import Recipe, load_recipe
 from .rows import Example, blank_predictor, collect, train_linear
+from .transform import train_transform
 from .values import collect_values, train_values
 
 _TRAINED_SHARE = 0.15
@@ -82,8 +84,11 @@ def fit(
             recipe,
             predictor=replace(recipe.predictor, steps=steps),
             training=replace(recipe.training, steps=steps),
+            transform=recipe.transform and replace(recipe.transform, steps=max(2, steps)),
         )
     sources = _sources(data, recipe)
+    if recipe.transform is not None:
+        return _fit_transform(recipe, sources, axes, name, seed, progress)
     autoencoder = None
     if recipe.autoencoder is not None:
         from .autoencoder import train_autoencoder
@@ -115,13 +120,46 @@ def fit(
         predictor=predictor,
         autoencoder=autoencoder,
         latent_tables=latent_tables,
-        training={
-            "recipe": recipe.to_dict(),
-            "seed": seed,
-            "bits_per_sample": round(bits, 4),
-            "data": [asdict(entry) for entry in _patches(sources, axes, recipe).manifest()],
-        },
+        training=_record(recipe, seed, bits, _patches(sources, axes, recipe)),
         summary=recipe.description,
+    )
+
+
+def _record(recipe: Recipe, seed: int, bits: float, source: PatchSource) -> dict[str, Any]:
+    """What a model file says of its training."""
+    return {
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "bits_per_sample": round(bits, 4),
+        "data": [asdict(entry) for entry in source.manifest()],
+    }
+
+
+def _fit_transform(
+    recipe: Recipe,
+    sources: Sequence[Source],
+    axes: str,
+    name: str | None,
+    seed: int,
+    progress: bool,
+) -> Model:
+    """A lossy model."""
+    settings = recipe.transform
+    assert settings is not None
+    sampler = pictures.Sampler(sources, axes, settings.augment)
+    rng = np.random.default_rng(seed)
+    drawn = [sampler.draw(rng) for _ in range(settings.pictures)]
+    torch.set_num_threads(1)
+    with progress_bar("transform", settings.steps, progress) as report:
+        transform, bits = train_transform(drawn, settings, seed=seed, report=report)
+    return Model(
+        name=name or recipe.name,
+        version=recipe.version,
+        axes=axes,
+        predictor=None,
+        training=_record(recipe, seed, bits, _patches(sources, axes, recipe)),
+        summary=recipe.description,
+        transform=transform,
     )
 
 

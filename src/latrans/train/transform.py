@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from ..residual.fixed import Ints
 from ..transform import colour
 from ..transform.backend import N_CLASSES, class_of
 from ..transform.bands import FRACTION_BITS, LOW, Band
-from ..transform.contexts import N_INPUTS, canvas, causal, gather, mean_code
+from ..transform.contexts import N_INPUTS, Inputs, canvas, causal, gather, mean_code
 from ..transform.pictures import Coded, Item, Known, encode_plane, predicted_difference
 from ..transform.quantise import CENTROID_BITS, N_CENTROIDS, Centroids, first_guess
 from ..transform.section import Chooser
@@ -32,9 +33,13 @@ from ..transform.symbols import ESCAPE, N_SYMBOLS, N_TOKENS, tokenise
 from ..transform.transform import Transform
 from .pictures import Picture
 from .predictor import INPUT_UNIT, Report, ResidualNet, lower_dense
+from .sections import TransformRecipe
+
+Array = npt.NDArray[np.float64]
 
 _OUTPUT_UNIT = 6  # outputs count in 1/64; a class is a quarter of the float unit
 _CLASSES_PER_UNIT = 4
+_REFITS = 2  # tables change choices, choices change tables
 
 
 @dataclass
@@ -43,7 +48,7 @@ class Rows:
 
     inputs: npt.NDArray[np.int8]
     magnitude: Ints
-    ratio: npt.NDArray[np.float64]
+    ratio: Array
     is_low: npt.NDArray[np.bool_]
 
     @staticmethod
@@ -78,7 +83,7 @@ class _Recorder:
             self._keep(band, magnitude, ratio, known(code))
         return code, values, np.zeros_like(values)
 
-    def _keep(self, band: Band, magnitude: Ints, ratio: Ints, known: Ints) -> None:
+    def _keep(self, band: Band, magnitude: Ints, ratio: Array, known: Inputs) -> None:
         around = canvas(*magnitude.shape)
         around[2:, 2:-2] = magnitude
         inputs = np.concatenate([causal(gather(around)), known]).reshape(N_INPUTS, -1)
@@ -121,24 +126,26 @@ def default_centroids() -> Centroids:
     return np.full((N_CLASSES, N_CENTROIDS), 1 << (CENTROID_BITS - 5), np.int8)
 
 
+def fresh(hidden: Sequence[int], seed: int) -> tuple[ResidualNet, torch.nn.Parameter]:
+    """An untrained network, and the logits of its tables, (N_CLASSES, N_TOKENS)."""
+    generator = torch.Generator().manual_seed(seed)
+    net = ResidualNet([N_INPUTS, *hidden, 1], generator)
+    return net, torch.nn.Parameter(_first_logits())
+
+
 def train_network(
+    net: ResidualNet,
+    logits: torch.nn.Parameter,
     rows: Rows,
-    hidden: Sequence[int],
     *,
     steps: int,
     batch: int,
     learning_rate: float,
     seed: int,
     report: Report | None = None,
-    start: tuple[ResidualNet, torch.nn.Parameter] | None = None,
-) -> tuple[ResidualNet, torch.nn.Parameter]:
-    """Network and the logits of its tables, (N_CLASSES, N_TOKENS)."""
+) -> None:
+    """Fit network and tables to rows, in place."""
     generator = torch.Generator().manual_seed(seed)
-    if start is None:
-        net = ResidualNet([N_INPUTS, *hidden, 1], generator)
-        logits = torch.nn.Parameter(_first_logits())
-    else:
-        net, logits = start
     optimiser = torch.optim.Adam([*net.parameters(), logits], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=learning_rate, total_steps=steps, pct_start=0.1, final_div_factor=1e3
@@ -165,7 +172,6 @@ def train_network(
         smoothed = loss.item() if step == 0 else 0.98 * smoothed + 0.02 * loss.item()
         if report is not None and step % 20 == 0:
             report(step, bits=smoothed)
-    return net, logits
 
 
 def _first_logits() -> torch.Tensor:
@@ -245,33 +251,36 @@ def _mean_tables(items: Sequence[Item]) -> npt.NDArray[np.uint16]:
 
 def train_transform(
     pictures: Sequence[Picture],
-    hidden: Sequence[int],
+    settings: TransformRecipe,
     *,
-    steps: int,
-    batch: int,
-    learning_rate: float,
-    share: float,
     seed: int,
     report: Report | None = None,
 ) -> tuple[Transform, float]:
     """A transform learned from pictures, and its bits per coefficient on them."""
     rng = np.random.default_rng(seed)
-    rows, items = collect(pictures, None, rng, share)
-    first = steps // 2
-    options = {"batch": batch, "seed": seed}
-    started = train_network(
-        rows, hidden, steps=first, learning_rate=learning_rate, report=report, **options
-    )
-    transform, bits = fit(rows, items, lower(started[0]))
-    rows, items = collect(pictures, transform, rng, share)
-    net, _ = train_network(
-        rows, hidden, steps=steps - first, learning_rate=learning_rate / 2, report=report,
-        start=started, **options,
-    )  # fmt: skip
-    transform, bits = fit(rows, items, lower(net))
-    for _ in range(2):
-        rows, items = collect(pictures, transform, rng, share)
+    net, logits = fresh(settings.hidden, seed)
+    first = settings.steps // 2
+    transform: Transform | None = None
+    for steps, rate in ((first, 1.0), (settings.steps - first, 0.5)):
+        rows, items = collect(pictures, transform, rng, settings.share)
+        later = 0 if transform is None else first
+        train_network(
+            net,
+            logits,
+            rows,
+            steps=steps,
+            batch=settings.batch,
+            learning_rate=rate * settings.learning_rate,
+            seed=seed,
+            report=None if report is None else partial(_report_from, report, later),
+        )
+        transform, bits = fit(rows, items, lower(net))
+    assert transform is not None
+    for _ in range(_REFITS):
+        rows, items = collect(pictures, transform, rng, settings.share)
         transform, bits = fit(rows, items, transform.network)
     return transform, bits
 
 
+def _report_from(report: Report, first: int, step: int, **values: float) -> None:
+    report(first + step, **values)

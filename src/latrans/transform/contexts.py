@@ -152,9 +152,7 @@ def _fitted(magnitude: Ints, shape: tuple[int, int]) -> Ints:
     """A band of a slightly different size, its last row and column repeated or left out."""
     if magnitude.shape == shape:
         return magnitude
-    y, x = (
-        np.minimum(np.arange(n), m - 1) for n, m in zip(shape, magnitude.shape, strict=True)
-    )
+    y, x = (np.minimum(np.arange(n), m - 1) for n, m in zip(shape, magnitude.shape, strict=True))
     return magnitude[np.ix_(y, x)]
 
 

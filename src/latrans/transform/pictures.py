@@ -14,8 +14,8 @@ import numpy as np
 
 from ..residual.fixed import Ints
 from . import contexts
-from .bands import LOW, Band, bands
-from .lifting import analyse, join
+from .bands import DIAGONAL, HORIZONTAL, LOW, VERTICAL, Band, bands
+from .lifting import analyse, join, sizes
 from .quantise import Centroids, dequantise
 
 Quantise = Callable[[Band, Ints, int, "Known"], tuple[int, Ints, Ints]]
@@ -25,10 +25,30 @@ Take = Callable[[Band, Known, int | None, bool], tuple[int, Ints, Ints]]
 
 @dataclass
 class Coded:
-    """A plane's bands as they are decoded, one entry each in coding order."""
+    """A plane's bands, by level and kind, as they become known.
 
+    Attributes
+    ----------
+    values : quantised coefficients.
+    magnitudes : sizes of what was coded; of the low band those of the differences.
+    codes : mean codes.
+    """
+
+    values: dict[tuple[int, int], Ints] = field(default_factory=dict)
     magnitudes: dict[tuple[int, int], Ints] = field(default_factory=dict)
     codes: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def arranged(self, shape: tuple[int, int]) -> Ints:
+        """All values in one plane: coarse bands in the upper left, as is customary."""
+        out = np.zeros(shape, np.int64)
+        for band in bands(*shape):
+            low = [sizes(n, band.level)[-1] for n in shape]
+            top = low[0] if band.kind in (VERTICAL, DIAGONAL) else 0
+            left = low[1] if band.kind in (HORIZONTAL, DIAGONAL) else 0
+            out[top : top + band.rows, left : left + band.columns] = self.values[
+                band.level, band.kind
+            ]
+        return out
 
 
 @dataclass(frozen=True)
@@ -100,9 +120,10 @@ def _walk(
     coded = Coded()
     every = bands(shape[0], shape[1])
     code, values, _ = take(every[0], _known(every[0], coded, earlier, None, step), None, False)
-    _note(coded, every[0], code, values)
+    whole = predicted_sum(values)
+    _note(coded, every[0], code, whole, values)
     before = code
-    low = predicted_sum(values) * every[0].step(step)
+    low = whole * every[0].step(step)
     for group in zip(every[1::3], every[2::3], every[3::3], strict=True):
         parts = []
         for band in group:
@@ -114,7 +135,7 @@ def _walk(
                 known = _known(band, coded, earlier, low, step)
                 code, values, classes = take(band, known, expected, of_parent)
                 before = code
-            _note(coded, band, code, values)
+            _note(coded, band, code, values, values)
             parts.append(dequantise(values, classes, centroids, band.step(step)))
         low = join(low, parts[0], parts[1], parts[2])
     return coded, low
@@ -150,9 +171,9 @@ def _known(
     return known
 
 
-def _note(coded: Coded, band: Band, code: int, values: Ints) -> None:
-    coded.magnitudes[band.level, band.kind] = np.abs(values)
-    coded.codes[band.level, band.kind] = code
+def _note(coded: Coded, band: Band, code: int, values: Ints, told: Ints) -> None:
+    place = (band.level, band.kind)
+    coded.values[place], coded.magnitudes[place], coded.codes[place] = values, np.abs(told), code
 
 
 def predicted_difference(values: Ints) -> Ints:

@@ -47,10 +47,10 @@ def choose(
     ratio: npt.NDArray[np.float64], classes: Ints, centroids: Centroids, costs: Ints
 ) -> Ints:
     """Magnitudes (same shape) of least cost, for coefficients in steps and their classes."""
-    nearest = np.floor(ratio + 0.5).astype(np.int64).reshape(-1)
+    nearest: Ints = np.floor(ratio + 0.5).astype(np.int64).reshape(-1)
     out = np.zeros_like(nearest)
     doubtful = np.flatnonzero(nearest)
-    a, v, c = (x.reshape(-1)[doubtful] for x in (ratio, nearest, classes))
+    a, v, c = ratio.reshape(-1)[doubtful], nearest[doubtful], classes.reshape(-1)[doubtful]
     best, chosen = a * a + LAMBDA / 32 * costs[c, 0], np.zeros_like(v)
     shifts = centroids.astype(np.float64) / (1 << CENTROID_BITS)
     for candidate in (np.maximum(v - 1, 1), v):

@@ -46,9 +46,7 @@ def encode(
         earlier: list[Coded] = []
         seen = []
         for plane in colour.forward(shown) if colours else shown:
-            found, coded, picture = encode_plane(
-                plane, step, earlier, transform.centroids, chooser
-            )
+            found, coded, picture = encode_plane(plane, step, earlier, transform.centroids, chooser)
             items += found
             earlier.append(coded)
             seen.append(picture)

@@ -86,7 +86,7 @@ def _band_operations(
     escaped = tables[table, token] == 0
     symbol = np.where(escaped, ESCAPE, token)
     one, twelve = np.ones_like(token), np.full_like(token, 12)
-    groups = (
+    groups: tuple[tuple[Any, ...], ...] = (
         (order, starts_[table, symbol].astype(np.int64), tables[table, symbol].astype(np.int64),
          twelve, slice(None)),
         (order + LANES, token, one, np.full_like(token, 8), escaped),
@@ -94,8 +94,6 @@ def _band_operations(
         (order + 3 * LANES, raw >> 16, one, n_raw - 16, n_raw > 16),
     )  # fmt: skip
     assert len(groups) == PHASES
-    key, start, frequency, bits = (
-        np.concatenate([g[k][g[4]] for g in groups]) for k in range(4)
-    )
+    key, start, frequency, bits = (np.concatenate([g[k][g[4]] for g in groups]) for k in range(4))
     again = np.argsort(key, kind="stable")
     return key[again] % LANES % n_states, start[again], frequency[again], bits[again]
