@@ -23,9 +23,11 @@ from ..program import Program
 from ..residual.fixed import Ints
 from ..transform import colour
 from ..transform.backend import N_CLASSES, class_of
-from ..transform.bands import FRACTION_BITS, LOW, Band
+from ..transform.bands import FRACTION_BITS, HORIZONTAL, LOW, VERTICAL, Band
 from ..transform.contexts import N_INPUTS, Inputs, canvas, causal, gather, mean_code
+from ..transform.lifting import split
 from ..transform.pictures import Coded, Item, Known, encode_plane, predicted_difference
+from ..transform.predict import N_LEVELS, N_WEIGHTS, WEIGHT_BITS, Weights, differences
 from ..transform.quantise import CENTROID_BITS, N_CENTROIDS, Centroids, first_guess
 from ..transform.section import Chooser
 from ..transform.stream import MEAN_ESCAPE, N_MEAN_SYMBOLS, N_MEAN_TABLES, mean_symbol, mean_table
@@ -100,30 +102,66 @@ class _Recorder:
 
 def collect(
     pictures: Sequence[Picture],
-    transform: Transform | None,
+    transform: Transform | Start,
     rng: np.random.Generator,
     share: float,
 ) -> tuple[Rows, list[Item]]:
     """Rows of pictures, a share of their coefficients, and all bands."""
-    chooser = None if transform is None else Chooser(transform, None)
-    centroids = default_centroids() if transform is None else transform.centroids
+    chooser = Chooser(transform, None) if isinstance(transform, Transform) else None
     recorder = _Recorder(chooser, rng, share)
     items: list[Item] = []
     for picture in pictures:
-        shown = (picture.planes - int(np.median(picture.planes))) << FRACTION_BITS
-        planes = colour.forward(shown) if len(shown) == 3 else shown
+        planes = _carriers(picture)
         step = max(1, round(picture.step * 2**FRACTION_BITS))
         earlier: list[Coded] = []
         for plane in planes:
-            found, coded, _ = encode_plane(plane, step, earlier, centroids, recorder)
+            found, coded, _ = encode_plane(plane, step, earlier, transform, recorder)
             items += found
             earlier.append(coded)
     return Rows.joined(recorder.parts), items
 
 
-def default_centroids() -> Centroids:
-    """Centroids before any were learned."""
-    return np.full((N_CLASSES, N_CENTROIDS), 1 << (CENTROID_BITS - 5), np.int8)
+def _carriers(picture: Picture) -> Ints:
+    shown = (picture.planes - int(np.median(picture.planes))) << FRACTION_BITS
+    return colour.forward(shown) if len(shown) == 3 else shown
+
+
+@dataclass(frozen=True)
+class Start:
+    """What stands in for a transform before there is one."""
+
+    centroids: Centroids
+    prediction: Weights
+
+    @classmethod
+    def of(cls, pictures: Sequence[Picture]) -> Start:
+        """Centroids of no effect, and the prediction by least squares over all bands alike."""
+        moments = np.zeros((N_LEVELS, N_WEIGHTS + 1, N_WEIGHTS + 1))
+        for picture in pictures:
+            for plane in _carriers(picture):
+                _add_moments(moments, plane)
+        weights = [np.linalg.solve(m[:-1, :-1], m[:-1, -1]) for m in moments]
+        scaled = np.rint(np.stack(weights) * (1 << WEIGHT_BITS))
+        return cls(
+            np.zeros((N_CLASSES, N_CENTROIDS), np.int8),
+            np.clip(scaled, -32767, 32767).astype(np.int16),
+        )
+
+
+def _add_moments(moments: Array, plane: Ints) -> None:
+    """Products of a plane's differences and coefficients, each band weighted by its energy."""
+    low = plane
+    for level in range(1, N_LEVELS + 1):
+        low, *detail = split(low)
+        for kind, part in zip((HORIZONTAL, VERTICAL), detail, strict=False):
+            band = Band(level, kind, *part.shape)
+            rows = np.concatenate([differences(band, low), part[None]]).reshape(N_WEIGHTS + 1, -1)
+            scaled = rows.astype(np.float64) / (1 << FRACTION_BITS)
+            energy = float((scaled[-1] ** 2).mean())
+            if energy > 1e-2:
+                moments[level - 1] += scaled @ scaled.T / (energy * scaled.shape[1])
+    diagonal = np.arange(N_WEIGHTS)
+    moments[:, diagonal, diagonal] += 1e-9
 
 
 def fresh(hidden: Sequence[int], seed: int) -> tuple[ResidualNet, torch.nn.Parameter]:
@@ -191,7 +229,9 @@ def lower(net: ResidualNet) -> Program:
     return lower_dense(net, INPUT_UNIT, (_OUTPUT_UNIT,), -127, 127)
 
 
-def fit(rows: Rows, items: Sequence[Item], program: Program) -> tuple[Transform, float]:
+def fit(
+    rows: Rows, items: Sequence[Item], program: Program, prediction: Weights
+) -> tuple[Transform, float]:
     """The transform of a network, with tables and centroids from rows; bits per coefficient."""
     parts = np.split(rows.inputs, range(1 << 18, len(rows.inputs), 1 << 18))
     run = select().run
@@ -205,7 +245,7 @@ def fit(rows: Rows, items: Sequence[Item], program: Program) -> tuple[Transform,
     cost = np.where(tables > 0, cost, cost[:, -1:] + 8)
     bits = float((cost[classes, token] + n_raw).mean())
     centroids = _centroids(rows, classes)
-    return Transform(program, tables, centroids, _mean_tables(items)), bits
+    return Transform(program, tables, centroids, prediction, _mean_tables(items)), bits
 
 
 def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
@@ -260,10 +300,10 @@ def train_transform(
     rng = np.random.default_rng(seed)
     net, logits = fresh(settings.hidden, seed)
     first = settings.steps // 2
-    transform: Transform | None = None
+    transform: Transform | Start = Start.of(pictures)
     for steps, rate in ((first, 1.0), (settings.steps - first, 0.5)):
         rows, items = collect(pictures, transform, rng, settings.share)
-        later = 0 if transform is None else first
+        later = first if isinstance(transform, Transform) else 0
         train_network(
             net,
             logits,
@@ -274,11 +314,11 @@ def train_transform(
             seed=seed,
             report=None if report is None else partial(_report_from, report, later),
         )
-        transform, bits = fit(rows, items, lower(net))
-    assert transform is not None
+        transform, bits = fit(rows, items, lower(net), transform.prediction)
+    assert isinstance(transform, Transform)
     for _ in range(_REFITS):
         rows, items = collect(pictures, transform, rng, settings.share)
-        transform, bits = fit(rows, items, transform.network)
+        transform, bits = fit(rows, items, transform.network, transform.prediction)
     return transform, bits
 
 

@@ -9,18 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from ..residual.fixed import Ints
-from . import contexts
+from . import contexts, predict
 from .bands import DIAGONAL, HORIZONTAL, LOW, VERTICAL, Band, bands
 from .lifting import analyse, join, sizes
 from .quantise import Centroids, dequantise
 
 Quantise = Callable[[Band, Ints, int, "Known"], tuple[int, Ints, Ints]]
 Known = Callable[[int], contexts.Inputs]
-Take = Callable[[Band, Known, int | None, bool], tuple[int, Ints, Ints]]
+# Of a band, what its coefficients are relative to, its inputs, and what its code is told from.
+Take = Callable[[Band, Ints, Known, int | None, bool], tuple[int, Ints, Ints]]
+
+
+class Learned(Protocol):
+    """What of a transform decides where decoded coefficients lie."""
+
+    @property
+    def centroids(self) -> Centroids: ...
+    @property
+    def prediction(self) -> predict.Weights: ...
 
 
 @dataclass
@@ -73,12 +84,12 @@ class Item:
 
 
 def encode_plane(
-    plane: Ints, step: int, earlier: Sequence[Coded], centroids: Centroids, quantise: Quantise
+    plane: Ints, step: int, earlier: Sequence[Coded], learned: Learned, quantise: Quantise
 ) -> tuple[list[Item], Coded, Ints]:
     """Bands of a plane (rows, columns) of 1/1024 units, and what a decoder makes of them.
 
-    `quantise(band, coefficients, step, known)` returns the band's code, values and classes;
-    `known(code)` are the inputs that it may use.
+    `quantise(band, coefficients, step, known)` returns the band's code, values and classes for
+    coefficients relative to their prediction; `known(code)` are the inputs that it may use.
     """
     every = bands(*plane.shape)
     lowest, details = analyse(plane, every[0].level)
@@ -88,13 +99,13 @@ def encode_plane(
     items: list[Item] = []
 
     def take(
-        band: Band, known: Known, expected: int | None, of_parent: bool
+        band: Band, middle: Ints, known: Known, expected: int | None, of_parent: bool
     ) -> tuple[int, Ints, Ints]:
-        found = quantise(band, given[band.level, band.kind], band.step(step), known)
+        found = quantise(band, given[band.level, band.kind] - middle, band.step(step), known)
         items.append(Item(band, found[0], expected, of_parent, *found[1:]))
         return found
 
-    coded, picture = _walk(plane.shape, step, earlier, centroids, take)
+    coded, picture = _walk(plane.shape, step, earlier, learned, take)
     return items, coded, picture
 
 
@@ -102,11 +113,11 @@ def decode_plane(
     shape: tuple[int, int],
     step: int,
     earlier: Sequence[Coded],
-    centroids: Centroids,
+    learned: Learned,
     take: Take,
 ) -> tuple[Ints, Coded]:
     """A plane in 1/1024 units, from whatever `take` reads of each band."""
-    coded, picture = _walk(shape, step, earlier, centroids, take)
+    coded, picture = _walk(shape, step, earlier, learned, take)
     return picture, coded
 
 
@@ -114,12 +125,13 @@ def _walk(
     shape: tuple[int, ...],
     step: int,
     earlier: Sequence[Coded],
-    centroids: Centroids,
+    learned: Learned,
     take: Take,
 ) -> tuple[Coded, Ints]:
     coded = Coded()
     every = bands(shape[0], shape[1])
-    code, values, _ = take(every[0], _known(every[0], coded, earlier, None, step), None, False)
+    known, nothing = _known(every[0], coded, earlier, None, step), np.zeros((), np.int64)
+    code, values, _ = take(every[0], nothing, known, None, False)
     whole = predicted_sum(values)
     _note(coded, every[0], code, whole, values)
     before = code
@@ -127,16 +139,18 @@ def _walk(
     for group in zip(every[1::3], every[2::3], every[3::3], strict=True):
         parts = []
         for band in group:
-            values = classes = np.zeros((band.rows, band.columns), np.int64)
+            values = classes = middle = np.zeros((band.rows, band.columns), np.int64)
             code = 0
             if values.size:
                 of_parent = (band.level + 1, band.kind) in coded.codes
                 expected = coded.codes[band.level + 1, band.kind] if of_parent else before
                 known = _known(band, coded, earlier, low, step)
-                code, values, classes = take(band, known, expected, of_parent)
+                middle = predict.expected(band, low, learned.prediction)
+                code, values, classes = take(band, middle, known, expected, of_parent)
                 before = code
             _note(coded, band, code, values, values)
-            parts.append(dequantise(values, classes, centroids, band.step(step)))
+            detail = dequantise(values, classes, learned.centroids, band.step(step))
+            parts.append(detail + middle)
         low = join(low, parts[0], parts[1], parts[2])
     return coded, low
 

@@ -46,7 +46,7 @@ def encode(
         earlier: list[Coded] = []
         seen = []
         for plane in colour.forward(shown) if colours else shown:
-            found, coded, picture = encode_plane(plane, step, earlier, transform.centroids, chooser)
+            found, coded, picture = encode_plane(plane, step, earlier, transform, chooser)
             items += found
             earlier.append(coded)
             seen.append(picture)
@@ -72,6 +72,8 @@ def decode(
     flags, step, zigzag = reader.byte(), reader.varint(), reader.varint()
     if flags > 1 or (flags and shape[0] % 3) or not 1 <= step <= MAX_STEP or zigzag >> 33:
         raise CodecError("frame is damaged: its latents have an impossible header")
+    if shape[0] > len(section):
+        raise CodecError(f"frame is damaged: {shape[0]} planes in {len(section)} bytes")
     base = -((zigzag + 1) >> 1) if zigzag & 1 else zigzag >> 1
     stream = transform.backend(engine).decoding(bytes(reader.rest()), int(np.prod(shape)))
     out = np.empty(shape, np.int64)
@@ -81,7 +83,7 @@ def decode(
         planes = []
         for _ in range(part.stop - part.start):
             taker = Taker(stream)
-            plane, coded = decode_plane(shape[1:], step, earlier, transform.centroids, taker)
+            plane, coded = decode_plane(shape[1:], step, earlier, transform, taker)
             planes.append(plane)
             earlier.append(coded)
         out[part] = _shown(planes, base, bool(flags))
@@ -157,7 +159,7 @@ class Taker:
     stream: Decoding
 
     def __call__(
-        self, band: Band, known: Known, expected: int | None, of_parent: bool
+        self, band: Band, middle: Ints, known: Known, expected: int | None, of_parent: bool
     ) -> tuple[int, Ints, Ints]:
         code = read_mean(self.stream, expected, of_parent)
         if not code:

@@ -17,6 +17,7 @@ from ..program import Program, Tensors
 from ..residual.fixed import Ints
 from .backend import N_CLASSES, Backend, ReferenceBackend
 from .contexts import N_INPUTS
+from .predict import N_LEVELS, N_WEIGHTS, Weights
 from .quantise import N_CENTROIDS, Centroids, token_costs
 from .stream import N_MEAN_SYMBOLS, N_MEAN_TABLES
 from .symbols import N_SYMBOLS
@@ -34,6 +35,8 @@ class Transform:
         Token frequencies of each class.
     centroids : (N_CLASSES, 3) int8
         Where values of magnitude 1, 2 and above lie on average, in 1/256 step from their integer.
+    prediction : (3, 3) int16
+        Weights by which the picture so far tells the next level, in 1/16384.
     means : (N_MEAN_TABLES, N_MEAN_SYMBOLS) uint16
         Frequencies of what tells the bands' mean codes.
     """
@@ -41,6 +44,7 @@ class Transform:
     network: Program
     tables: Frequencies
     centroids: Centroids
+    prediction: Weights
     means: Frequencies
 
     def backend(self, engine: str | None) -> Backend:
@@ -66,7 +70,7 @@ class Transform:
     def to_tensors(self, prefix: str) -> tuple[Tensors, dict[str, Any]]:
         """Tensors for a model file, and a JSON-ready description of the rest."""
         tensors, network = self.network.to_tensors(f"{prefix}.network")
-        for name in ("tables", "centroids", "means"):
+        for name in ("tables", "centroids", "prediction", "means"):
             tensors[f"{prefix}.{name}"] = getattr(self, name)
         return tensors, {"network": network}
 
@@ -95,6 +99,7 @@ class Transform:
         for name, shape, dtype in (
             ("tables", (N_CLASSES, N_SYMBOLS), np.uint16),
             ("centroids", (N_CLASSES, N_CENTROIDS), np.int8),
+            ("prediction", (N_LEVELS, N_WEIGHTS), np.int16),
             ("means", (N_MEAN_TABLES, N_MEAN_SYMBOLS), np.uint16),
         ):
             tensor = tensors.get(f"{prefix}.{name}")
