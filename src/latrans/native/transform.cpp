@@ -9,16 +9,20 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include "entropy_rans.h"
 #include "entropy_tables.h"
+#include "transform_known.h"
+#include "transform_sizes.h"
 
 namespace nb = nanobind;
 using namespace latrans;
@@ -36,7 +40,6 @@ constexpr int kLag = 4;          // columns that a row of a strip runs behind th
 constexpr int kUp = 2, kMargin = 2;
 constexpr int kNeighbours = 10, kSingle = 6, kCausal = kSingle + 2;
 constexpr int kDirect = 16, kTokens = kDirect + 40, kEscape = kTokens;
-constexpr int kSizes = 4096;     // sizes below are looked up
 
 constexpr std::array<std::pair<int, int>, kNeighbours> kOffsets{
     {{0, -1}, {-1, 0}, {-1, -1}, {-1, 1}, {0, -2}, {-2, 0}, {-1, -2}, {-1, 2}, {-2, -1}, {-2, 1}}};
@@ -44,6 +47,8 @@ constexpr std::array<std::pair<int, int>, kNeighbours> kOffsets{
 template <class T, size_t n>
 using Array = nb::ndarray<const T, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
 using Known = Array<int8_t, 3>;
+using Values = Array<int64_t, 2>;
+using Optional = std::optional<Values>;
 using LayerArrays = std::tuple<Array<int8_t, 2>, Array<int32_t, 1>, Array<uint8_t, 1>, int, int>;
 
 #if defined(__GNUC__)
@@ -93,16 +98,6 @@ void run_layer(const Dense &layer, const int32_t *x, int32_t *y) {
     }
 }
 
-int highest_bit(uint64_t value) {
-#if defined(__GNUC__)
-    return 63 - __builtin_clzll(value);
-#else
-    int n = 0;
-    while (value >>= 1) ++n;
-    return n;
-#endif
-}
-
 // Magnitudes of a band and their margins, zeros at first.
 class Canvas {
 public:
@@ -133,8 +128,8 @@ public:
     TransformModel(const std::vector<LayerArrays> &layers, Array<uint16_t, 2> tables,
                    Array<int64_t, 1> logs)
         : tables_(tables.data(), tables.shape(0), tables.shape(1)),
-          logs_(logs.data(), logs.data() + logs.shape(0)) {
-        if (logs_.size() != 64 || tables_.n_symbols() != kTokens + 1 || layers.empty())
+          sizes_(logs.data(), logs.shape(0)) {
+        if (tables_.n_symbols() != kTokens + 1 || layers.empty())
             throw nb::value_error("tables do not fit the transform");
         for (const auto &[weight, bias, shift, lo, hi] : layers) {
             Dense layer{weight.shape(1), weight.shape(0), lo, hi, {}, {}, {}};
@@ -147,13 +142,35 @@ public:
             widest_ = std::max({widest_, layer.n_in, layer.n_out});
             layers_.push_back(std::move(layer));
         }
-        if (layers_.back().n_out != 1 || layers_[0].n_in <= kCausal)
+        if (layers_.back().n_out != 1 || layers_[0].n_in < kCausal + 19)
             throw nb::value_error("network does not fit the transform");
         n_known_ = layers_[0].n_in - kCausal;
-        for (int i = 0; i < kSizes; ++i) sizes_[i] = static_cast<uint8_t>(computed_size(i));
     }
 
-    auto classify(Known known, Array<int64_t, 2> magnitudes) const {
+    // Inputs that differ by place, the others zero.
+    auto known(size_t rows, size_t columns, Optional parent, const std::vector<Values> &siblings,
+               const std::vector<Values> &earlier, Optional low, int64_t step) const {
+        if (step < 1 || step > int64_t{1} << 50 || siblings.size() > 2 || earlier.size() > 2 ||
+            !rows || !columns)
+            throw nb::value_error("surroundings do not fit a band");
+        const size_t n = n_known_ * rows * columns;
+        std::unique_ptr<int8_t[]> out(new int8_t[n]());
+        Surroundings around;
+        if (parent) around.parent = grid(*parent);
+        if (low) around.low = grid(*low);
+        for (const Values &s : siblings) around.siblings.push_back(grid(s));
+        for (const Values &e : earlier) around.earlier.push_back(grid(e));
+        around.step = step;
+        {
+            const nb::gil_scoped_release release;
+            known_inputs(sizes_, around, rows, columns, out.get());
+        }
+        int8_t *data = out.release();
+        const nb::capsule owner(data, [](void *p) noexcept { delete[] static_cast<int8_t *>(p); });
+        return nb::ndarray<nb::numpy, int8_t>(data, {n_known_, rows, columns}, owner);
+    }
+
+    auto classify(Known known, Values magnitudes) const {
         const size_t rows = magnitudes.shape(0), columns = magnitudes.shape(1);
         check(known, rows, columns);
         std::unique_ptr<int64_t[]> classes(new int64_t[std::max<size_t>(1, rows * columns)]);
@@ -229,19 +246,14 @@ private:
         int32_t classes[kLanes] = {}, values[kLanes] = {};
     };
 
+    static Grid grid(const Values &values) {
+        if (!values.size()) throw nb::value_error("a band without values is none");
+        return {values.data(), values.shape(0), values.shape(1)};
+    }
+
     void check(const Known &known, size_t rows, size_t columns) const {
         if (known.shape(0) != n_known_ || known.shape(1) != rows || known.shape(2) != columns)
             throw nb::value_error("inputs do not fit the band");
-    }
-
-    int computed_size(int64_t quadrupled) const {
-        const auto v = static_cast<uint64_t>(quadrupled + 4);
-        const int e = highest_bit(v);
-        return static_cast<int>(
-            std::min<int64_t>((32 * e + logs_[((v << 6) >> e) - 64] - 64) >> 1, 127));
-    }
-    int32_t size(int64_t quadrupled) const {
-        return quadrupled < kSizes ? sizes_[quadrupled] : computed_size(quadrupled);
     }
 
     void causal(Canvas &canvas, size_t y, size_t x, int lane, Work &work) const {
@@ -249,9 +261,9 @@ private:
         int64_t m[kNeighbours], wide = 0;
         for (int i = 0; i < kNeighbours; ++i) wide += m[i] = cell[canvas.delta(i)];
         int32_t *to = work.rows[0].data() + lane;
-        for (int i = 0; i < kSingle; ++i) to[i * kLanes] = size(4 * m[i]);
-        to[kSingle * kLanes] = size(2 * (m[0] + m[1]) + m[2] + m[3]);
-        to[(kSingle + 1) * kLanes] = size(wide);
+        for (int i = 0; i < kSingle; ++i) to[i * kLanes] = sizes_(4 * m[i]);
+        to[kSingle * kLanes] = sizes_(2 * (m[0] + m[1]) + m[2] + m[3]);
+        to[(kSingle + 1) * kLanes] = sizes_(wide);
     }
 
     // Classes of the first n lanes, whose causal inputs are in place.
@@ -304,17 +316,22 @@ private:
     }
 
     SymbolTables<uint8_t> tables_;
-    std::vector<int64_t> logs_;
+    Sizes sizes_;
     std::vector<Dense> layers_;
     size_t widest_ = 1, n_known_ = 0;
-    std::array<uint8_t, kSizes> sizes_;
 };
 
 }  // namespace
 
+void bind_transform_lifting(nb::module_ &module);
+
 void bind_transform(nb::module_ &module) {
     nb::class_<TransformModel>(module, "TransformModel")
         .def(nb::init<const std::vector<LayerArrays> &, Array<uint16_t, 2>, Array<int64_t, 1>>())
+        .def("known", &TransformModel::known, nb::arg("rows"), nb::arg("columns"),
+             nb::arg("parent").none(), nb::arg("siblings"), nb::arg("earlier"),
+             nb::arg("low").none(), nb::arg("step"))
         .def("classify", &TransformModel::classify)
         .def("decode", &TransformModel::decode);
+    bind_transform_lifting(module);
 }

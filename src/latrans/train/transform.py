@@ -19,10 +19,10 @@ import torch
 
 from ..engine import select
 from ..entropy.tables import normalise
-from ..program import Program
+from ..program import Layer, Program
 from ..residual.fixed import Ints
 from ..transform import colour
-from ..transform.backend import N_CLASSES, class_of
+from ..transform.backend import N_CLASSES, Backend, class_of
 from ..transform.bands import FRACTION_BITS, HORIZONTAL, LOW, VERTICAL, Band
 from ..transform.contexts import N_INPUTS, Inputs, canvas, causal, gather, mean_code
 from ..transform.lifting import split
@@ -107,7 +107,10 @@ def collect(
     share: float,
 ) -> tuple[Rows, list[Item]]:
     """Rows of pictures, a share of their coefficients, and all bands."""
-    chooser = Chooser(transform, None) if isinstance(transform, Transform) else None
+    chooser, backend = None, blank_backend()
+    if isinstance(transform, Transform):
+        backend = transform.backend(None)
+        chooser = Chooser(transform, backend)
     recorder = _Recorder(chooser, rng, share)
     items: list[Item] = []
     for picture in pictures:
@@ -115,10 +118,30 @@ def collect(
         step = max(1, round(picture.step * 2**FRACTION_BITS))
         earlier: list[Coded] = []
         for plane in planes:
-            found, coded, _ = encode_plane(plane, step, earlier, transform, recorder)
+            found, coded, _ = encode_plane(plane, step, earlier, transform, backend, recorder)
             items += found
             earlier.append(coded)
     return Rows.joined(recorder.parts), items
+
+
+def blank_backend() -> Backend:
+    """A backend whose network and tables mean nothing yet."""
+    zero = Layer(
+        "dense",
+        np.zeros((1, N_INPUTS), np.int8),
+        np.zeros(1, np.int32),
+        np.ones(1, np.uint8),
+        lo=0,
+        hi=0,
+    )
+    escape = np.zeros((N_CLASSES, N_SYMBOLS), np.uint16)
+    escape[:, ESCAPE] = 4096
+    means = np.zeros((N_MEAN_TABLES, N_MEAN_SYMBOLS), np.uint16)
+    means[:, MEAN_ESCAPE] = 4096
+    network = Program((zero,), -127, 127, (N_INPUTS,))
+    centroids = np.zeros((N_CLASSES, N_CENTROIDS), np.int8)
+    prediction = np.zeros((N_LEVELS, N_WEIGHTS), np.int16)
+    return Transform(network, escape, centroids, prediction, means).backend(None)
 
 
 def _carriers(picture: Picture) -> Ints:

@@ -1,4 +1,4 @@
-"""The two loops of a band, the definition: classes of known values, values from a stream.
+"""What engines do for a transform, and how it is defined.
 
 Coefficients are coded in the order of `residual.schedule`, so that those of one step can be
 decoded side by side.
@@ -17,7 +17,8 @@ from ..program import Program
 from ..residual.fixed import Ints
 from ..residual.geometry import GEOMETRIES
 from ..residual.schedule import LANES, n_states, steps
-from .contexts import LEFT, NEIGHBOURS, UP, Inputs, canvas, causal, gather
+from . import contexts, lifting
+from .contexts import LEFT, NEIGHBOURS, UP, Inputs, Surroundings, canvas, causal, gather
 from .symbols import ESCAPE, N_TOKENS, raw_length, untokenise
 
 N_CLASSES = 64
@@ -48,6 +49,15 @@ class Decoding(Protocol):
 class Backend(Protocol):
     """Runs a transform's network on bands."""
 
+    def split(self, plane: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+        """`lifting.split`."""
+
+    def join(self, low: Ints, horizontal: Ints, vertical: Ints, diagonal: Ints) -> Ints:
+        """`lifting.join`."""
+
+    def known(self, surroundings: Surroundings) -> Inputs:
+        """`contexts.known`."""
+
     def classify(self, known: Inputs, magnitudes: Ints) -> Ints:
         """Class of every coefficient of a band whose magnitudes are known."""
 
@@ -57,6 +67,10 @@ class Backend(Protocol):
 
 class ReferenceBackend:
     """The definition, in NumPy."""
+
+    split = staticmethod(lifting.split)
+    join = staticmethod(lifting.join)
+    known = staticmethod(contexts.known)
 
     def __init__(
         self, network: Program, tables: Frequencies, means: Frequencies, engine: Engine

@@ -10,6 +10,7 @@ matters.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -70,59 +71,63 @@ def code_input(code: int) -> int:
     return max(-127, min(127, 4 * (code - 49)))
 
 
-def known(
-    band: Band,
-    code: int,
-    parent: Ints | None,
-    parent_code: int,
-    siblings: Sequence[Ints],
-    earlier: Sequence[Ints],
-    low: Ints | None,
-    step: int,
-) -> Inputs:
-    """Inputs from decoded bands, (N_KNOWN, rows, columns).
+@dataclass(frozen=True)
+class Surroundings:
+    """Decoded bands around one that is to be coded.
 
-    Parameters
+    Attributes
     ----------
-    code, parent_code : means of this band and of the coarser one, from `mean_code`.
-    parent : magnitudes of the coarser band of the same kind, None at the coarsest level.
+    parent : magnitudes of the coarser band of the same kind, None where there is none.
+    parent_code : its mean, from `mean_code`.
     siblings : magnitudes of the bands of this level that are known, at most two.
     earlier : magnitudes of the same band in earlier planes of the same picture, at most two.
     low : the picture at this level, in 1/1024 of the data's unit; None for the low band itself.
     step : the band's quantisation step, in the same unit.
     """
+
+    band: Band
+    parent: Ints | None
+    parent_code: int
+    siblings: Sequence[Ints]
+    earlier: Sequence[Ints]
+    low: Ints | None
+    step: int
+
+
+def known(s: Surroundings) -> Inputs:
+    """Inputs that differ by place, (N_KNOWN, rows, columns); the others zero."""
+    band = s.band
     shape = (band.rows, band.columns)
     out = np.zeros((N_KNOWN, *shape), np.int8)
-    row = 0
-    if parent is not None:
-        y, x = np.arange(band.rows), np.arange(band.columns)
-        py, px = (np.minimum(i >> 1, n - 1) for i, n in zip((y, x), parent.shape, strict=True))
+    if s.parent is not None:
+        parent = s.parent
+        places = [np.arange(n) for n in shape]
+        py, px = (np.minimum(i >> 1, n - 1) for i, n in zip(places, parent.shape, strict=True))
         ny, nx = (
             np.clip((i >> 1) + 2 * (i & 1) - 1, 0, n - 1)
-            for i, n in zip((y, x), parent.shape, strict=True)
+            for i, n in zip(places, parent.shape, strict=True)
         )
         here = parent[np.ix_(py, px)]
-        near = 2 * here + parent[np.ix_(ny, px)] + parent[np.ix_(py, nx)]
         out[0] = size_of(here)
-        out[1] = size(near)
+        out[1] = size(2 * here + parent[np.ix_(ny, px)] + parent[np.ix_(py, nx)])
         out[2] = size(_box(parent))[np.ix_(py, px)]
-    row = 3
-    for others in (siblings, earlier):
-        for other in others[:2]:
+    for row, others in ((3, s.siblings), (7, s.earlier)):
+        for i, other in enumerate(others):
             fitted = _fitted(other, shape)
-            out[row] = size_of(fitted)
-            out[row + 1] = size(_box(fitted) >> 1)
-            row += 2
-        row = row + 2 * (2 - len(others[:2]))
-    if low is not None:
-        out[11:19] = _slopes(low, shape, step)
-    out[19] = min(127, 16 * (band.level - 1)) if band.level else 0
-    out[20 + band.kind] = 32
-    out[CODE] = code_input(code)
-    out[25] = code_input(parent_code) if parent is not None else 0
-    out[26] = 32 * len(earlier[:2])
-    out[27] = 32 * (parent is not None)
+            out[row + 2 * i] = size_of(fitted)
+            out[row + 2 * i + 1] = size(_box(fitted) >> 1)
+    if s.low is not None:
+        out[11:19] = _slopes(s.low, shape, s.step)
     return out
+
+
+def add_constants(inputs: Inputs, s: Surroundings) -> None:
+    """Set the inputs that are the same everywhere, but for the band's code."""
+    inputs[19] = min(127, 16 * (s.band.level - 1)) if s.band.level else 0
+    inputs[20 + s.band.kind] = 32
+    inputs[25] = code_input(s.parent_code) if s.parent is not None else 0
+    inputs[26] = 32 * len(s.earlier)
+    inputs[27] = 32 * (s.parent is not None)
 
 
 def causal(gathered: Ints) -> Ints:

@@ -49,15 +49,6 @@ def join(low: Ints, horizontal: Ints, vertical: Ints, diagonal: Ints) -> Ints:
     return _synthesise(left, right)
 
 
-def analyse(plane: Ints, levels: int) -> tuple[Ints, list[tuple[Ints, Ints, Ints]]]:
-    """The lowest band, and (horizontal, vertical, diagonal) of each level, finest first."""
-    low, details = plane, []
-    for _ in range(levels):
-        low, *high = split(low)
-        details.append((high[0], high[1], high[2]))
-    return low, details
-
-
 def _analyse(x: Ints) -> tuple[Ints, Ints]:
     """Low and high halves along the last axis."""
     low, high = x[..., 0::2].copy(), x[..., 1::2].copy()

@@ -9,7 +9,7 @@ from ..entropy.tables import Frequencies
 from ..program import Program
 from ..residual.fixed import LOG_TABLE, Ints
 from ..residual.schedule import n_states
-from .contexts import Inputs
+from .contexts import Inputs, Surroundings
 
 
 class NativeBackend:
@@ -30,6 +30,23 @@ class NativeBackend:
         self.model = _native.TransformModel(layers, np.ascontiguousarray(tables), LOG_TABLE)
         self.means = _native.RansTables(np.ascontiguousarray(means))
         self.n_mean_symbols = means.shape[1]
+
+    def split(self, plane: Ints) -> tuple[Ints, Ints, Ints, Ints]:
+        """`lifting.split`."""
+        parts: tuple[Ints, Ints, Ints, Ints] = _native.wavelet_split(np.ascontiguousarray(plane))
+        return parts
+
+    def join(self, low: Ints, horizontal: Ints, vertical: Ints, diagonal: Ints) -> Ints:
+        """`lifting.join`."""
+        plane: Ints = _native.wavelet_join(low, horizontal, vertical, diagonal)
+        return plane
+
+    def known(self, s: Surroundings) -> Inputs:
+        """`contexts.known`."""
+        inputs: Inputs = self.model.known(
+            s.band.rows, s.band.columns, s.parent, list(s.siblings), list(s.earlier), s.low, s.step
+        )
+        return inputs
 
     def classify(self, known: Inputs, magnitudes: Ints) -> Ints:
         """Class of every coefficient of a band whose magnitudes are known."""

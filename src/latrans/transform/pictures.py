@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
 import numpy as np
 
 from ..residual.fixed import Ints
 from . import contexts, predict
+from .backend import Backend
 from .bands import DIAGONAL, HORIZONTAL, LOW, VERTICAL, Band, bands
-from .lifting import analyse, join, sizes
+from .lifting import sizes
 from .quantise import Centroids, dequantise
 
 Quantise = Callable[[Band, Ints, int, "Known"], tuple[int, Ints, Ints]]
 Known = Callable[[int], contexts.Inputs]
-# Of a band, what its coefficients are relative to, its inputs, and what its code is told from.
-Take = Callable[[Band, Ints, Known, int | None, bool], tuple[int, Ints, Ints]]
 
 
 class Learned(Protocol):
@@ -63,28 +63,55 @@ class Coded:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A band that is to be coded, and all that is known of it.
+
+    Attributes
+    ----------
+    known : its inputs, given its mean code.
+    expected : code that its own is told relative to; None for the low band.
+    of_parent : whether that is the code of the coarser band of the same kind.
+    prediction : what its coefficients should be, for bands that are predicted.
+    """
+
+    band: Band
+    known: Known
+    expected: int | None = None
+    of_parent: bool = False
+    prediction: Ints | None = None
+
+
+@dataclass(frozen=True)
 class Item:
     """What the entropy coder needs of a band.
 
     Attributes
     ----------
-    band : its place.
     code : mean code; all values are zero where it is 0.
-    expected : code that `code` is told relative to, or None.
-    of_parent : whether that is the code of the coarser band of the same kind.
+    expected, of_parent : what the code is told relative to, as in `Place`.
+    gain : of the prediction; None for bands without.
     values, classes : (rows, columns); of the low band the differences to its prediction.
     """
 
-    band: Band
     code: int
     expected: int | None
     of_parent: bool
+    gain: int | None
     values: Ints
     classes: Ints
 
 
+# Code, gain, values and classes of a band.
+Take = Callable[[Place], tuple[int, int, Ints, Ints]]
+
+
 def encode_plane(
-    plane: Ints, step: int, earlier: Sequence[Coded], learned: Learned, quantise: Quantise
+    plane: Ints,
+    step: int,
+    earlier: Sequence[Coded],
+    learned: Learned,
+    backend: Backend,
+    quantise: Quantise,
 ) -> tuple[list[Item], Coded, Ints]:
     """Bands of a plane (rows, columns) of 1/1024 units, and what a decoder makes of them.
 
@@ -92,20 +119,25 @@ def encode_plane(
     coefficients relative to their prediction; `known(code)` are the inputs that it may use.
     """
     every = bands(*plane.shape)
-    lowest, details = analyse(plane, every[0].level)
-    given = {(every[0].level, LOW): lowest}
-    for level, detail in enumerate(details, 1):
+    given: dict[tuple[int, int], Ints] = {}
+    low = plane
+    for level in range(1, every[0].level + 1):
+        low, *detail = backend.split(low)
         given |= {(level, kind): part for kind, part in enumerate(detail, 1)}
+    given[every[0].level, LOW] = low
     items: list[Item] = []
 
-    def take(
-        band: Band, middle: Ints, known: Known, expected: int | None, of_parent: bool
-    ) -> tuple[int, Ints, Ints]:
-        found = quantise(band, given[band.level, band.kind] - middle, band.step(step), known)
-        items.append(Item(band, found[0], expected, of_parent, *found[1:]))
-        return found
+    def take(place: Place) -> tuple[int, int, Ints, Ints]:
+        band, coefficients, gain = place.band, given[place.band.level, place.band.kind], 0
+        if place.prediction is not None:
+            gain = predict.best_gain(place.prediction, coefficients)
+            coefficients = coefficients - predict.scaled(place.prediction, gain)
+        found = quantise(band, coefficients, band.step(step), place.known)
+        told = None if place.prediction is None else gain
+        items.append(Item(found[0], place.expected, place.of_parent, told, *found[1:]))
+        return found[0], gain, *found[1:]
 
-    coded, picture = _walk(plane.shape, step, earlier, learned, take)
+    coded, picture = _walk(plane.shape, step, earlier, learned, backend, take)
     return items, coded, picture
 
 
@@ -114,10 +146,11 @@ def decode_plane(
     step: int,
     earlier: Sequence[Coded],
     learned: Learned,
+    backend: Backend,
     take: Take,
 ) -> tuple[Ints, Coded]:
     """A plane in 1/1024 units, from whatever `take` reads of each band."""
-    coded, picture = _walk(shape, step, earlier, learned, take)
+    coded, picture = _walk(shape, step, earlier, learned, backend, take)
     return picture, coded
 
 
@@ -126,12 +159,13 @@ def _walk(
     step: int,
     earlier: Sequence[Coded],
     learned: Learned,
+    backend: Backend,
     take: Take,
 ) -> tuple[Coded, Ints]:
     coded = Coded()
     every = bands(shape[0], shape[1])
-    known, nothing = _known(every[0], coded, earlier, None, step), np.zeros((), np.int64)
-    code, values, _ = take(every[0], nothing, known, None, False)
+    known = _known(every[0], coded, earlier, None, step, backend)
+    code, _, values, _ = take(Place(every[0], known))
     whole = predicted_sum(values)
     _note(coded, every[0], code, whole, values)
     before = code
@@ -139,48 +173,58 @@ def _walk(
     for group in zip(every[1::3], every[2::3], every[3::3], strict=True):
         parts = []
         for band in group:
-            values = classes = middle = np.zeros((band.rows, band.columns), np.int64)
-            code = 0
-            if values.size:
-                of_parent = (band.level + 1, band.kind) in coded.codes
-                expected = coded.codes[band.level + 1, band.kind] if of_parent else before
-                known = _known(band, coded, earlier, low, step)
-                middle = predict.expected(band, low, learned.prediction)
-                code, values, classes = take(band, middle, known, expected, of_parent)
-                before = code
+            empty = np.zeros((band.rows, band.columns), np.int64)
+            if not empty.size:
+                _note(coded, band, 0, empty, empty)
+                parts.append(empty)
+                continue
+            of_parent = (band.level + 1, band.kind) in coded.codes
+            expected = coded.codes[band.level + 1, band.kind] if of_parent else before
+            known = _known(band, coded, earlier, low, step, backend)
+            prediction = None
+            if predict.is_predicted(band):
+                prediction = predict.expected(band, low, learned.prediction)
+            place = Place(band, known, expected, of_parent, prediction)
+            code, gain, values, classes = take(place)
+            before = code
             _note(coded, band, code, values, values)
             detail = dequantise(values, classes, learned.centroids, band.step(step))
-            parts.append(detail + middle)
-        low = join(low, parts[0], parts[1], parts[2])
+            if prediction is not None:
+                detail = detail + predict.scaled(prediction, gain)
+            parts.append(detail)
+        low = backend.join(low, parts[0], parts[1], parts[2])
     return coded, low
 
 
 def _known(
-    band: Band, coded: Coded, earlier: Sequence[Coded], low: Ints | None, step: int
+    band: Band,
+    coded: Coded,
+    earlier: Sequence[Coded],
+    low: Ints | None,
+    step: int,
+    backend: Backend,
 ) -> Known:
-    place = (band.level, band.kind)
     parent = coded.magnitudes.get((band.level + 1, band.kind)) if band.kind != LOW else None
-    if parent is not None and not parent.size:
-        parent = None
     siblings = [coded.magnitudes[band.level, kind] for kind in range(1, band.kind)]
-    inputs: list[contexts.Inputs] = []
+    surroundings = contexts.Surroundings(
+        band,
+        parent if parent is not None and parent.size else None,
+        coded.codes.get((band.level + 1, band.kind), 0),
+        [s for s in siblings if s.size][:2],
+        [e.magnitudes[band.level, band.kind] for e in earlier][:2],
+        low,
+        band.step(step),
+    )
+
+    @cache
+    def fixed() -> contexts.Inputs:
+        inputs = backend.known(surroundings)
+        contexts.add_constants(inputs, surroundings)
+        return inputs
 
     def known(code: int) -> contexts.Inputs:
-        if not inputs:
-            inputs.append(
-                contexts.known(
-                    band,
-                    code,
-                    parent,
-                    coded.codes.get((band.level + 1, band.kind), 0),
-                    [s for s in siblings if s.size],
-                    [e.magnitudes[place] for e in earlier],
-                    low,
-                    band.step(step),
-                )
-            )
-        inputs[0][contexts.CODE] = contexts.code_input(code)
-        return inputs[0]
+        fixed()[contexts.CODE] = contexts.code_input(code)
+        return fixed()
 
     return known
 

@@ -2,7 +2,8 @@
 
 The 9/7 filters leave the detail of smooth data slightly correlated with the coarser picture.  Bands
 that are high along one axis are expected at a learned multiple of three differences of it, which
-take turns with the axis.  Diagonal bands are not: nothing was left to find.
+take turns with the axis.  Diagonal bands are not: nothing was left to find.  How much of the
+prediction to believe differs by picture and band, and is told per band.
 """
 
 from __future__ import annotations
@@ -14,19 +15,39 @@ from ..residual.fixed import Ints
 from .bands import HORIZONTAL, VERTICAL, Band
 
 N_LEVELS, N_WEIGHTS = 3, 3
+GAIN_BITS = 3  # of a band's gain, which counts in quarters
 WEIGHT_BITS = 14
 _HALF = 1 << (WEIGHT_BITS - 1)
 
 Weights = npt.NDArray[np.int16]  # (N_LEVELS, N_WEIGHTS)
 
 
+def is_predicted(band: Band) -> bool:
+    """Whether a band is predicted, and so has a gain."""
+    return band.kind in (HORIZONTAL, VERTICAL)
+
+
 def expected(band: Band, low: Ints, weights: Weights) -> Ints:
-    """What a band's coefficients should be, (rows, columns), in the unit of `low`."""
-    if band.kind not in (HORIZONTAL, VERTICAL):
-        return np.zeros((band.rows, band.columns), np.int64)
+    """What a predicted band's coefficients should be, (rows, columns), in the unit of `low`."""
     row = weights[min(band.level, N_LEVELS) - 1].astype(np.int64)
     found = (np.tensordot(row, differences(band, low), 1) + _HALF) >> WEIGHT_BITS
     return np.ascontiguousarray(found)
+
+
+def scaled(prediction: Ints, gain: int) -> Ints:
+    """A prediction, as much of it as a gain says."""
+    return (gain * prediction + 2) >> 2
+
+
+def best_gain(prediction: Ints, coefficients: Ints) -> int:
+    """The gain that leaves the least squared error, by integer arithmetic."""
+    largest = max(int(np.abs(x).max(initial=0)) for x in (prediction, coefficients))
+    cut = max(0, largest.bit_length() - 15)
+    p, c = prediction >> cut, coefficients >> cut
+    power, product = int((p * p).sum()), int((p * c).sum())
+    if not power:
+        return 0
+    return min(max((8 * product + power) // (2 * power), 0), (1 << GAIN_BITS) - 1)
 
 
 def differences(band: Band, low: Ints) -> Ints:

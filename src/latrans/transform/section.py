@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from ..residual.fixed import Ints
 from ..residual.schedule import n_states
 from ..wire import Reader, pack_varint
 from . import colour
-from .backend import Decoding
+from .backend import Backend, Decoding
 from .bands import FRACTION_BITS, LOW, Band
 from .contexts import mean_code
-from .pictures import Coded, Item, Known, decode_plane, encode_plane, predicted_difference
+from .pictures import Coded, Item, Known, Place, decode_plane, encode_plane, predicted_difference
+from .predict import GAIN_BITS
 from .quantise import choose, first_guess
 from .stream import operations, read_mean
 from .transform import Transform
@@ -38,7 +39,8 @@ def encode(
     colours : whether each three planes are the colours of a picture.
     """
     base = _middle(planes)
-    chooser = Chooser(transform, engine)
+    backend = transform.backend(engine)
+    chooser = Chooser(transform, backend)
     items: list[Item] = []
     out = np.empty(planes.shape, np.int64)
     for part in _pictures(planes.shape[0], colours):
@@ -46,7 +48,7 @@ def encode(
         earlier: list[Coded] = []
         seen = []
         for plane in colour.forward(shown) if colours else shown:
-            found, coded, picture = encode_plane(plane, step, earlier, transform, chooser)
+            found, coded, picture = encode_plane(plane, step, earlier, transform, backend, chooser)
             items += found
             earlier.append(coded)
             seen.append(picture)
@@ -75,7 +77,8 @@ def decode(
     if shape[0] > len(section):
         raise CodecError(f"frame is damaged: {shape[0]} planes in {len(section)} bytes")
     base = -((zigzag + 1) >> 1) if zigzag & 1 else zigzag >> 1
-    stream = transform.backend(engine).decoding(bytes(reader.rest()), int(np.prod(shape)))
+    backend = transform.backend(engine)
+    stream = backend.decoding(bytes(reader.rest()), int(np.prod(shape)))
     out = np.empty(shape, np.int64)
     every: list[Coded] = []
     for part in _pictures(shape[0], bool(flags)):
@@ -83,7 +86,7 @@ def decode(
         planes = []
         for _ in range(part.stop - part.start):
             taker = Taker(stream)
-            plane, coded = decode_plane(shape[1:], step, earlier, transform, taker)
+            plane, coded = decode_plane(shape[1:], step, earlier, transform, backend, taker)
             planes.append(plane)
             earlier.append(coded)
         out[part] = _shown(planes, base, bool(flags))
@@ -113,16 +116,12 @@ def _pictures(n_planes: int, colours: bool) -> Iterator[slice]:
     return (slice(i, i + size) for i in range(0, n_planes, size))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Chooser:
     """Quantises bands by cost, given the classes that its own choices lead to."""
 
     transform: Transform
-    engine: str | None
-    classify: Any = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.classify = self.transform.backend(self.engine).classify
+    backend: Backend
 
     def __call__(
         self, band: Band, coefficients: Ints, step: int, known: Known
@@ -137,7 +136,7 @@ class Chooser:
         code = mean_code(np.abs(values))
         if not code:
             return 0, values, np.zeros_like(values)
-        return code, values, self.classify(known(code), np.abs(values))
+        return code, values, self.backend.classify(known(code), np.abs(values))
 
     def magnitudes(self, ratio: Any, known: Known) -> Ints:
         """Magnitudes of least cost for coefficients in steps."""
@@ -146,7 +145,7 @@ class Chooser:
             code = mean_code(magnitude)
             if not code:
                 break
-            classes = self.classify(known(code), magnitude)
+            classes = self.backend.classify(known(code), magnitude)
             transform = self.transform
             magnitude = choose(ratio, classes, transform.centroids, transform.costs)
         return magnitude
@@ -158,11 +157,10 @@ class Taker:
 
     stream: Decoding
 
-    def __call__(
-        self, band: Band, middle: Ints, known: Known, expected: int | None, of_parent: bool
-    ) -> tuple[int, Ints, Ints]:
-        code = read_mean(self.stream, expected, of_parent)
+    def __call__(self, place: Place) -> tuple[int, int, Ints, Ints]:
+        code = read_mean(self.stream, place.expected, place.of_parent)
+        gain = 0 if place.prediction is None else self.stream.raw(GAIN_BITS)
         if not code:
-            empty = np.zeros((band.rows, band.columns), np.int64)
-            return 0, empty, empty
-        return code, *self.stream.band(known(code))
+            empty = np.zeros((place.band.rows, place.band.columns), np.int64)
+            return 0, gain, empty, empty
+        return code, gain, *self.stream.band(place.known(code))

@@ -14,6 +14,7 @@ from ..residual.geometry import GEOMETRIES
 from ..residual.schedule import LANES, PHASES, keys
 from .backend import Decoding
 from .pictures import Item
+from .predict import GAIN_BITS
 from .symbols import ESCAPE, tokenise
 
 N_MEAN_TABLES = 3  # relative to the coarser band, to the band before, to an empty band
@@ -55,14 +56,15 @@ def operations(
     table_starts, mean_starts = starts(tables), starts(means)
     parts: list[Operations] = []
     for item in items:
-        parts.append(_mean_operations(item, means, mean_starts))
+        parts.append(_front_operations(item, means, mean_starts))
         if item.code and item.values.size:
             parts.append(_band_operations(item, tables, table_starts, n_states))
     lane, start, frequency, bits = (np.concatenate(column) for column in zip(*parts, strict=True))
     return lane, start, frequency, bits
 
 
-def _mean_operations(item: Item, means: Frequencies, starts_: npt.NDArray[Any]) -> Operations:
+def _front_operations(item: Item, means: Frequencies, starts_: npt.NDArray[Any]) -> Operations:
+    """What comes before a band's values: its code and its gain."""
     raw = (item.code, 1, 8)
     if item.expected is None:
         told = [raw]
@@ -72,6 +74,8 @@ def _mean_operations(item: Item, means: Frequencies, starts_: npt.NDArray[Any]) 
         escaped = bool(symbol == MEAN_ESCAPE or means[table, symbol] == 0)
         symbol = MEAN_ESCAPE if escaped else symbol
         told = [(int(starts_[table, symbol]), int(means[table, symbol]), 12), *[raw] * escaped]
+    if item.gain is not None:
+        told.append((item.gain, 1, GAIN_BITS))
     start, frequency, bits = np.array(told, np.int64).T
     return np.zeros(len(told), np.int64), start, frequency, bits
 
