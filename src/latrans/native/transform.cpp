@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -22,21 +23,16 @@
 #include "entropy_rans.h"
 #include "entropy_tables.h"
 #include "transform_known.h"
+#include "transform_network.h"
 #include "transform_sizes.h"
 
 namespace nb = nanobind;
 using namespace latrans;
 
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define LATRANS_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define LATRANS_CLONES
-#endif
-
 namespace {
 
-constexpr int kLanes = 16;       // rows of a strip, and coefficients side by side
-constexpr int kLag = 4;          // columns that a row of a strip runs behind the one above
+constexpr int kLanes = kItems;  // rows of a strip, and coefficients side by side
+constexpr int kLag = 4;  // columns that a row of a strip runs behind the one above
 constexpr int kUp = 2, kMargin = 2;
 constexpr int kNeighbours = 10, kSingle = 6, kCausal = kSingle + 2;
 constexpr int kDirect = 16, kTokens = kDirect + 40, kEscape = kTokens;
@@ -50,53 +46,6 @@ using Known = Array<int8_t, 3>;
 using Values = Array<int64_t, 2>;
 using Optional = std::optional<Values>;
 using LayerArrays = std::tuple<Array<int8_t, 2>, Array<int32_t, 1>, Array<uint8_t, 1>, int, int>;
-
-#if defined(__GNUC__)
-typedef int32_t Lanes __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
-#else
-struct Lanes {
-    int32_t lane[kLanes];
-    void operator+=(const Lanes &other) {
-        for (int i = 0; i < kLanes; ++i) lane[i] += other.lane[i];
-    }
-    friend Lanes operator*(Lanes x, int32_t w) {
-        for (int i = 0; i < kLanes; ++i) x.lane[i] *= w;
-        return x;
-    }
-};
-#endif
-
-struct Dense {
-    size_t n_in, n_out;
-    int32_t lo, hi;
-    std::vector<int32_t> weight;  // (out, in)
-    std::vector<int32_t> bias;
-    std::vector<uint8_t> shift;
-};
-
-// y[o] = requantised(bias[o] + sum of weight[o][k] * x[k]), kLanes values each.
-LATRANS_CLONES
-void run_layer(const Dense &layer, const int32_t *x, int32_t *y) {
-    constexpr size_t block = 4;
-    const Lanes *in = reinterpret_cast<const Lanes *>(x);  // `auto` would forget its alignment
-    for (size_t first = 0; first < layer.n_out; first += block) {
-        const size_t count = std::min(block, layer.n_out - first);
-        Lanes sums[block] = {};
-        const int32_t *w[block];
-        for (size_t o = 0; o < block; ++o)
-            w[o] = &layer.weight[(first + std::min(o, count - 1)) * layer.n_in];
-        for (size_t k = 0; k < layer.n_in; ++k)
-            for (size_t o = 0; o < block; ++o) sums[o] += in[k] * w[o][k];
-        for (size_t o = 0; o < count; ++o) {
-            const int shift = layer.shift[first + o];
-            const int32_t bias = layer.bias[first + o] + (INT32_C(1) << (shift - 1));
-            const auto *sum = reinterpret_cast<const int32_t *>(&sums[o]);
-            int32_t *to = y + (first + o) * kLanes;
-            for (int i = 0; i < kLanes; ++i)
-                to[i] = std::min(std::max((sum[i] + bias) >> shift, layer.lo), layer.hi);
-        }
-    }
-}
 
 // Magnitudes of a band and their margins, zeros at first.
 class Canvas {
@@ -129,22 +78,20 @@ public:
                    Array<int64_t, 1> logs)
         : tables_(tables.data(), tables.shape(0), tables.shape(1)),
           sizes_(logs.data(), logs.shape(0)) {
-        if (tables_.n_symbols() != kTokens + 1 || layers.empty())
+        if (tables_.n_symbols() != kTokens + 1 )
             throw nb::value_error("tables do not fit the transform");
+        int64_t limit = 127;
         for (const auto &[weight, bias, shift, lo, hi] : layers) {
-            Dense layer{weight.shape(1), weight.shape(0), lo, hi, {}, {}, {}};
-            if (bias.shape(0) != layer.n_out || shift.shape(0) != layer.n_out ||
-                (!layers_.empty() && layers_.back().n_out != layer.n_in))
+            if (bias.shape(0) != weight.shape(0) || shift.shape(0) != weight.shape(0) ||
+                (network_.n_out() && network_.n_out() != weight.shape(1)))
                 throw nb::value_error("layer does not fit its network");
-            layer.weight.assign(weight.data(), weight.data() + weight.size());
-            layer.bias.assign(bias.data(), bias.data() + bias.size());
-            layer.shift.assign(shift.data(), shift.data() + shift.size());
-            widest_ = std::max({widest_, layer.n_in, layer.n_out});
-            layers_.push_back(std::move(layer));
+            network_.add(weight.data(), bias.data(), shift.data(), weight.shape(1),
+                         weight.shape(0), lo, hi, static_cast<int32_t>(limit));
+            limit = std::max(std::abs(int64_t{lo}), std::abs(int64_t{hi}));
         }
-        if (layers_.back().n_out != 1 || layers_[0].n_in < kCausal + 19)
+        if (network_.n_out() != 1 || network_.n_in() < kCausal + 19)
             throw nb::value_error("network does not fit the transform");
-        n_known_ = layers_[0].n_in - kCausal;
+        n_known_ = network_.n_in() - kCausal;
     }
 
     // Inputs that differ by place, the others zero.
@@ -181,7 +128,7 @@ public:
                 for (size_t x = 0; x < columns; ++x)
                     *canvas.at(y, x) = static_cast<int32_t>(std::min<int64_t>(
                         std::max<int64_t>(magnitudes.data()[y * columns + x], 0), 1 << 24));
-            Work work(widest_);
+            Work work(network_.widest());
             for (size_t y = 0; y < rows; ++y)
                 for (size_t x = 0; x < columns; x += kLanes) {
                     const int n = static_cast<int>(std::min<size_t>(kLanes, columns - x));
@@ -207,7 +154,7 @@ public:
             const nb::gil_scoped_release release;
             const std::lock_guard lock(decoder.mutex);
             Canvas canvas(rows, columns);
-            Work work(widest_);
+            Work work(network_.widest());
             for (size_t top = 0; top < rows; top += kLanes) {
                 const size_t height = std::min<size_t>(kLanes, rows - top);
                 for (size_t step = 0; step < columns + kLag * (height - 1); ++step) {
@@ -274,15 +221,12 @@ private:
             const int8_t *from = known.data() + k * area;
             for (int i = 0; i < n; ++i) to[i] = from[work.at[i]];
         }
-        int now = 0;
-        for (const Dense &layer : layers_) {
-            run_layer(layer, work.rows[now].data(), work.rows[now ^ 1].data());
-            now ^= 1;
-        }
+        int32_t *const rows[2] = {work.rows[0].data(), work.rows[1].data()};
+        const int32_t *output = network_.run(rows);
         const auto last = static_cast<int32_t>(tables_.n_tables()) - 1;
         for (int i = 0; i < n; ++i)
             work.classes[i] =
-                std::min(std::max(((work.rows[now][i] + 8) >> 4) + 32, 0), last);
+                std::min(std::max(((output[i] + 8) >> 4) + 32, 0), last);
     }
 
     // Values of a step's lanes: all tokens, then escapes, then raw bits, 16 at a time.
@@ -317,8 +261,8 @@ private:
 
     SymbolTables<uint8_t> tables_;
     Sizes sizes_;
-    std::vector<Dense> layers_;
-    size_t widest_ = 1, n_known_ = 0;
+    DenseNetwork network_;
+    size_t n_known_ = 0;
 };
 
 }  // namespace
