@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import latrans
+from hostile import model_mutations
 from latrans.errors import CodecError, ConfigError, ModelError
 from latrans.model import Model
 from latrans.numcodecs import Latrans
@@ -138,6 +139,20 @@ class TestWhatAFrameTells:
         both = replace(make_model("plane"), transform=model.transform)
         with pytest.raises(ModelError, match="transform"):
             Model.from_bytes(both.data)
+
+    def test_a_damaged_model_file_is_a_model_error_or_works(self):
+        array = smooth((12, 12))
+        refused = 0
+        for i, (what, damaged) in enumerate(model_mutations(make_lossy_model().data)):
+            if i % 23:
+                continue
+            try:
+                codec = lossy(Model.from_bytes(damaged), quality=60)
+            except ModelError:
+                refused += 1
+                continue
+            assert codec.decode(codec.encode(array)).shape == array.shape, what
+        assert refused > 50
 
     def test_frames_of_other_models_are_damage(self, model):
         from latrans.frame import pack, unpack

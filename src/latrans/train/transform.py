@@ -105,23 +105,30 @@ def collect(
     transform: Transform | Start,
     rng: np.random.Generator,
     share: float,
-) -> tuple[Rows, list[Item]]:
-    """Rows of pictures, a share of their coefficients, and all bands."""
+) -> tuple[Rows, Array]:
+    """Rows of pictures, a share of their coefficients, and how often which symbol told a mean."""
     chooser, backend = None, blank_backend()
     if isinstance(transform, Transform):
         backend = transform.backend(None)
         chooser = Chooser(transform, backend)
     recorder = _Recorder(chooser, rng, share)
-    items: list[Item] = []
+    counts = np.zeros((N_MEAN_TABLES, N_MEAN_SYMBOLS))
     for picture in pictures:
         planes = _carriers(picture)
         step = max(1, round(picture.step * 2**FRACTION_BITS))
         earlier: list[Coded] = []
         for plane in planes:
             found, coded, _ = encode_plane(plane, step, earlier, transform, backend, recorder)
-            items += found
+            _count_means(counts, found)
             earlier.append(coded)
-    return Rows.joined(recorder.parts), items
+    return Rows.joined(recorder.parts), counts
+
+
+def _count_means(counts: Array, items: Sequence[Item]) -> None:
+    for item in items:
+        if item.expected is not None:
+            table = mean_table(item.expected, item.of_parent)
+            counts[table, mean_symbol(item.code, item.expected)] += 1
 
 
 def blank_backend() -> Backend:
@@ -252,9 +259,7 @@ def lower(net: ResidualNet) -> Program:
     return lower_dense(net, INPUT_UNIT, (_OUTPUT_UNIT,), -127, 127)
 
 
-def fit(
-    rows: Rows, items: Sequence[Item], program: Program, prediction: Weights
-) -> tuple[Transform, float]:
+def fit(rows: Rows, means: Array, program: Program, prediction: Weights) -> tuple[Transform, float]:
     """The transform of a network, with tables and centroids from rows; bits per coefficient."""
     parts = np.split(rows.inputs, range(1 << 18, len(rows.inputs), 1 << 18))
     run = select().run
@@ -268,7 +273,7 @@ def fit(
     cost = np.where(tables > 0, cost, cost[:, -1:] + 8)
     bits = float((cost[classes, token] + n_raw).mean())
     centroids = _centroids(rows, classes)
-    return Transform(program, tables, centroids, prediction, _mean_tables(items)), bits
+    return Transform(program, tables, centroids, prediction, _mean_tables(means)), bits
 
 
 def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
@@ -301,15 +306,10 @@ def _centroids(rows: Rows, classes: Ints) -> Centroids:
     return np.clip(scaled, -127, 127).astype(np.int8)
 
 
-def _mean_tables(items: Sequence[Item]) -> npt.NDArray[np.uint16]:
-    counts = np.full((N_MEAN_TABLES, N_MEAN_SYMBOLS), 0.02)
-    for item in items:
-        if item.expected is not None:
-            table = mean_table(item.expected, item.of_parent)
-            counts[table, mean_symbol(item.code, item.expected)] += 1
+def _mean_tables(counts: Array) -> npt.NDArray[np.uint16]:
     must_have = np.zeros(N_MEAN_SYMBOLS, bool)
     must_have[MEAN_ESCAPE] = True
-    return np.stack([normalise(row, must_have) for row in counts])
+    return np.stack([normalise(row, must_have) for row in counts + 0.02])
 
 
 def train_transform(
@@ -325,7 +325,7 @@ def train_transform(
     first = settings.steps // 2
     transform: Transform | Start = Start.of(pictures)
     for steps, rate in ((first, 1.0), (settings.steps - first, 0.5)):
-        rows, items = collect(pictures, transform, rng, settings.share)
+        rows, means = collect(pictures, transform, rng, settings.share)
         later = first if isinstance(transform, Transform) else 0
         train_network(
             net,
@@ -337,11 +337,11 @@ def train_transform(
             seed=seed,
             report=None if report is None else partial(_report_from, report, later),
         )
-        transform, bits = fit(rows, items, lower(net), transform.prediction)
+        transform, bits = fit(rows, means, lower(net), transform.prediction)
     assert isinstance(transform, Transform)
     for _ in range(_REFITS):
-        rows, items = collect(pictures, transform, rng, settings.share)
-        transform, bits = fit(rows, items, transform.network, transform.prediction)
+        rows, means = collect(pictures, transform, rng, settings.share)
+        transform, bits = fit(rows, means, transform.network, transform.prediction)
     return transform, bits
 
 
