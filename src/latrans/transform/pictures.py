@@ -130,7 +130,7 @@ def encode_plane(
     def take(place: Place) -> tuple[int, int, Ints, Ints]:
         band, coefficients, gain = place.band, given[place.band.level, place.band.kind], 0
         if place.prediction is not None:
-            gain = predict.best_gain(place.prediction, coefficients)
+            gain = predict.best_gain(place.prediction, coefficients, band.step(step))
             coefficients = coefficients - predict.scaled(place.prediction, gain)
         found = quantise(band, coefficients, band.step(step), place.known)
         told = None if place.prediction is None else gain
