@@ -117,10 +117,14 @@ public:
         return nb::ndarray<nb::numpy, int8_t>(data, {n_known_, rows, columns}, owner);
     }
 
-    auto classify(Known known, Values magnitudes) const {
+    // Classes of a band's coefficients, of those that are wanted; the others 0.
+    auto classify(Known known, Values magnitudes, Array<bool, 2> wanted) const {
         const size_t rows = magnitudes.shape(0), columns = magnitudes.shape(1);
         check(known, rows, columns);
-        std::unique_ptr<int64_t[]> classes(new int64_t[std::max<size_t>(1, rows * columns)]);
+        if (wanted.shape(0) != rows || wanted.shape(1) != columns)
+            throw nb::value_error("what is wanted does not fit the band");
+        const size_t area = rows * columns;
+        std::unique_ptr<int64_t[]> classes(new int64_t[std::max<size_t>(1, area)]());
         {
             const nb::gil_scoped_release release;
             Canvas canvas(rows, columns);
@@ -129,16 +133,21 @@ public:
                     *canvas.at(y, x) = static_cast<int32_t>(std::min<int64_t>(
                         std::max<int64_t>(magnitudes.data()[y * columns + x], 0), 1 << 24));
             Work work(network_.widest());
+            int n = 0;
+            const auto flush = [&] {
+                answer(known, n, work);
+                for (int i = 0; i < n; ++i) classes[work.at[i]] = work.classes[i];
+                n = 0;
+            };
             for (size_t y = 0; y < rows; ++y)
-                for (size_t x = 0; x < columns; x += kLanes) {
-                    const int n = static_cast<int>(std::min<size_t>(kLanes, columns - x));
-                    for (int i = 0; i < n; ++i) {
-                        causal(canvas, y, x + i, i, work);
-                        work.at[i] = y * columns + x + i;
-                    }
-                    answer(known, n, work);
-                    for (int i = 0; i < n; ++i) classes[work.at[i]] = work.classes[i];
+                for (size_t x = 0; x < columns; ++x) {
+                    const size_t at = y * columns + x;
+                    if (!wanted.data()[at]) continue;
+                    causal(canvas, y, x, n, work);
+                    work.at[n++] = at;
+                    if (n == kLanes) flush();
                 }
+            if (n) flush();
         }
         return numpy(std::move(classes), rows, columns);
     }

@@ -18,7 +18,7 @@ from ..residual.fixed import Ints
 from ..residual.geometry import GEOMETRIES
 from ..residual.schedule import LANES, n_states, steps
 from . import contexts, lifting
-from .contexts import LEFT, NEIGHBOURS, UP, Inputs, Surroundings, canvas, causal, gather
+from .contexts import LEFT, NEIGHBOURS, UP, Inputs, Mask, Surroundings, canvas, causal, gather
 from .symbols import ESCAPE, N_TOKENS, raw_length, untokenise
 
 N_CLASSES = 64
@@ -58,8 +58,8 @@ class Backend(Protocol):
     def known(self, surroundings: Surroundings) -> Inputs:
         """`contexts.known`."""
 
-    def classify(self, known: Inputs, magnitudes: Ints) -> Ints:
-        """Class of every coefficient of a band whose magnitudes are known."""
+    def classify(self, known: Inputs, magnitudes: Ints, wanted: Mask | None = None) -> Ints:
+        """Class of every coefficient of a band, or of those wanted; the others 0."""
 
     def decoding(self, data: bytes, n_samples: int) -> Decoding:
         """Start reading a stream."""
@@ -79,11 +79,12 @@ class ReferenceBackend:
         self.tables, self.starts, self.slots = tables, starts(tables), slots(tables)
         self.means, self.mean_starts, self.mean_slots = means, starts(means), slots(means)
 
-    def classify(self, known: Inputs, magnitudes: Ints) -> Ints:
+    def classify(self, known: Inputs, magnitudes: Ints, wanted: Mask | None = None) -> Ints:
         rows, columns = magnitudes.shape
         around = canvas(rows, columns)
         around[UP:, LEFT : LEFT + columns] = magnitudes
-        return self.answer(causal(gather(around)), known)
+        classes = self.answer(causal(gather(around)), known)
+        return classes if wanted is None else np.where(wanted, classes, 0)
 
     def answer(self, own: Ints, known: Inputs) -> Ints:
         """Classes (...) from both kinds of inputs, (inputs, ...) each."""

@@ -19,6 +19,7 @@ from ..residual.fixed import Ints, log2, saturate
 from .bands import Band
 
 Inputs = npt.NDArray[np.int8]
+Mask = npt.NDArray[np.bool_]
 
 # (row, column) and weights of the neighbours in the two sums; all are causal in the order of
 # `residual.schedule`, in which a row runs four columns behind the one above.

@@ -9,7 +9,7 @@ from ..entropy.tables import Frequencies
 from ..program import Program
 from ..residual.fixed import LOG_TABLE, Ints
 from ..residual.schedule import n_states
-from .contexts import Inputs, Surroundings
+from .contexts import Inputs, Mask, Surroundings
 
 
 class NativeBackend:
@@ -48,9 +48,13 @@ class NativeBackend:
         )
         return inputs
 
-    def classify(self, known: Inputs, magnitudes: Ints) -> Ints:
-        """Class of every coefficient of a band whose magnitudes are known."""
-        classes: Ints = self.model.classify(known, np.ascontiguousarray(magnitudes))
+    def classify(self, known: Inputs, magnitudes: Ints, wanted: Mask | None = None) -> Ints:
+        """Class of every coefficient of a band, or of those wanted; the others 0."""
+        if wanted is None:
+            wanted = np.ones(magnitudes.shape, np.bool_)
+        classes: Ints = self.model.classify(
+            known, np.ascontiguousarray(magnitudes), np.ascontiguousarray(wanted)
+        )
         return classes
 
     def decoding(self, data: bytes, n_samples: int) -> NativeDecoding:

@@ -141,11 +141,12 @@ class Chooser:
     def magnitudes(self, ratio: Any, known: Known) -> Ints:
         """Magnitudes of least cost for coefficients in steps."""
         magnitude = first_guess(ratio)
+        doubtful = ratio >= 0.5  # others are zero, whatever it costs
         for _ in range(_PASSES):
             code = mean_code(magnitude)
             if not code:
                 break
-            classes = self.backend.classify(known(code), magnitude)
+            classes = self.backend.classify(known(code), magnitude, doubtful)
             transform = self.transform
             magnitude = choose(ratio, classes, transform.centroids, transform.costs)
         return magnitude
