@@ -77,7 +77,7 @@ def codecs(model: str) -> dict[str, Callable[[Array], Iterator[tuple[bytes, Arra
         if a.dtype == np.uint8:
             colours = a if a.ndim == 3 else np.repeat(a[..., None], 3, 2)
             for level in (5, 20, 40, 60, 75, 85, 92, 97):
-                data = imagecodecs.webp_encode(colours, level=level, method=6)
+                data = imagecodecs.webp_encode(colours, level=level, lossless=False, method=6)
                 found = imagecodecs.webp_decode(data)[..., :3]
                 yield data, found if a.ndim == 3 else found[..., 1]
 
@@ -125,6 +125,8 @@ def monotone(x: Array, y: Array, at: Array) -> Array:
 
 def at_rate(points: Curve, rates: Array) -> Array:
     """PSNR at rates; NaN where the curve does not reach."""
+    if len(points) < 3:
+        return np.full(np.shape(rates), np.nan)
     x, y = np.log([p[0] for p in points]), np.array([p[1] for p in points])
     rates = np.asarray(rates, np.float64)
     inside = (rates >= points[0][0]) & (rates <= points[-1][0])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import latrans
-from hostile import model_mutations
-from latrans.errors import CodecError, ConfigError, ModelError
+from hostile import model_mutations, mutations, sealed
+from latrans.errors import CodecError, ConfigError, ModelError, ModelNotFoundError
 from latrans.model import Model
 from latrans.numcodecs import Latrans
 from synthetic_models import make_model
@@ -139,6 +139,21 @@ class TestWhatAFrameTells:
         both = replace(make_model("plane"), transform=model.transform)
         with pytest.raises(ModelError, match="transform"):
             Model.from_bytes(both.data)
+
+    def test_damage_behind_the_checksum_is_a_codec_error_or_harmless(self, model):
+        array = smooth((12, 14, 3))
+        frame = lossy(model, quality=40).encode(array)
+        refused = 0
+        for i, (what, damaged) in enumerate(mutations(frame[:-4], 0)):
+            if i % 5:
+                continue
+            try:
+                latrans.decode(sealed(damaged))
+            except (CodecError, ModelNotFoundError):  # a flip may hit the digest
+                refused += 1
+            except Exception as error:
+                raise AssertionError(what) from error
+        assert refused > 100
 
     def test_a_damaged_model_file_is_a_model_error_or_works(self):
         array = smooth((12, 12))

@@ -148,8 +148,9 @@ class TestSection:
     def test_engines_agree_where_numbers_are_large_and_planes_many(self, transform):
         rng = np.random.default_rng(3)
         for planes, step, colours in (
-            (rng.integers(-(2**30), 2**30, (1, 70, 90)), 2**25, False),
-            (smooth((3, 150, 120), scale=200), 9000, True),
+            (rng.integers(-(2**30), 2**30, (1, 20, 70)), 2**25, False),
+            (smooth((3, 48, 40), scale=200), 9000, True),
+            (smooth((1, 40, 860), scale=200), 90000, False),
             (rng.integers(0, 2, (6, 20, 33)) * 4000, 3 << 10, True),
         ):
             data, seen = section.encode(transform, "native", planes, step, colours)
@@ -171,19 +172,19 @@ class TestSection:
         data, _ = section.encode(transform, None, planes, 2 << 10, True)
         rng = np.random.default_rng(1)
         refused = 0
-        for i in range(400):
+        for i in range(200):
             damaged = bytearray(data)
             at = i if i < 40 else int(rng.integers(len(data)))
             damaged[at] ^= int(rng.integers(1, 256))
-            for engine in ("native", "reference")[: 1 + (i % 10 == 0)]:
+            for engine in ("native", "reference")[: 1 + (i % 20 == 0)]:
                 try:
                     found, _ = section.decode(transform, engine, bytes(damaged), planes.shape)
                 except CodecError:
                     refused += 1
                 else:
                     assert found.shape == planes.shape
-        assert refused > 300
-        for n in range(0, len(data), 7):
+        assert refused > 150
+        for n in range(0, len(data), 31):
             with pytest.raises(CodecError):
                 section.decode(transform, None, data[:n], planes.shape)
 
