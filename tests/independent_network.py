@@ -26,9 +26,10 @@ class Model:
         self.digest = hashlib.sha256(data).digest()
         self.axes = self.settings["axes"]
         self.version = self.settings["version"]
-        self.residual = self.settings["residual"]
+        self.residual = self.settings.get("residual")
         self.autoencoder = self.settings.get("autoencoder")
-        self.is_track = self.residual["geometry"] == "track"
+        self.transform = self.settings.get("transform")
+        self.is_track = self.transform is None and self.residual["geometry"] == "track"
 
     def run(self, prefix, spec, x):
         """Run the program whose tensors start with `prefix` on one input of integers."""

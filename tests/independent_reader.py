@@ -2,8 +2,8 @@
 
 `decode(frame, model_file)` returns the array.  It imports nothing of the package, is plain Python
 and slow, and proves that the document says enough.  Its other parts are independent_maps.py
-(sections 4 and 5), independent_geometry.py and independent_residual.py (6), and
-independent_network.py (7, 9 and 10); this file holds sections 2, 3 and 8.
+(sections 4 and 5), independent_geometry.py and independent_residual.py (6), independent_network.py
+(7, 9 and 10) and independent_transform.py (11); this file holds sections 2, 3 and 8.
 """
 
 import ast
@@ -15,6 +15,7 @@ import numpy as np
 from numcodecs import Blosc, Zstd
 
 import independent_residual
+import independent_transform
 from independent_maps import Maps
 from independent_network import Bytes, Model, Rans, token_bits, token_value
 
@@ -113,6 +114,8 @@ def read_pieces(model, planes, rebuilt, data):
 
 def read_latents(model, section, planes):
     """Return the reconstruction of each plane: (height, width) integers (section 8)."""
+    if model.transform is not None:
+        return independent_transform.decode(model, section, planes)
     spec = model.autoencoder
     reader = Bytes(section)
     channels = len(model.tensors["latents.tables"])

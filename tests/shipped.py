@@ -1,13 +1,14 @@
 """Inputs of the shipped codecs' golden files, and how to write these files anew.
 
-``python tests/shipped.py`` replaces every ``codecs/*/golden.json``: only for a commit that changes
-output bytes, and says so.
+``python tests/shipped.py`` replaces every ``codecs/*/golden.json``, with names those of the codecs
+named: only for a commit that changes output bytes, and says so.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ def inputs(name: str) -> dict[str, tuple[np.ndarray[Any, Any], dict[str, Any]]]:
         bounded = {"mode": "bounded", "max_error": 0.25, "axes": "zyx"}
         return {"field": (field, {}), "stack bounded": (stack, bounded)}
     stack = np.stack([picture, picture // 2 + noise]).astype(np.uint16)
+    if "lossy" in name:
+        colours = np.stack([picture, picture // 2 + noise, 250 - picture], -1).astype(np.uint8)
+        lossy = {"mode": "lossy"}
+        return {
+            "picture": (picture.astype(np.uint8), {**lossy, "quality": 45}),
+            "colours": (colours, lossy),
+            "stack by step": (stack * np.uint16(100), {**lossy, "axes": "zyx", "step": 900.0}),
+        }
     return {
         "picture": (picture.astype(np.uint8), {}),
         "stack": (stack, {"axes": "zyx"}),
@@ -67,6 +76,9 @@ def measured(name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    wanted = sys.argv[1:]
     for model in sorted(CODECS.glob("*/model.safetensors")):
+        if wanted and model.parent.name not in wanted:
+            continue
         text = json.dumps(measured(model.parent.name), indent=1)
         (model.parent / "golden.json").write_text(text + "\n", "utf-8")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import axes, field, loop
+from . import axes, field, loop, lossy
 from .arrange import arrange
 from .autoencoder import LATENT_LIMITS
 from .carrier import carrier_of
@@ -24,6 +24,7 @@ from .errors import CodecError
 from .frame import Frame
 from .mapping import Mapping, choose, lossy_mapping, read_mapping
 from .model import Model
+from .rate import DEFAULT_RATE, Rate
 from .residual import coder
 from .residual.fixed import Ints
 
@@ -40,6 +41,7 @@ class Task:
     fill_value: float | None
     axes: str | None
     engine: str | None
+    rate: Rate = DEFAULT_RATE
 
 
 def suits(model: Model, array: Array, layout: axes.Layout) -> bool:
@@ -63,7 +65,7 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
     planes = layout.split(array)
     mapping: Mapping | None
     if task.mode == "lossy":
-        if model.autoencoder is None:
+        if not model.has_latents:
             return None
         mapping = lossy_mapping(layout, planes, task.fill_value)
     else:
@@ -71,9 +73,13 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
     if mapping is None:
         return None
     auto = model.autoencoder
-    latents, pictures, residual = b"", None, b""
-    if auto is not None and (task.mode == "lossy" or model.predictor.has_reconstruction):
+    latents, pictures, residual, latent_dtype = b"", None, b"", "none"
+    if model.transform is not None:
+        latents = lossy.encode(model, task.engine, layout, mapping, task.rate)
+        latent_dtype = lossy.LATENT_DTYPE
+    elif auto is not None and (task.mode == "lossy" or model.has_reconstruction):
         latents, pictures = analyse(task, mapping.integers)
+        latent_dtype = auto.latent_dtype
     if model.by_value and task.mode != "lossy":
         assert pictures is not None
         residual = model.value_coder(task.engine).encode(mapping.integers, pictures)
@@ -87,7 +93,7 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
         fortran=fortran,
         model_digest=bytes.fromhex(model.digest[:16]),
         model_version=model.version,
-        latent_dtype="none" if auto is None or pictures is None else auto.latent_dtype,
+        latent_dtype=latent_dtype,
         max_error=task.max_error if task.mode == "bounded" else None,
         maps=maps,
         latents=latents,
@@ -118,9 +124,10 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
     layout, mapping = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
     pictures = None
-    if frame.mode == "lossy" or model.predictor.has_reconstruction:
-        latents, statistics = _read_latents(model, frame, shape, engine)
-        pictures = _synthesise(model, latents, statistics, shape, engine)
+    if frame.mode == "lossy" or model.has_reconstruction:
+        pictures = _reconstruct(model, frame, shape, engine)
+    if model.lossy_only and frame.mode != "lossy":
+        raise CodecError(f"frame is damaged: model {model.name!r} has no mode {frame.mode!r}")
     if frame.mode == "lossy":
         assert pictures is not None
         integers = pictures
@@ -146,15 +153,16 @@ def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | No
     """What the latents of a frame alone look like."""
     layout, mapping = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
-    latents, statistics = _read_latents(model, frame, shape, engine)
-    pictures = _synthesise(model, latents, statistics, shape, engine)
+    pictures = _reconstruct(model, frame, shape, engine)
     return layout.join(mapping.invert(pictures, carrier, approximate=True), frame.shape)
 
 
 def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:
-    """Latents (planes, channels, ...) of a frame, in their dtype."""
+    """Latents (planes, ...) of a frame, in their dtype."""
     layout, _ = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
+    if frame.latent_dtype == lossy.LATENT_DTYPE:
+        return lossy.decode(model, engine, frame.latents, shape)[1]
     latents, _ = _read_latents(model, frame, shape, engine)
     return latents.astype(frame.latent_dtype)
 
@@ -196,6 +204,16 @@ def _read_latents(
         auto.normalise == "affine",
         LATENT_LIMITS[auto.latent_dtype],
     )
+
+
+def _reconstruct(
+    model: Model, frame: Frame, shape: tuple[int, int, int], engine: str | None
+) -> Ints:
+    """What the latents of a frame alone say of its planes."""
+    if frame.latent_dtype == lossy.LATENT_DTYPE:
+        return lossy.decode(model, engine, frame.latents, shape)[0]
+    latents, statistics = _read_latents(model, frame, shape, engine)
+    return _synthesise(model, latents, statistics, shape, engine)
 
 
 def _synthesise(

@@ -18,6 +18,7 @@ from . import fallback
 from .carrier import carrier_of, contiguous, finish, to_carrier
 from .errors import CodecError, ConfigError
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
+from .rate import Rate
 
 if TYPE_CHECKING:
     from .model import Model
@@ -44,6 +45,13 @@ class Codec:
         independent items.  The model's own axes, with `n` in front, by default.
     engine : {"native", "reference"}, optional
         What runs networks and residual coder; all give the same bytes.
+    quality : float, optional
+        Above 0, at most 100: how fine lossy mode is, for models of more than one rate such as
+        "image-lossy-1".  The quantisation step is ``range / 2 ** (quality / 10)``, with the range
+        of the chunk's values; 50 by default.
+    step : float, optional
+        The quantisation step itself, in units of the data, in place of `quality`: chunks of
+        different range then have the same error.
 
     Examples
     --------
@@ -64,6 +72,8 @@ class Codec:
         fill_value: float | None = None,
         axes: str | None = None,
         engine: str | None = None,
+        quality: float | None = None,
+        step: float | None = None,
     ) -> None:
         self.mode = check_mode(mode)
         if mode == "bounded":
@@ -77,6 +87,12 @@ class Codec:
         self.fill_value = fill_value
         self.axes = axes
         self.engine = engine
+        self.quality = quality
+        self.step = step
+        if quality is not None or step is not None:
+            if mode != "lossy":
+                raise ConfigError(f"quality and step are for mode 'lossy', found mode {mode!r}")
+            Rate(quality, step)
 
     def __repr__(self) -> str:
         named = {k: v for k, v in vars(self).items() if v is not None}
@@ -105,11 +121,8 @@ class Codec:
         plain = contiguous(array, "C")
         carried = to_carrier(plain)
         model = self._open(carried)
-        if self.mode == "lossy" and model is not None and model.autoencoder is None:
-            raise ConfigError(
-                f"model {model.name!r} has no autoencoder and so no lossy mode; use mode 'bounded' "
-                "or a model trained with one"
-            )
+        if model is not None:
+            self._check(model)
         frame = None
         if carried is not None and carried.ndim and model is not None:
             frame = self._try(model, carried, dtype, fortran)
@@ -148,6 +161,13 @@ class Codec:
         out[...] = array
         return out
 
+    def encode_untyped(self, data: Array) -> bytes:
+        """Encode uint8 data of unknown meaning: losslessly, in every mode."""
+        model = self._open(data)
+        if model is None or model.lossy_only:
+            return pack(_fallback_frame(data, data.dtype, False))
+        return Codec(model, "lossless", engine=self.engine).encode(data)
+
     def encode_batch(self, arrays: Sequence[npt.ArrayLike]) -> list[bytes]:
         """Encode many arrays; the frames are those of `encode`."""
         return [self.encode(a) for a in arrays]
@@ -157,7 +177,11 @@ class Codec:
         return [self.decode(f) for f in frames]
 
     def latents(self, item: Array | Buffer) -> Array:
-        """Latents of an array or of a frame, (planes, channels, ...) in their dtype."""
+        """Latents of an array or of a frame, (planes, ...) in their dtype.
+
+        Those of an autoencoder are (planes, channels, ...), those of a transform
+        (planes, rows, columns): its quantised bands, the coarse ones upper left.
+        """
         parts, model = self._with_latents(item)
         from . import chunk
 
@@ -195,10 +219,35 @@ class Codec:
         options = (self.mode, self.max_error, self.fill_value, self.axes, self.engine)
         return choose(carried, *options)
 
+    def _check(self, model: Model) -> None:
+        if self.mode == "lossy" and not model.has_latents:
+            raise ConfigError(
+                f"model {model.name!r} has no autoencoder and so no lossy mode; use mode 'bounded' "
+                "or a model trained with one"
+            )
+        if self.mode != "lossy" and model.lossy_only:
+            raise ConfigError(
+                f"model {model.name!r} is lossy only, found mode {self.mode!r}: use mode 'lossy', "
+                "or another model such as 'image-1'"
+            )
+        if model.transform is None and (self.quality is not None or self.step is not None):
+            raise ConfigError(
+                f"model {model.name!r} has one rate and takes neither quality nor step; use a "
+                "model such as 'image-lossy-1'"
+            )
+
     def _task(self, model: Model) -> Any:
         from .chunk import Task
 
-        return Task(model, self.mode, self.max_error, self.fill_value, self.axes, self.engine)
+        return Task(
+            model,
+            self.mode,
+            self.max_error,
+            self.fill_value,
+            self.axes,
+            self.engine,
+            Rate(self.quality, self.step),
+        )
 
     def _try(
         self, model: Model, carried: Array, dtype: np.dtype[Any], fortran: bool
@@ -240,7 +289,8 @@ class Codec:
 
 def _in_mode(codec: Codec, mode: str) -> Codec:
     """The same codec in another mode (not bounded)."""
-    return Codec(codec.model, mode, None, codec.fill_value, codec.axes, codec.engine)
+    rate = (codec.quality, codec.step) if mode == "lossy" else (None, None)
+    return Codec(codec.model, mode, None, codec.fill_value, codec.axes, codec.engine, *rate)
 
 
 def encode(array: npt.ArrayLike, **options: Any) -> bytes:

@@ -1,6 +1,6 @@
 """Configurations: what is stored beside the data about the codec that wrote it.
 
-The numcodecs and the Zarr class keep the same five values.  They are JSON as they stand, and
+The numcodecs and the Zarr class keep the same seven values.  They are JSON as they stand, and
 everything an instance is follows from them: instances cannot be changed, and compare, hash, print
 and pickle by these values alone.  Entries that are ``None`` are left out of the stored form; that
 meaning of an absent entry never changes.
@@ -44,6 +44,8 @@ class Configured:
         always do, so they count as not given.
     axes : str, optional
         One letter per dimension, see `latrans.Codec`.
+    quality, step : float, optional
+        How fine lossy mode is, by models of more than one rate, see `latrans.Codec`.
 
     Raises
     ------
@@ -57,6 +59,8 @@ class Configured:
     max_error: float | None
     fill_value: int | float | None
     axes: str | None
+    quality: int | float | None
+    step: int | float | None
 
     def __init__(
         self,
@@ -65,9 +69,12 @@ class Configured:
         max_error: float | None = None,
         fill_value: float | None = None,
         axes: str | None = None,
+        quality: float | None = None,
+        step: float | None = None,
     ) -> None:
         max_error = _number("max_error", max_error)
         fill_value = _number("fill_value", fill_value)
+        quality, step = _number("quality", quality), _number("step", step)
         if max_error is not None and not math.isfinite(max_error):
             raise ConfigError(f"max_error is {max_error}; expected a finite number above 0")
         if fill_value is not None and not math.isfinite(fill_value):
@@ -76,8 +83,8 @@ class Configured:
             raise ConfigError(f"axes is {axes!r}; expected a string such as 'yx', or None")
         if isinstance(model, os.PathLike):
             model = os.fspath(model)
-        values = (_reference(model), mode, max_error, fill_value, axes)
-        codec = Codec(model, mode, max_error, fill_value, axes)
+        values = (_reference(model), mode, max_error, fill_value, axes, quality, step)
+        codec = Codec(model, mode, max_error, fill_value, axes, quality=quality, step=step)
         for field, value in zip(fields(self), values, strict=True):
             object.__setattr__(self, field.name, value)
         object.__setattr__(self, "_codec", codec)

@@ -23,6 +23,8 @@ Array = npt.NDArray[Any]
 def cost_map(task: Task, array: Array) -> npt.NDArray[np.float64]:
     """Bits of each sample of an array, without headers; by the reference coder."""
     model = task.model
+    if model.predictor is None:
+        raise ConfigError(f"model {model.name!r} is lossy only: it has no lossless cost to show")
     named = axes.check(
         task.axes or axes.default(model.axes, array.shape, model.geometry),
         array.ndim,

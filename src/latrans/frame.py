@@ -22,7 +22,7 @@ Buffer = bytes | bytearray | memoryview
 MAGIC = 0xCA  # FORMAT.md 2.1
 FORMAT_VERSION = 1  # FORMAT.md 2.1
 MODES = ("lossy", "bounded", "lossless")  # FORMAT.md 2.2
-LATENT_DTYPES = ("none", "int8", "int16")  # FORMAT.md 2.2
+LATENT_DTYPES = ("none", "int8", "int16", "int32")  # FORMAT.md 2.2
 MAX_NDIM = 64
 MAX_NBYTES = 1 << 40  # of a chunk; empty dimensions and items count as one
 
@@ -49,7 +49,7 @@ class Frame:
     model_digest : bytes or None
         First 8 bytes of the model's SHA-256; None for a fallback frame, which needs no model.
     model_version : int
-    latent_dtype : {"none", "int8", "int16"}
+    latent_dtype : {"none", "int8", "int16", "int32"}
     max_error : float or None
         The bound, in units of the data; bounded mode only.
     maps, latents, residual : bytes
@@ -138,7 +138,7 @@ def unpack(data: bytes | memoryview) -> Frame:
         model_version = reader.varint()
     flags = reader.byte()
     mode_code, latent_code = flags & 3, flags >> 2 & 3
-    if mode_code >= len(MODES) or latent_code >= len(LATENT_DTYPES) or flags >> 7:
+    if mode_code >= len(MODES) or flags >> 7:
         raise CodecError(f"frame has unknown flags 0x{flags:02x}")
     kind = reader.byte()
     ndim = kind & 7

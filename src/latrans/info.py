@@ -21,7 +21,7 @@ class FrameInfo:
     model_version : int or None
     model_digest : str or None
         First 16 hexadecimal digits of the model file's SHA-256; None for a fallback frame.
-    latent_dtype : {"none", "int8", "int16"}
+    latent_dtype : {"none", "int8", "int16", "int32"}
     mode : {"lossy", "bounded", "lossless"}
     max_error : float or None
     dtype : numpy.dtype

@@ -30,6 +30,7 @@ from .residual.backend import Backend, backend
 from .residual.classes import N_SYMBOLS
 from .residual.predictor import Predictor, predictor_from
 from .residual.values import N_VALUES, ValueCoder, ValuePredictor, value_coder
+from .transform.transform import Transform
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder
@@ -50,10 +51,13 @@ class Model:
     name, version : alias and version; the digest is the identity.
     axes : str
         Letters of the dimensions that the model was trained on, such as "yx" or "t".
-    predictor : Predictor or ValuePredictor
-        The latter codes small samples of one shape by value, see `residual.values`.
+    predictor : Predictor, ValuePredictor or None
+        The second codes small samples of one shape by value, see `residual.values`; lossy models
+        have none.
     autoencoder : Autoencoder or None
     latent_tables : (channels, symbols) uint16, with an autoencoder.
+    transform : Transform or None
+        Of a lossy model, which has neither predictor nor autoencoder.
     training : what it was trained on and how, for people and for checks.
 
     Examples
@@ -67,15 +71,31 @@ class Model:
     name: str
     version: int
     axes: str
-    predictor: Predictor | ValuePredictor
+    predictor: Predictor | ValuePredictor | None
     autoencoder: Autoencoder | None = None
     latent_tables: npt.NDArray[np.uint16] | None = None
     training: dict[str, Any] = field(default_factory=dict)
     summary: str = ""
+    transform: Transform | None = None
 
     @property
     def geometry(self) -> str:
-        return "plane" if self.by_value else self.neighbourhood.geometry.name
+        return "plane" if self.by_value or self.lossy_only else self.neighbourhood.geometry.name
+
+    @property
+    def lossy_only(self) -> bool:
+        """Whether the model has no residual coder, and so no mode but lossy."""
+        return self.predictor is None
+
+    @property
+    def has_latents(self) -> bool:
+        """Whether the model has a lossy mode."""
+        return self.autoencoder is not None or self.transform is not None
+
+    @property
+    def has_reconstruction(self) -> bool:
+        """Whether residuals are coded on top of a reconstruction."""
+        return self.predictor is not None and self.predictor.has_reconstruction
 
     @property
     def by_value(self) -> bool:
@@ -90,25 +110,30 @@ class Model:
     @cached_property
     def data(self) -> bytes:
         """The file's bytes."""
-        tensors: dict[str, npt.NDArray[Any]] = {"residual.tables": self.predictor.tables}
-        if isinstance(self.predictor, Predictor):
-            tensors["residual.linear"] = self.predictor.linear
-        network_specs: list[list[Any]] = []
-        for i, networks in enumerate(self.predictor.experts):
-            network_specs.append([])
-            for j, program in enumerate(networks):
-                network, network_spec = program.to_tensors(f"residual.expert{i}.{j}")
-                tensors.update(network)
-                network_specs[-1].append(network_spec)
+        tensors: dict[str, npt.NDArray[Any]] = {}
         spec: dict[str, Any] = {
             "format": MODEL_FORMAT,
             "name": self.name,
             "version": self.version,
             "axes": self.axes,
             "summary": self.summary,
-            "residual": {**self.predictor.spec(), "experts": network_specs},
             "training": self.training,
         }
+        if self.predictor is not None:
+            tensors["residual.tables"] = self.predictor.tables
+            if isinstance(self.predictor, Predictor):
+                tensors["residual.linear"] = self.predictor.linear
+            experts: list[list[Any]] = []
+            for i, networks in enumerate(self.predictor.experts):
+                experts.append([])
+                for j, program in enumerate(networks):
+                    network, network_spec = program.to_tensors(f"residual.expert{i}.{j}")
+                    tensors.update(network)
+                    experts[-1].append(network_spec)
+            spec["residual"] = {**self.predictor.spec(), "experts": experts}
+        if self.transform is not None:
+            parts, spec["transform"] = self.transform.to_tensors("transform")
+            tensors.update(parts)
         if self.autoencoder is not None and self.latent_tables is not None:
             parts, spec["autoencoder"] = self.autoencoder.to_tensors("autoencoder")
             tensors.update(parts)
@@ -160,29 +185,12 @@ class Model:
             raise ModelError(
                 f"model has format {spec.get('format')}; this latrans reads {MODEL_FORMAT}: update"
             )
-        residual = spec["residual"]
-        experts = tuple(
-            tuple(
-                Program.from_tensors(f"residual.expert{i}.{j}", tensors, spec)
-                for j, spec in enumerate(networks)
-            )
-            for i, networks in enumerate(residual["experts"])
-        )
-        predictor: Predictor | ValuePredictor
-        if residual["geometry"] == BY_VALUE:
-            rows, columns = residual["shape"]
-            shape = (int(rows), int(columns))
-            predictor = ValuePredictor(shape, experts[0][0], tensors["residual.tables"])
-        else:
-            predictor = predictor_from(
-                residual,
-                experts=experts,
-                linear=tensors["residual.linear"],
-                tables=tensors["residual.tables"],
-            )
-        problem = predictor.problems()
-        if problem:
-            raise ModelError(f"model {spec['name']!r} is inconsistent: {problem}")
+        transform = None
+        if "transform" in spec:
+            if "residual" in spec or "autoencoder" in spec:
+                raise ModelError(f"model {spec['name']!r} has a transform and other networks")
+            transform = Transform.from_tensors("transform", tensors, spec["transform"])
+        predictor = None if transform is not None else _predictor(spec, tensors)
         autoencoder = latent_tables = None
         if "autoencoder" in spec:
             from .autoencoder import Autoencoder
@@ -193,18 +201,17 @@ class Model:
                 raise ModelError(f"latent tables have shape {latent_tables.shape}")
             if not check_tables(latent_tables):
                 raise ModelError("latent tables do not sum to 4096")
-        if predictor.has_reconstruction and autoencoder is None:
+        if predictor is not None and predictor.has_reconstruction and autoencoder is None:
             raise ModelError(f"model {spec['name']!r} expects a reconstruction but makes none")
         if isinstance(predictor, ValuePredictor) and not _agree(predictor, autoencoder):
             raise ModelError(f"model {spec['name']!r} reconstructs other samples than it codes")
-        if not check_tables(predictor.tables):
-            raise ModelError("residual tables do not sum to 4096")
         version = int(spec["version"])
         if not 0 <= version < 1 << 31:
             raise ModelError(f"model {spec['name']!r} has version {version}")
         axes = str(spec["axes"])
         try:
-            check_axes(axes, len(axes), "track" if residual["geometry"] == "track" else "plane")
+            track = isinstance(predictor, Predictor) and predictor.geometry.name == "track"
+            check_axes(axes, len(axes), "track" if track else "plane")
         except ConfigError as error:
             raise ModelError(f"model {spec['name']!r} has impossible axes: {error}") from error
         return cls(
@@ -216,6 +223,7 @@ class Model:
             latent_tables=latent_tables,
             training=dict(spec["training"]),
             summary=str(spec.get("summary", "")),
+            transform=transform,
         )
 
     def backend(self, engine: str | None) -> Backend:
@@ -251,6 +259,35 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Model.from_bytes, (self.data,)
+
+
+def _predictor(spec: dict[str, Any], tensors: dict[str, Any]) -> Predictor | ValuePredictor:
+    residual = spec["residual"]
+    experts = tuple(
+        tuple(
+            Program.from_tensors(f"residual.expert{i}.{j}", tensors, program)
+            for j, program in enumerate(networks)
+        )
+        for i, networks in enumerate(residual["experts"])
+    )
+    predictor: Predictor | ValuePredictor
+    if residual["geometry"] == BY_VALUE:
+        rows, columns = residual["shape"]
+        shape = (int(rows), int(columns))
+        predictor = ValuePredictor(shape, experts[0][0], tensors["residual.tables"])
+    else:
+        predictor = predictor_from(
+            residual,
+            experts=experts,
+            linear=tensors["residual.linear"],
+            tables=tensors["residual.tables"],
+        )
+    problem = predictor.problems()
+    if problem:
+        raise ModelError(f"model {spec['name']!r} is inconsistent: {problem}")
+    if not check_tables(predictor.tables):
+        raise ModelError("residual tables do not sum to 4096")
+    return predictor
 
 
 def _agree(predictor: ValuePredictor, autoencoder: Autoencoder | None) -> bool:

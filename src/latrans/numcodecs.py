@@ -16,7 +16,6 @@ import numpy as np
 from numcodecs.abc import Codec as NumcodecsCodec
 from numcodecs.compat import ensure_bytes, ensure_contiguous_ndarray, ndarray_copy
 
-from .codec import Codec
 from .config import Configured
 
 Array = np.ndarray[Any, Any]
@@ -52,7 +51,7 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
         if isinstance(buf, np.ndarray):
             return self._codec.encode(buf)
         data = ensure_contiguous_ndarray(buf).view(np.uint8)
-        return Codec(self.model, "lossless").encode(data)
+        return self._codec.encode_untyped(data)
 
     def decode(self, buf: Any, out: Any = None) -> Array:
         """Decode a frame to a new array, or into `out`, a buffer of exactly its size.

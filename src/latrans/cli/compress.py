@@ -35,6 +35,9 @@ def add_command(commands: Any) -> None:
     error = parser.add_mutually_exclusive_group()
     error.add_argument("--max-error", type=float, metavar="E", help="in units of the data")
     error.add_argument("--relative-error", type=float, metavar="R", help="fraction of the range")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--quality", type=float, metavar="Q", help="of lossy mode, up to 100")
+    rate.add_argument("--step", type=float, metavar="S", help="the same in units of the data")
     parser.add_argument("--chunks", type=_shape, metavar="N,N", help="chunk shape, as in 256,256")
     parser.add_argument("--axes", help="one letter per dimension, as in zyx or tc")
     parser.add_argument("--fill-value", type=float, metavar="V", help="marks missing samples")
@@ -71,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
             max_error=max_error,
             fill_value=args.fill_value,
             axes=args.axes,
+            quality=args.quality,
+            step=args.step,
         )
         dtype = source.dtype
         start = time.perf_counter()

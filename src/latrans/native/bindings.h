@@ -7,3 +7,4 @@ void bind_entropy(nanobind::module_ &module);
 void bind_residual(nanobind::module_ &module);
 void bind_trials(nanobind::module_ &module);
 void bind_values(nanobind::module_ &module);
+void bind_transform(nanobind::module_ &module);

@@ -126,6 +126,13 @@ void bind_entropy(nb::module_ &module) {
                  new (self) RansDecoder(data.data(), data.shape(0), n_states);
              })
         .def("pop", &pop)
+        .def("pop_raw",
+             [](RansDecoder &self, size_t which, int bits) {
+                 require(which < self.n_states() && bits >= 1 && bits <= kMaxBits,
+                         "no such state or number of bits");
+                 const std::lock_guard lock(self.mutex);
+                 return self.pop_raw(which, bits);
+             })
         .def("finish", [](RansDecoder &self) {
             const std::lock_guard lock(self.mutex);
             self.finish();

@@ -7,4 +7,5 @@ NB_MODULE(_native, module) {
     bind_residual(module);
     bind_trials(module);
     bind_values(module);
+    bind_transform(module);
 }

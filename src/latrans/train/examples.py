@@ -61,12 +61,12 @@ class Sampler:
         self.augment = augment
         self.identity = identity
         self._bounded_share = 0.6 if geometry == "plane" else 0.2
-        self._stacks: list[_Stack] = []
+        self._stacks: list[Stack] = []
         weights: list[float] = []
         for source in sources:
             arrays = open_arrays(source.data)
             for named in arrays:
-                self._stacks.append(_Stack(named, source.axes or axes, geometry))
+                self._stacks.append(Stack(named, source.axes or axes, geometry))
                 weights.append(source.weight / len(arrays))
         self._weights = np.array(weights) / sum(weights)
 
@@ -77,7 +77,7 @@ class Sampler:
             return self._track(stack, rng)
         return self._plane(stack, rng)
 
-    def _plane(self, stack: _Stack, rng: np.random.Generator) -> Example:
+    def _plane(self, stack: Stack, rng: np.random.Generator) -> Example:
         layout = stack.layout
         index = int(rng.integers(layout.n_planes))
         step = 1
@@ -98,7 +98,7 @@ class Sampler:
             np.ascontiguousarray(chosen), tuple(map(np.ascontiguousarray, before)), step=step
         )
 
-    def _colours(self, stack: _Stack, first: int, rng: np.random.Generator) -> list[Ints]:
+    def _colours(self, stack: Stack, first: int, rng: np.random.Generator) -> list[Ints]:
         """Green, and red and blue minus it; at half the size, noisy or smooth now and then."""
         shrink = self.augment and not self.identity and rng.random() < 0.3
         window = _window(stack.layout.shape, PATCH * (1 + shrink), rng)
@@ -117,7 +117,7 @@ class Sampler:
             return planes
         return [planes[0], planes[1] - planes[0], planes[2] - planes[0]]
 
-    def _track(self, stack: _Stack, rng: np.random.Generator) -> Example:
+    def _track(self, stack: Stack, rng: np.random.Generator) -> Example:
         layout = stack.layout
         total = layout.shape[1]
         length = min(total, int(rng.choice(_TRACK_LENGTHS)))
@@ -159,7 +159,7 @@ class Sampler:
         return exact.integers, 1
 
 
-class _Stack:
+class Stack:
     """An array seen as planes, read piece by piece."""
 
     def __init__(self, named: Named, axes: str, geometry: str) -> None:

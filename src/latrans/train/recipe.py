@@ -21,6 +21,7 @@ from .sections import (
     Predictor,
     SourceFile,
     Training,
+    TransformRecipe,
     check_at_least,
     check_choice,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Recipe",
     "SourceFile",
     "Training",
+    "TransformRecipe",
     "load_recipe",
     "recipe_names",
 ]
@@ -55,6 +57,8 @@ class Recipe:
         One line for people.
     autoencoder : AutoencoderRecipe or None
         None: the model has a residual coder only.
+    transform : TransformRecipe or None
+        Makes a lossy model, which has neither autoencoder nor residual coder.
     sources : tuple of SourceFile
         Data that the recipe was made for; empty for recipes that suit any.
     """
@@ -68,6 +72,7 @@ class Recipe:
     objective: Objective = field(default_factory=lambda: Objective(mse=1.0))
     predictor: Predictor = field(default_factory=Predictor)
     training: Training = field(default_factory=Training)
+    transform: TransformRecipe | None = None
     sources: tuple[SourceFile, ...] = ()
 
     def __post_init__(self) -> None:
@@ -80,6 +85,8 @@ class Recipe:
                 f"axes is {self.axes!r}; expected different letters of 'ncztyx', "
                 f"{' and '.join(repr(a) for a in spatial)} among them"
             )
+        if self.transform is not None and (self.autoencoder or self.geometry != "plane"):
+            raise RecipeError("a transform is for geometry 'plane', without an autoencoder")
         family = self.autoencoder.family if self.autoencoder else None
         if self.predictor.by_value and family != "dense":
             raise RecipeError("predictor.by_value needs an autoencoder of family 'dense'")

@@ -181,6 +181,43 @@ class Predictor:
 
 
 @dataclass(frozen=True)
+class TransformRecipe:
+    """Size and training of the network that tells a lossy model how large coefficients are.
+
+    Attributes
+    ----------
+    hidden : tuple of int
+        Widths of the hidden layers.
+    pictures : int
+        Random pictures that are learned from, each at a random rate.
+    share : float
+        Fraction of their coefficients that is learned from.
+    steps, batch : int
+        Optimiser steps, coefficients in each.
+    learning_rate : float
+        Peak of the schedule.
+    augment : bool
+        Whether pictures are also learned from at other sizes and noise levels.
+    """
+
+    hidden: tuple[int, ...] = (32, 16)
+    pictures: int = 140
+    share: float = 0.1
+    steps: int = 5000
+    batch: int = 4096
+    learning_rate: float = 8e-3
+    augment: bool = True
+
+    def __post_init__(self) -> None:
+        check_at_least("hidden", min(self.hidden, default=0), 1)
+        for name in ("pictures", "batch"):
+            check_at_least(name, getattr(self, name), 1)
+        check_at_least("steps", self.steps, 2)
+        if self.learning_rate <= 0 or not 0 < self.share <= 1:
+            raise RecipeError("learning_rate must lie above 0, share above 0 and at most 1")
+
+
+@dataclass(frozen=True)
 class SourceFile:
     """A file to train on, for recipes that name their data.
 

@@ -18,6 +18,7 @@ from ..residual.geometry import GEOMETRIES
 from ..residual.predictor import MAX_DESCRIBED_REFERENCES, Predictor
 from ..residual.values import ValuePredictor
 from ..store import open_model
+from . import pictures
 from .data import PatchSource
 from .examples import Sampler, Source, as_sources
 from .experts import parts, train_experts
@@ -25,6 +26,7 @@ from .predictor import fit_tables
 from .progress import progress_bar
 from .recipe import Recipe, load_recipe
 from .rows import Example, blank_predictor, collect, train_linear
+from .transform import train_transform
 from .values import collect_values, train_values
 
 _TRAINED_SHARE = 0.15
@@ -88,8 +90,11 @@ def fit(
             recipe,
             predictor=replace(recipe.predictor, steps=steps),
             training=replace(recipe.training, steps=steps),
+            transform=recipe.transform and replace(recipe.transform, steps=max(2, steps)),
         )
     sources = _sources(data, recipe)
+    if recipe.transform is not None:
+        return _fit_transform(recipe, sources, axes, name, seed, progress)
     before = None if start is None else _started(start, recipe)
     autoencoder = None if before is None else before.autoencoder
     if recipe.autoencoder is not None and autoencoder is None:
@@ -123,24 +128,62 @@ def fit(
         predictor=predictor,
         autoencoder=autoencoder,
         latent_tables=latent_tables,
-        training={
-            "recipe": recipe.to_dict(),
-            "seed": seed,
-            "bits_per_sample": round(bits, 4),
-            "data": [asdict(entry) for entry in _patches(sources, axes, recipe).manifest()],
-        },
+        training=_record(recipe, seed, bits, _patches(sources, axes, recipe)),
         summary=recipe.description,
     )
 
 
 def _started(start: str | Path | Model, recipe: Recipe) -> Model:
     model = open_model(start)
-    if model.by_value or model.geometry != recipe.geometry or recipe.predictor.by_value:
+    if (
+        model.by_value
+        or model.predictor is None
+        or model.geometry != recipe.geometry
+        or recipe.predictor.by_value
+    ):
         raise ConfigError(
             f"model {model.name!r} codes {model.geometry}s and recipe {recipe.name!r} "
             f"{recipe.geometry}s; start from a model of the recipe's own kind"
         )
     return model
+
+
+def _record(recipe: Recipe, seed: int, bits: float, source: PatchSource) -> dict[str, Any]:
+    """What a model file says of its training."""
+    return {
+        "recipe": recipe.to_dict(),
+        "seed": seed,
+        "bits_per_sample": round(bits, 4),
+        "data": [asdict(entry) for entry in source.manifest()],
+    }
+
+
+def _fit_transform(
+    recipe: Recipe,
+    sources: Sequence[Source],
+    axes: str,
+    name: str | None,
+    seed: int,
+    progress: bool,
+) -> Model:
+    """A lossy model."""
+    settings = recipe.transform
+    assert settings is not None
+    sampler = pictures.Sampler(sources, axes, settings.augment)
+    rng = np.random.default_rng(seed)
+    drawn = [sampler.draw(rng) for _ in range(settings.pictures)]
+    torch.set_num_threads(1)
+    with progress_bar("transform", settings.steps, progress) as report:
+        transform, bits = train_transform(drawn, settings, seed=seed, report=report)
+    return Model(
+        name=name or recipe.name,
+        version=recipe.version,
+        axes=axes,
+        predictor=None,
+        training=_record(recipe, seed, bits, _patches(sources, axes, recipe)),
+        summary=recipe.description,
+        transform=transform,
+    )
 
 
 def _sources(data: Any, recipe: Recipe) -> list[Source]:

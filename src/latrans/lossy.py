@@ -1,0 +1,75 @@
+"""Lossy: chunks of models with a transform, at the quality that is asked for (FORMAT.md 11)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .axes import Layout
+from .errors import CodecError
+from .mapping import Mapping
+from .maps import MAPS, Quantised
+from .model import Model
+from .rate import Rate
+from .residual.fixed import Ints
+from .transform import colour, section
+from .transform.bands import FRACTION_BITS
+from .wire import Reader
+
+LATENT_DTYPE = "int32"
+
+
+def encode(model: Model, engine: str | None, layout: Layout, mapping: Mapping, rate: Rate) -> bytes:
+    """Latents section of mapped planes."""
+    assert model.transform is not None
+    planes = mapping.integers
+    span = max(1, int(planes.max()) - int(planes.min()))
+    step = rate.of(span, _scale(mapping), 1 << FRACTION_BITS, section.MAX_STEP)
+    step = max(step, section.least_step(planes))
+    colours = _is_picture(layout) and _worth(planes)
+    data, _ = section.encode(model.transform, engine, planes, step, colours)
+    return data
+
+
+def decode(
+    model: Model, engine: str | None, data: bytes, shape: tuple[int, int, int]
+) -> tuple[Ints, npt.NDArray[np.int32]]:
+    """Planes of `shape` and their latents: bands of coefficients, the coarse ones upper left."""
+    if model.transform is None:
+        raise CodecError(f"frame is damaged: model {model.name!r} has no transform")
+    planes, coded = section.decode(model.transform, engine, data, shape)
+    latents = np.stack([c.arranged(shape[1:]) for c in coded])
+    return planes, latents.astype(np.int32)
+
+
+def _scale(mapping: Mapping) -> float:
+    """How many units of the data one of the mapped integers is."""
+    reader = Reader(mapping.sections[0])
+    if not reader.remaining:
+        return 1.0
+    map_: Any = MAPS[reader.byte() & 63].read(reader)
+    return map_.step if isinstance(map_, Quantised) else 1.0
+
+
+def _is_picture(layout: Layout) -> bool:
+    """Whether each three planes are the three channels of something."""
+    if not layout.counts or layout.counts[-1] != 3:
+        return False
+    return layout.axes[layout.order[len(layout.counts) - 1]] == "c"
+
+
+def _worth(planes: Ints) -> bool:
+    """Whether brightness and differences vary less than the three channels do."""
+    plain = _variation(planes[:3])
+    return _variation(colour.forward(planes[:3])) < plain
+
+
+def _variation(planes: Ints) -> float:
+    """Product of the planes' mean differences, from integer sums."""
+    product = 1.0
+    for plane in planes:
+        along = int(np.abs(np.diff(plane)).sum()) + int(np.abs(np.diff(plane, axis=0)).sum())
+        product *= 1.0 + along
+    return product
