@@ -27,15 +27,18 @@ class Plane:
         *((0, 0), (0, -1), (0, 1), (-1, 0), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1)),
         *((0, -2), (0, 2), (-2, 0), (2, 0)),
     )
+    n_near = 5
     reference_errors = ((0, 0), (0, 1), (1, 0))
     skew = 4
+    n_described = 4
     previous = ((0, -1), (-1, 0))
 
     @staticmethod
     def alternatives(at):
         w, n, nw, ne = at(0, -1), at(-1, 0), at(-1, -1), at(-1, 1)
         median = min(max(w + n - nw, min(w, n)), max(w, n))
-        return [median, w + n - nw, w + ne - n, n + ne - at(-2, 1)]
+        plane = [median, w + n - nw, w + ne - n, n + ne - at(-2, 1)]
+        return [*plane, w, n, 2 * w - at(0, -2), 2 * n - at(-2, 0)]
 
 
 class Track:
@@ -47,8 +50,10 @@ class Track:
     error_weights = (2, 2, 1, 1, 1, 1, 0, 0)
     windows = ((0, 16, -1), (0, 64, -1), (0, 128, -1))
     reference_taps = ((0, 0), (0, -1), (0, 1))
+    n_near = 3
     reference_errors = ((0, 0), (0, 1), (0, 2))
     skew = 0
+    n_described = 3
     previous = ((0, -1), (0, -2))
 
     @staticmethod
@@ -79,6 +84,26 @@ def ratio(value, unit):
     return sat(((value >> d) * r + (1 << (s - 1))) >> s)
 
 
+class Filter:
+    """The adaptive filter of one lane (6.4)."""
+
+    def __init__(self, sigma):
+        self.weights, self.inputs = [0] * 16, [0] * 16
+        self.foretold, self.energy, self.miss, self.share = 0, 1, sigma, 0
+
+    def step(self, errors, energy):
+        missed = errors[0] - self.foretold
+        bend = clamp(ratio(missed, self.energy), -32, 32)
+        pairs = list(zip(self.weights, self.inputs, strict=True))
+        self.weights = [clamp(w + bend * u, -(1 << 18), 1 << 18) for w, u in pairs]
+        self.miss += (abs(missed) - self.miss) >> 4
+        self.inputs = [ratio(e, energy) for e in errors]
+        total = sum(w * u for w, u in zip(self.weights, self.inputs, strict=True))
+        self.share = clamp(total >> 11, -4096, 4096)
+        self.foretold = (energy >> 10) * self.share + (((energy & 1023) * self.share) >> 10)
+        self.energy = energy
+
+
 class Piece:
     """One piece: lanes of samples, errors and energies, and what the header says of it."""
 
@@ -90,6 +115,8 @@ class Piece:
         self.references = []
         self.own = False
         self.rows_per_set = len(lengths)
+        self.expert = 7
+        self.filters = [None] * len(lengths)
         self.sets = []  # (shift, sigma, weights)
 
     def seen(self, grid, row, column, start):

@@ -7,26 +7,44 @@ import zlib
 
 import numpy as np
 
-from independent_geometry import SIGMA, SURROUND, Piece, Plane, Track, clamp, log, ratio, sat
+from independent_geometry import (
+    SIGMA,
+    SURROUND,
+    Filter,
+    Piece,
+    Plane,
+    Track,
+    clamp,
+    log,
+    ratio,
+    sat,
+)
 from independent_network import Bytes, Rans, token_bits, token_value
 
 
 def predict(base, differences, weights, shift):
     """Return the prediction of 6.3, with 8 fraction bits."""
-    total = sum(w * d for w, d in zip(weights, differences, strict=True))
+    total = sum(w * d for w, d in zip(weights, differences, strict=False))
     total = total >> (shift - 8) if shift > 8 else total << (8 - shift)
     return 256 * base + clamp(total, -(1 << 45), 1 << 45)
 
 
 def read_header(reader, pieces, linear):
-    """Read the header of 6.6 into the pieces; returns (lo, hi)."""
+    """Read the header of 6.6 into the pieces; returns (lo, hi, step, table of every class)."""
     size = reader.varint()
     content = reader.take(size >> 1)
     header = Bytes(zlib.decompress(content) if size & 1 else content)
     lo, hi = 0, 255
-    if header.unpack("B"):
+    form = header.unpack("B")
+    assert form < 8
+    if form & 1:
         lo = header.zigzag()
         hi = lo + header.varint()
+    step = header.unpack("B") if form & 2 else 1
+    tables = list(range(217))
+    for _ in range(header.unpack("B") if form & 4 else 0):
+        index = header.unpack("B")
+        tables[index] = header.unpack("B")
 
     def sigma():
         byte = header.unpack("B")
@@ -35,6 +53,7 @@ def read_header(reader, pieces, linear):
     previous = None
     for index, piece in enumerate(pieces):
         kind = header.unpack("B")
+        piece.expert = kind >> 5
         if kind & 16:
             distances, piece.own, piece.rows_per_set, piece.sets = previous
         else:
@@ -58,9 +77,11 @@ def read_header(reader, pieces, linear):
             for row, lane in enumerate(piece.samples):
                 value += header.zigzag()
                 lane[0] = value
-                piece.errors[row][0] = piece.energies[row][0] = piece.set_of(row)[1]
+                sigma_here = piece.set_of(row)[1]
+                piece.errors[row][0] = piece.energies[row][0] = sigma_here
+                piece.filters[row] = Filter(sigma_here)
     assert header.take() == b""
-    return lo, hi
+    return lo, hi, step, tables
 
 
 class Decoder:
@@ -69,9 +90,9 @@ class Decoder:
     def __init__(self, model, pieces, data):
         self.model = model
         self.linear = model.tensors["residual.linear"].tolist()
-        self.tables = model.tensors["residual.tables"].tolist()
         reader = Bytes(data)
-        self.lo, self.hi = read_header(reader, pieces, self.linear)
+        self.lo, self.hi, self.step, chosen = read_header(reader, pieces, self.linear)
+        self.tables = model.tensors["residual.tables"][chosen].tolist()
         rans = Rans(reader.take(), sum(sum(piece.lengths) for piece in pieces))
         for piece in pieces:
             self.decode_piece(piece, rans)
@@ -108,7 +129,8 @@ class Decoder:
         offset = (token_value(token, bits >> low) << low) | (bits & ((1 << low) - 1))
         if spot["flip"]:
             offset = -offset
-        sample = (spot["centre"] + offset + (1 << 31)) % (1 << 32) - (1 << 31)
+        value = spot["centre"] + offset
+        sample = (spot["anchor"] + self.step * value + (1 << 31)) % (1 << 32) - (1 << 31)
         if not self.lo <= sample <= self.hi:
             raise ValueError("a sample is out of range")
         error = 256 * sample - spot["prediction"]
@@ -134,12 +156,14 @@ class Decoder:
             nine = [around(*offset) for offset in SURROUND]
             differences += [value - base for value in nine]
         trained = prediction = predict(base, differences, self.linear, 12)
+        beside = []
+        for reference in piece.references:
+            there = reference.nearest(reference.samples, row, column)
+            a, b = (there(*offset) for offset in geometry.base)
+            own_base = (a + b + 1) >> 1
+            beside.append([there(*offset) - own_base for offset in geometry.reference_taps])
+            differences += beside[-1]
         if piece.own:
-            for reference in piece.references:
-                there = reference.nearest(reference.samples, row, column)
-                a, b = (there(*offset) for offset in geometry.base)
-                own_base = (a + b + 1) >> 1
-                differences += [there(*offset) - own_base for offset in geometry.reference_taps]
             prediction = predict(base, differences, weights, shift)
 
         errors = [error_at(*offset) for offset in geometry.errors]
@@ -177,53 +201,71 @@ class Decoder:
         equal = [tap == level for tap in taps]
         x += [16 * sum(equal[:6]), 4 * sum(equal[:24]), 64 if w < 13 * n else 0]
         x += [sat((log(w + 1) - log(n) - log_energy) >> 1) for n, w in sums]
-        x += [ratio(256 * value - prediction, energy) for value in geometry.alternatives(at)]
+        others = [256 * value - prediction for value in geometry.alternatives(at)]
+        x += [ratio(other, energy) for other in others[: geometry.n_described]]
+        if geometry is Track:
+            guess = piece.filters[row]
+            guess.step([error_at(0, -i) for i in range(1, 17)], energy)
+            x += [sat(guess.share >> 6), sat((log(guess.miss + 1) - log_energy) >> 1)]
+            others.append(guess.foretold)
+        others.append(trained - prediction)
         x.append(ratio(trained - prediction, energy))
-        if settings["has_reference"]:
-            x += self.reference_inputs(piece, row, column, energy, log_energy)
         if piece.reconstruction is not None:
             x += [ratio(256 * (value - base), scale) for value in nine]
             x.append(ratio(256 * nine[4] - prediction, energy))
             x += [
                 ratio(256 * (at(*offset) - around(*offset)), scale) for offset in geometry.previous
             ]
+        experts = self.model.residual["experts"]
+        n_seen = min(len(piece.references), len(experts[0]) - 1)
+        for reference, near in zip(piece.references[:n_seen], beside, strict=False):
+            x += self.reference_inputs(reference, row, column, energy, log_energy)
+            x += [ratio(256 * d, scale) for d in near[: geometry.n_near]]
+        out = [0] * (3 + len(others))
         flat = settings["flat"] and all(equal[:12])
-        return self.classify(x, flat, level, prediction, energy, log_energy)
+        if piece.expert < 7 and not flat:
+            name = f"residual.expert{piece.expert}.{n_seen}"
+            out = self.model.run(name, experts[piece.expert][n_seen], x).tolist()
+        return self.classify(out, others, flat, level, prediction, energy, log_energy)
 
     @staticmethod
-    def reference_inputs(piece, row, column, energy, log_energy):
-        """Work out the inputs of step 9."""
-        if not piece.references:
-            return [0] * 5
-        first = piece.references[0]
-        there = first.nearest(first.errors, row, column)
-        unit = first.nearest(first.energies, row, column)(0, 0)
-        errors = [there(*offset) for offset in piece.geometry.reference_errors]
+    def reference_inputs(reference, row, column, energy, log_energy):
+        """Work out the inputs of step 10 that come before the near taps."""
+        there = reference.nearest(reference.errors, row, column)
+        unit = reference.nearest(reference.energies, row, column)(0, 0)
+        errors = [there(*offset) for offset in reference.geometry.reference_errors]
         return [
             ratio(errors[0], unit),
+            ratio(errors[0], energy),
             sat((log(unit) - log_energy) >> 1),
             *(sat((log(abs(e) + 1) - log(unit)) >> 1) for e in errors),
         ]
 
-    def classify(self, x, flat, level, prediction, energy, log_energy):
-        """Run the network and choose the table (6.5)."""
-        o0 = o1 = o2 = 0
-        mean = 256 * level
+    def classify(self, out, others, flat, level, prediction, energy, log_energy):
+        """Choose the table and the centre from the network's outputs (6.5)."""
+        o0, o1, o2 = (clamp(o, -m, m) for o, m in zip(out[:3], (255, 255, 127), strict=True))
+        expected, mean = 256 * level, 256 * level
         if not flat:
-            out = self.model.run("residual.network", self.model.residual["network"], x).tolist()
-            o0, o1, o2 = (clamp(o, -m, m) for o, m in zip(out, (255, 255, 127), strict=True))
-            mean = prediction + ((energy * o0) >> 6)
+            gates = [clamp(g, -127, 127) for g in out[3:]]
+            gated = sum(g * other for g, other in zip(gates, others, strict=True)) >> 6
+            expected, mean = prediction, prediction + gated + ((energy * o0) >> 6)
         mean = clamp(mean, 256 * self.lo, 256 * self.hi)
+        anchor = 0
+        if self.step > 1:
+            anchor = (clamp(expected, 256 * self.lo, 256 * self.hi) + 128) >> 8
+            away = mean - 256 * anchor
+            part = (65536 + self.step // 2) // self.step
+            mean = ((away >> 8) * part + (((away & 255) * part) >> 8)) >> 8
         centre = (mean + 128) >> 8
         f = mean - 256 * centre
         phase = min(abs(f) >> 5, 3)
-        s = clamp((3 * (log_energy + o1 - 96)) >> 5, 0, 101)
+        s = clamp((3 * (log_energy + o1 - 96 - log(self.step))) >> 5, 0, 101)
         low = 0
         if s >= 24:
             low, s = (s - 24) // 3, 24 + (s - 24) % 3
         tail = sum(o2 >= limit for limit in self.model.residual["tails"])
         table = 1 + 72 * tail + (4 * s + phase if s < 15 else 45 + s)
-        spot = {"prediction": prediction, "energy": energy, "centre": centre}
+        spot = {"prediction": prediction, "energy": energy, "centre": centre, "anchor": anchor}
         if flat:
             return spot | {"flip": False, "low": 0, "table": 0}
         return spot | {"flip": f < 0, "low": low, "table": table}
@@ -261,7 +303,7 @@ def decode_values(model, reconstructions, data):
             inputs = [seen(item, y + dy, x + dx) for dy, dx in before]
             inputs += [seen(rebuilt, y + dy, x + dx) for dy in range(-2, 3) for dx in range(-2, 3)]
             inputs += [255 * y // max(1, rows - 1), 255 * x // max(1, columns - 1)]
-            out = model.run("residual.network", model.residual["network"], inputs)
+            out = model.run("residual.expert0.0", model.residual["experts"][0][0], inputs)
             symbol = rans.symbol(i, tables[int(np.argmax(out))])
             item[y, x] = rans.raw(i, 8) if symbol == 256 else symbol
     rans.finish()

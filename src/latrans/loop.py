@@ -33,7 +33,8 @@ def _offer(
     rounding = 0.0
     if planes.dtype.kind == "f":
         finite = np.abs(planes[np.isfinite(planes)])
-        rounding = float(np.spacing(finite.max(initial=0)))
+        with np.errstate(over="ignore"):
+            rounding = float(np.spacing(finite.max(initial=0)))
     if max_error <= 2 * rounding:
         return None
     return on_grid(layout, planes, (max_error - rounding) / STEP, fill_value)
