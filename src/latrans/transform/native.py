@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _native
-from ..entropy.tables import Frequencies
-from ..program import Program
 from ..residual.fixed import LOG_TABLE, Ints
 from ..residual.schedule import n_states
+from . import signs
+from .backend import Parts
+from .bands import Band
 from .contexts import Inputs, Mask, Surroundings
 
 
 class NativeBackend:
     """Codes bands in compiled code."""
 
-    def __init__(self, network: Program, tables: Frequencies, means: Frequencies) -> None:
-        network.check()
+    def __init__(self, parts: Parts) -> None:
+        parts.network.check()
         layers = [
             (
                 np.ascontiguousarray(layer.weight),
@@ -25,11 +26,17 @@ class NativeBackend:
                 layer.lo,
                 layer.hi,
             )
-            for layer in network.layers
+            for layer in parts.network.layers
         ]
-        self.model = _native.TransformModel(layers, np.ascontiguousarray(tables), LOG_TABLE)
-        self.means = _native.RansTables(np.ascontiguousarray(means))
-        self.n_mean_symbols = means.shape[1]
+        self.model = _native.TransformModel(
+            layers,
+            np.ascontiguousarray(parts.tables),
+            np.ascontiguousarray(parts.sign_tables),
+            LOG_TABLE,
+        )
+        self.means = _native.RansTables(np.ascontiguousarray(parts.means))
+        self.n_mean_symbols = parts.means.shape[1]
+        self.sign_weights = parts.sign_weights.astype(np.int64)
 
     def split(self, plane: Ints) -> tuple[Ints, Ints, Ints, Ints]:
         """`lifting.split`."""
@@ -84,9 +91,12 @@ class NativeDecoding:
         )
         return int(found[0])
 
-    def band(self, known: Inputs) -> tuple[Ints, Ints]:
+    def band(self, band: Band, known: Inputs) -> tuple[Ints, Ints]:
         """Values and classes, (rows, columns) each, of the next band."""
-        values, classes = self._backend.model.decode(self._decoder, known, self._n_states)
+        row = signs.row_of(band)
+        values, classes = self._backend.model.decode(
+            self._decoder, known, self._n_states, row, self._backend.sign_weights[row]
+        )
         return values, classes
 
     def finish(self) -> None:
