@@ -32,11 +32,7 @@ using namespace latrans;
 
 namespace {
 
-constexpr int kLanes = kItems;  // rows of a strip, and coefficients side by side
-constexpr int kLag = 4;  // columns that a row of a strip runs behind the one above
-constexpr int kSignBuckets = 8, kSignSizes = 3, kSignTables = kSignBuckets * kSignSizes;
-constexpr int32_t kSignLimit = 3;
-constexpr int kDirect = 16, kTokens = kDirect + 40, kEscape = kTokens;
+static_assert(kLanes == kItems, "the lanes of a step go through the network together");
 
 template <class T, size_t n>
 using Array = nb::ndarray<const T, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
@@ -285,6 +281,7 @@ private:
 }  // namespace
 
 void bind_transform_lifting(nb::module_ &module);
+void bind_transform_operations(nb::module_ &module);
 
 void bind_transform(nb::module_ &module) {
     nb::class_<TransformModel>(module, "TransformModel")
@@ -296,4 +293,5 @@ void bind_transform(nb::module_ &module) {
         .def("classify", &TransformModel::classify)
         .def("decode", &TransformModel::decode);
     bind_transform_lifting(module);
+    bind_transform_operations(module);
 }

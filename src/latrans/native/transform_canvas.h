@@ -1,4 +1,4 @@
-// Values of a band with margins of zeros, and where a coefficient's neighbours are.
+// Order, symbols and neighbours of a band's coefficients, and its values with margins of zeros.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -8,6 +8,11 @@
 
 namespace latrans {
 
+constexpr int kLanes = 16;  // rows of a strip, and coefficients side by side
+constexpr int kLag = 4;  // columns that a row of a strip runs behind the one above
+constexpr int kSignBuckets = 8, kSignSizes = 3, kSignTables = kSignBuckets * kSignSizes;
+constexpr int32_t kSignLimit = 3;
+constexpr int kDirect = 16, kTokens = kDirect + 40, kEscape = kTokens;
 constexpr int kUp = 2, kMargin = 2;
 constexpr int kNeighbours = 10, kSingle = 6, kCausal = kSingle + 2;
 

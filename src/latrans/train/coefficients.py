@@ -29,6 +29,7 @@ from ..transform.contexts import (
     mean_code,
 )
 from ..transform.lifting import split
+from ..transform.operations import signs_of
 from ..transform.pictures import Coded, Item, Known, encode_plane, predicted_difference
 from ..transform.predict import N_LEVELS, N_WEIGHTS, WEIGHT_BITS, Weights, differences
 from ..transform.quantise import N_CENTROIDS, Centroids, first_guess
@@ -39,7 +40,6 @@ from ..transform.stream import (
     N_MEAN_TABLES,
     mean_symbol,
     mean_table,
-    signs_of,
 )
 from ..transform.symbols import ESCAPE, N_SYMBOLS
 from ..transform.transform import Transform

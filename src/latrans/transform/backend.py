@@ -20,6 +20,7 @@ from ..residual.schedule import LANES, n_states, steps
 from . import contexts, lifting, signs
 from .bands import Band
 from .contexts import LEFT, NEIGHBOURS, UP, Inputs, Mask, Surroundings, canvas, causal, gather
+from .operations import Operations, band_operations
 from .symbols import ESCAPE, N_TOKENS, raw_length, untokenise
 
 N_CLASSES = 64
@@ -77,6 +78,9 @@ class Backend(Protocol):
     def classify(self, known: Inputs, magnitudes: Ints, wanted: Mask | None = None) -> Ints:
         """Class of every coefficient of a band, or of those wanted; the others 0."""
 
+    def operations(self, band: Band, values: Ints, classes: Ints, n_states: int) -> Operations:
+        """`operations.band_operations`."""
+
     def decoding(self, data: bytes, n_samples: int) -> Decoding:
         """Start reading a stream."""
 
@@ -94,6 +98,7 @@ class ReferenceBackend:
             (t, starts(t), slots(t)) for t in (parts.tables, parts.means, parts.sign_tables)
         )
         self.sign_weights = parts.sign_weights
+        self._parts = parts
 
     def classify(self, known: Inputs, magnitudes: Ints, wanted: Mask | None = None) -> Ints:
         rows, columns = magnitudes.shape
@@ -107,6 +112,9 @@ class ReferenceBackend:
         x = np.concatenate([own, known]).reshape(len(own) + len(known), -1).T
         output = self._run(self._network, x.astype(np.int32))[:, 0]
         return class_of(output.astype(np.int64)).reshape(known.shape[1:])
+
+    def operations(self, band: Band, values: Ints, classes: Ints, n_states: int) -> Operations:
+        return band_operations(band, values, classes, self._parts, n_states)
 
     def decoding(self, data: bytes, n_samples: int) -> Decoding:
         return ReferenceDecoding(self, data, n_samples)

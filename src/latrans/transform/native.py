@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _native
+from ..entropy.tables import starts
 from ..residual.fixed import LOG_TABLE, Ints
 from ..residual.schedule import n_states
 from . import signs
 from .backend import Parts
 from .bands import Band
 from .contexts import Inputs, Mask, Surroundings
+from .operations import Operations
 
 
 class NativeBackend:
@@ -28,12 +30,10 @@ class NativeBackend:
             )
             for layer in parts.network.layers
         ]
-        self.model = _native.TransformModel(
-            layers,
-            np.ascontiguousarray(parts.tables),
-            np.ascontiguousarray(parts.sign_tables),
-            LOG_TABLE,
-        )
+        tables = np.ascontiguousarray(parts.tables)
+        sign_tables = np.ascontiguousarray(parts.sign_tables)
+        self.model = _native.TransformModel(layers, tables, sign_tables, LOG_TABLE)
+        self._frequencies = (tables, starts(tables), sign_tables)
         self.means = _native.RansTables(np.ascontiguousarray(parts.means))
         self.n_mean_symbols = parts.means.shape[1]
         self.sign_weights = parts.sign_weights.astype(np.int64)
@@ -63,6 +63,19 @@ class NativeBackend:
             known, np.ascontiguousarray(magnitudes), np.ascontiguousarray(wanted)
         )
         return classes
+
+    def operations(self, band: Band, values: Ints, classes: Ints, n_states: int) -> Operations:
+        """`operations.band_operations`."""
+        row = signs.row_of(band)
+        found: Operations = _native.transform_operations(
+            np.ascontiguousarray(values),
+            np.ascontiguousarray(classes),
+            *self._frequencies,
+            row,
+            self.sign_weights[row],
+            n_states,
+        )
+        return found
 
     def decoding(self, data: bytes, n_samples: int) -> NativeDecoding:
         """Start reading a stream."""

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..entropy.tables import Frequencies, starts
-from ..residual.fixed import Ints
-from ..residual.geometry import GEOMETRIES
-from ..residual.schedule import LANES, PHASES, keys
-from . import signs
-from .backend import Decoding
-from .bands import Band
-from .contexts import LEFT, RIGHT, UP, canvas, gather
+from .backend import Backend, Decoding
+from .operations import Operations
 from .pictures import Item
 from .predict import GAIN_BITS
-from .symbols import ESCAPE, tokenise
 
 N_MEAN_TABLES = 3  # relative to the coarser band, to the band before, to an empty band
 _MEAN_OFFSET = 32
 MEAN_ESCAPE = 2 * _MEAN_OFFSET
 N_MEAN_SYMBOLS = MEAN_ESCAPE + 1
-
-Operations = tuple[Ints, Ints, Ints, Ints]  # lane, start, frequency, bits
 
 
 def mean_table(expected: int, of_parent: bool) -> int:
@@ -52,27 +44,16 @@ def read_mean(stream: Decoding, expected: int | None, of_parent: bool) -> int:
     return max(0, symbol + expected - _MEAN_OFFSET) if symbol else 0
 
 
-class Tables(Protocol):
-    """What of a transform the entropy coder needs."""
-
-    @property
-    def tables(self) -> Frequencies: ...
-    @property
-    def means(self) -> Frequencies: ...
-    @property
-    def sign_tables(self) -> Frequencies: ...
-    @property
-    def sign_weights(self) -> signs.Weights: ...
-
-
-def operations(items: Sequence[Item], learned: Tables, n_states: int) -> Operations:
+def operations(
+    items: Sequence[Item], means: Frequencies, backend: Backend, n_states: int
+) -> Operations:
     """rANS operations of all bands in decoding order."""
-    mean_starts = starts(learned.means)
+    mean_starts = starts(means)
     parts: list[Operations] = []
     for item in items:
-        parts.append(_front_operations(item, learned.means, mean_starts))
+        parts.append(_front_operations(item, means, mean_starts))
         if item.code and item.values.size:
-            parts.append(_band_operations(item, learned, n_states))
+            parts.append(backend.operations(item.band, item.values, item.classes, n_states))
     lane, start, frequency, bits = (np.concatenate(column) for column in zip(*parts, strict=True))
     return lane, start, frequency, bits
 
@@ -92,43 +73,3 @@ def _front_operations(item: Item, means: Frequencies, starts_: npt.NDArray[Any])
         told.append((item.gain, 1, GAIN_BITS))
     start, frequency, bits = np.array(told, np.int64).T
     return np.zeros(len(told), np.int64), start, frequency, bits
-
-
-def signs_of(band: Band, values: Ints, weights: signs.Weights) -> tuple[Ints, Ints]:
-    """Table of each value's sign, and the symbol, where the value has one."""
-    around = canvas(*values.shape)
-    around[UP:, LEFT:-RIGHT] = signs.clipped(values)
-    row = signs.row_of(band)
-    lean = signs.leaning(gather(around, signs.N_NEIGHBOURS), weights[row])
-    table = signs.table_of(row, lean, np.abs(values))
-    return table, ((values < 0) != (lean < 0)).astype(np.int64)
-
-
-def _band_operations(item: Item, learned: Tables, n_states: int) -> Operations:
-    tables = learned.tables
-    starts_ = starts(tables)
-    order = keys(GEOMETRIES["plane"], *item.values.shape).reshape(-1)
-    by_order = np.argsort(order, kind="stable")
-    order, table = order[by_order], item.classes.reshape(-1)[by_order]
-    values = item.values.reshape(-1)[by_order]
-    token, n_raw, raw = tokenise(np.abs(values))
-    sign_table, sign = signs_of(item.band, item.values, learned.sign_weights)
-    sign_table = np.where(values == 0, 0, sign_table.reshape(-1)[by_order])
-    sign = sign.reshape(-1)[by_order]
-    first = learned.sign_tables[sign_table, 0].astype(np.int64)
-    escaped = tables[table, token] == 0
-    symbol = np.where(escaped, ESCAPE, token)
-    one, twelve = np.ones_like(token), np.full_like(token, 12)
-    groups: tuple[tuple[Any, ...], ...] = (
-        (order, starts_[table, symbol].astype(np.int64), tables[table, symbol].astype(np.int64),
-         twelve, slice(None)),
-        (order + LANES, token, one, np.full_like(token, 8), escaped),
-        (order + 2 * LANES, np.where(sign, first, 0), np.where(sign, 4096 - first, first), twelve,
-         values != 0),
-        (order + 2 * LANES, raw & 0xFFFF, one, np.minimum(n_raw, 16), n_raw > 0),
-        (order + 3 * LANES, raw >> 16, one, n_raw - 16, n_raw > 16),
-    )  # fmt: skip
-    assert len(groups) == PHASES + 1  # a sign comes right before its raw bits
-    key, start, frequency, bits = (np.concatenate([g[k][g[4]] for g in groups]) for k in range(4))
-    again = np.argsort(key, kind="stable")
-    return key[again] % LANES % n_states, start[again], frequency[again], bits[again]
