@@ -207,7 +207,8 @@ def main() -> int:
             levels = np.mean([at_rate(c, np.array(RATES)) for c in curves], 0)
             bd = np.mean([bd_rate(a, c) for a, c in zip(by_codec[ANCHOR], curves, strict=True)])
             cells = "".join(f"{v:8.2f} dB" if np.isfinite(v) else f"{'-':>11}" for v in levels)
-            print(f"{name[:22]:22} {label:14}{cells}  {bd:+7.1f} %", flush=True)
+            change = f"{bd:+7.1f} %" if np.isfinite(bd) else f"{'-':>7}"
+            print(f"{name[:22]:22} {label:14}{cells}  {change}", flush=True)
         print(f"{'':22} {len(pictures)} pictures in {time.perf_counter() - start:.0f} s")
     if args.csv:
         with args.csv.open("w", newline="") as file:
@@ -228,6 +229,7 @@ def draw(every: list[tuple[str, int, str, Curve]], target: Path) -> None:
     import matplotlib.pyplot as plt
 
     names = list(dict.fromkeys(e[0] for e in every))
+    labels = list(dict.fromkeys(e[2] for e in every))
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure, panels = plt.subplots(
@@ -235,9 +237,11 @@ def draw(every: list[tuple[str, int, str, Curve]], target: Path) -> None:
     )
     rates = np.geomspace(0.1, 2.0, 60)
     for panel, name in zip(panels.flat, names, strict=False):
-        for label in dict.fromkeys(e[2] for e in every if e[0] == name):
+        for colour, label in enumerate(labels):
             curves = [at_rate(e[3], rates) for e in every if e[0] == name and e[2] == label]
-            panel.plot(rates, np.mean(curves, 0), label=label, lw=2 if "lossy" in label else 1.2)
+            if curves:
+                width = 2.2 if colour == 0 else 1.2
+                panel.plot(rates, np.mean(curves, 0), color=f"C{colour}", label=label, lw=width)
         panel.set(title=name, xlabel="bits per sample", ylabel="PSNR, dB")
         panel.grid(alpha=0.3)
     for panel in panels.flat[len(names) :]:

@@ -126,11 +126,12 @@ class Plane:
                 lanes = range(min(16, rows - top))
                 for step in range(columns + 4 * 15):
                     here = [(top + j, step - 4 * j) for j in lanes if 0 <= step - 4 * j < columns]
-                    self.take(here, values, classes, known)
+                    row = 4 * (clamp(level, 1, 3) - 1) + kind
+                    self.take(here, values, classes, known, row)
         self.magnitudes[level, kind], self.codes[level, kind] = np.abs(values), code
         return values, classes
 
-    def take(self, here, values, classes, known):
+    def take(self, here, values, classes, known, row):
         """Decode the values of one step."""
         rans, tokens, raws = self.rans, [], []
         for y, x in here:
@@ -142,15 +143,29 @@ class Plane:
             rans.raw(y % 16, 8) if token == 56 else token
             for (y, _), token in zip(here, tokens, strict=True)
         ]
-        counts = [(t > 0) + ((t - 16) // 2 + 3 if t >= 16 else 0) for t in tokens]
-        raws = [rans.raw(y % 16, min(n, 16)) for (y, _), n in zip(here, counts, strict=True)]
+        counts = [(t - 16) // 2 + 3 if t >= 16 else 0 for t in tokens]
+        raws, negative = [], []
+        for (y, x), token, n in zip(here, tokens, counts, strict=True):
+            negative.append(token > 0 and self.sign(values, y, x, row, token))
+            raws.append(rans.raw(y % 16, min(n, 16)))
         for i, (y, x) in enumerate(here):
             bits = raws[i] | rans.raw(y % 16, max(0, counts[i] - 16)) << 16
             m = tokens[i]
             if m >= 16:
                 k = (m - 16) // 2 + 4
-                m = 1 << k | ((m - 16) % 2) << (k - 1) | bits >> 1
-            values[y, x] = -m if bits & 1 else m
+                m = 1 << k | ((m - 16) % 2) << (k - 1) | bits
+            values[y, x] = -m if negative[i] else m
+
+    def sign(self, values, y, x, row, m):
+        """Return whether a value is negative."""
+        t = 0
+        weights = self.model.tensors["transform.sign_weights"][row].tolist()
+        for weight, (dy, dx) in zip(weights, SINGLE, strict=True):
+            if y + dy >= 0 and 0 <= x + dx < values.shape[1]:
+                t += weight * clamp(int(values[y + dy, x + dx]), -3, 3)
+        table = (8 * row + min(abs(t) >> 2, 7)) * 3 + min(m, 3) - 1
+        table = self.model.tensors["transform.sign_tables"][table].tolist()
+        return (t < 0) != bool(self.rans.symbol(y % 16, table))
 
     def known(self, level, kind, shape, code, low):
         """Return the inputs 2 to 6 of 11.4 of every place."""

@@ -7,6 +7,7 @@ import numpy as np
 from latrans.entropy.tables import normalise
 from latrans.model import Model
 from latrans.program import Layer, Program
+from latrans.transform import signs
 from latrans.transform.backend import N_CLASSES
 from latrans.transform.contexts import N_CAUSAL, N_INPUTS
 from latrans.transform.predict import N_LEVELS
@@ -26,12 +27,16 @@ def make_transform(seed: int = 0) -> Transform:
     means = np.ones((N_MEAN_TABLES, N_MEAN_SYMBOLS))
     means[:, 7] = 0  # so that this one has to be escaped
     escape = np.arange(N_MEAN_SYMBOLS) == MEAN_ESCAPE
+    signs_shape = (signs.N_LEVELS * signs.N_KINDS, signs.N_NEIGHBOURS)
+    first = rng.integers(1000, 3600, signs.N_TABLES)
     return Transform(
         network=Program(layers, -127, 127, (N_INPUTS,)),
         tables=np.stack([_table(k) for k in range(N_CLASSES)]),
         centroids=rng.integers(-20, 40, (N_CLASSES, N_CENTROIDS)).astype(np.int8),
         prediction=np.array([[-1100, -20, 500]] * N_LEVELS, np.int16),
         means=np.stack([normalise(row, escape) for row in means]),
+        sign_weights=rng.integers(-20, 21, signs_shape).astype(np.int8),
+        sign_tables=np.stack([first, 4096 - first], 1).astype(np.uint16),
     )
 
 

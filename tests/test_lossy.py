@@ -226,6 +226,41 @@ class TestAdapters:
         assert again.encode(array) == lossy(model, **rate).encode(array)
         assert again.decode(again.encode(array)).shape == array.shape
 
+    def test_zarr_arrays_keep_it_too(self, model):
+        zarr = pytest.importorskip("zarr")
+        from latrans.zarr import LatransCodec
+
+        array = smooth((40, 30))
+        stored = zarr.create_array(
+            {},
+            data=array,
+            chunks=(20, 30),
+            serializer=LatransCodec(model, "lossy", quality=50),
+            compressors=None,
+        )
+        reopened = zarr.open_array(stored.store, mode="r")
+        assert rmse(reopened[:], array) < 6
+        assert np.array_equal(
+            reopened[:20], latrans.decode(lossy(model, quality=50).encode(array[:20]))
+        )
+
+    def test_the_command_line_takes_it(self, tmp_path, monkeypatch, capsys):
+        pytest.importorskip("zarr")
+        from latrans import cli
+
+        monkeypatch.chdir(tmp_path)
+        array = smooth((40, 30))
+        np.save("a.npy", array)
+        make_lossy_model().save("m.safetensors")
+        sizes = []
+        for quality in ("20", "70"):
+            given = ["--model", "m.safetensors", "--mode", "lossy", "--quality", quality]
+            assert cli.main(["compress", "a.npy", f"{quality}.zarr", *given]) == 0
+            assert cli.main(["verify", "a.npy", f"{quality}.zarr"]) == 0
+            sizes.append(float(capsys.readouterr().out.split(" bits per sample")[0].split()[-1]))
+        assert sizes[0] < sizes[1]
+        assert cli.main(["compress", "a.npy", "b.zarr", "--quality", "20"]) != 0
+
     def test_untyped_buffers_stay_lossless(self, model):
         codec = Latrans(model, "lossy", quality=20)
         assert codec.decode(codec.encode(b"as it is" * 9)).tobytes() == b"as it is" * 9

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latrans.errors import CodecError, ModelError
-from latrans.transform import colour, contexts, pictures, section
+from latrans.transform import colour, contexts, pictures, section, signs
 from latrans.transform.bands import Band, bands, n_levels
 from latrans.transform.lifting import join, split
 from latrans.transform.predict import expected
@@ -94,8 +94,8 @@ class TestColour:
 
 
 class TestSymbols:
-    @given(st.lists(st.integers(-MAX_MAGNITUDE, MAX_MAGNITUDE), min_size=1))
-    def test_values_come_back_from_token_and_raw_bits(self, values):
+    @given(st.lists(st.integers(0, MAX_MAGNITUDE), min_size=1))
+    def test_magnitudes_come_back_from_token_and_raw_bits(self, values):
         token, n_raw, raw = tokenise(np.array(values))
         assert (token < ESCAPE).all()
         assert np.array_equal(n_raw, raw_length(token))
@@ -202,7 +202,9 @@ class TestModelFile:
         assert np.array_equal(again.tables, transform.tables)
         assert np.array_equal(again.prediction, transform.prediction)
 
-    @pytest.mark.parametrize("part", ["tables", "centroids", "prediction", "means"])
+    @pytest.mark.parametrize(
+        "part", ["tables", "centroids", "prediction", "means", "sign_weights", "sign_tables"]
+    )
     def test_a_part_of_another_kind_is_a_model_error(self, transform, part):
         tensors, spec = transform.to_tensors("t")
         for other in (None, tensors[f"t.{part}"].astype(np.int64), tensors[f"t.{part}"][:-1]):
@@ -211,11 +213,17 @@ class TestModelFile:
                 Transform.from_tensors("t", changed, spec)
 
     def test_tables_that_do_not_add_up_are_a_model_error(self, transform):
-        for part in ("tables", "means"):
+        for part in ("tables", "means", "sign_tables"):
             tensors, spec = transform.to_tensors("t")
             tensors[f"t.{part}"] = tensors[f"t.{part}"] + np.uint16(1)
             with pytest.raises(ModelError, match="4096"):
                 Transform.from_tensors("t", tensors, spec)
+
+    def test_a_sign_that_cannot_be_coded_is_a_model_error(self, transform):
+        tensors, spec = transform.to_tensors("t")
+        tensors["t.sign_tables"] = np.array([[0, 4096]] * signs.N_TABLES, np.uint16)
+        with pytest.raises(ModelError, match="sign"):
+            Transform.from_tensors("t", tensors, spec)
 
     @pytest.mark.parametrize("spec", [None, {}, {"network": None}, []])
     def test_a_description_of_another_kind_is_a_model_error(self, transform, spec):

@@ -99,6 +99,16 @@ public:
         return symbol;
     }
 
+    // Which of two symbols is next; the first has `frequency`, 1 to 4095, of 4096.
+    bool pop_second(size_t which, uint32_t frequency) {
+        const uint32_t state = states_[which], slot = state & (kProbabilities - 1);
+        const bool second = slot >= frequency;
+        const uint32_t start = second ? frequency : 0;
+        renew(which, (second ? kProbabilities - frequency : frequency) *
+                             (state >> kProbabilityBits) + slot - start);
+        return second;
+    }
+
     // Next raw bits, 1 to 16.
     uint32_t pop_raw(size_t which, int bits) {
         const uint32_t state = states_[which];

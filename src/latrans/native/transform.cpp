@@ -22,6 +22,7 @@
 
 #include "entropy_rans.h"
 #include "entropy_tables.h"
+#include "transform_canvas.h"
 #include "transform_known.h"
 #include "transform_network.h"
 #include "transform_sizes.h"
@@ -31,14 +32,7 @@ using namespace latrans;
 
 namespace {
 
-constexpr int kLanes = kItems;  // rows of a strip, and coefficients side by side
-constexpr int kLag = 4;  // columns that a row of a strip runs behind the one above
-constexpr int kUp = 2, kMargin = 2;
-constexpr int kNeighbours = 10, kSingle = 6, kCausal = kSingle + 2;
-constexpr int kDirect = 16, kTokens = kDirect + 40, kEscape = kTokens;
-
-constexpr std::array<std::pair<int, int>, kNeighbours> kOffsets{
-    {{0, -1}, {-1, 0}, {-1, -1}, {-1, 1}, {0, -2}, {-2, 0}, {-1, -2}, {-1, 2}, {-2, -1}, {-2, 1}}};
+static_assert(kLanes == kItems, "the lanes of a step go through the network together");
 
 template <class T, size_t n>
 using Array = nb::ndarray<const T, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
@@ -46,25 +40,6 @@ using Known = Array<int8_t, 3>;
 using Values = Array<int64_t, 2>;
 using Optional = std::optional<Values>;
 using LayerArrays = std::tuple<Array<int8_t, 2>, Array<int32_t, 1>, Array<uint8_t, 1>, int, int>;
-
-// Magnitudes of a band and their margins, zeros at first.
-class Canvas {
-public:
-    Canvas(size_t rows, size_t columns)
-        : stride_(columns + 2 * kMargin + kLanes), cells_((rows + kUp) * stride_, 0) {
-        for (int i = 0; i < kNeighbours; ++i)
-            deltas_[i] = kOffsets[i].first * static_cast<ptrdiff_t>(stride_) + kOffsets[i].second;
-    }
-    int32_t *at(size_t row, size_t column) {
-        return &cells_[(row + kUp) * stride_ + kMargin + column];
-    }
-    ptrdiff_t delta(int i) const { return deltas_[i]; }
-
-private:
-    size_t stride_;
-    std::vector<int32_t> cells_;
-    std::array<ptrdiff_t, kNeighbours> deltas_;
-};
 
 auto numpy(std::unique_ptr<int64_t[]> values, size_t rows, size_t columns) {
     int64_t *data = values.release();
@@ -75,11 +50,18 @@ auto numpy(std::unique_ptr<int64_t[]> values, size_t rows, size_t columns) {
 class TransformModel {
 public:
     TransformModel(const std::vector<LayerArrays> &layers, Array<uint16_t, 2> tables,
-                   Array<int64_t, 1> logs)
+                   Array<uint16_t, 2> signs, Array<int64_t, 1> logs)
         : tables_(tables.data(), tables.shape(0), tables.shape(1)),
           sizes_(logs.data(), logs.shape(0)) {
         if (tables_.n_symbols() != kTokens + 1 )
             throw nb::value_error("tables do not fit the transform");
+        if (signs.shape(1) != 2) throw nb::value_error("tables of signs have two symbols");
+        for (size_t i = 0; i < signs.shape(0); ++i) {
+            const uint16_t first = signs.data()[2 * i];
+            if (first < 1 || first + signs.data()[2 * i + 1] != static_cast<int>(kProbabilities))
+                throw nb::value_error("a table of signs does not sum to 4096");
+            signs_.push_back(first);
+        }
         int64_t limit = 127;
         for (const auto &[weight, bias, shift, lo, hi] : layers) {
             if (bias.shape(0) != weight.shape(0) || shift.shape(0) != weight.shape(0) ||
@@ -152,17 +134,21 @@ public:
         return numpy(std::move(classes), rows, columns);
     }
 
-    auto decode(RansDecoder &decoder, Known known, size_t n_states) const {
+    auto decode(RansDecoder &decoder, Known known, size_t n_states, size_t sign_row,
+                Array<int64_t, 1> weights) const {
         const size_t rows = known.shape(1), columns = known.shape(2);
         check(known, rows, columns);
         if (n_states < 1 || n_states > decoder.n_states())
             throw nb::value_error("n_states out of range");
+        if (weights.shape(0) != kSingle || (sign_row + 1) * kSignTables > signs_.size())
+            throw nb::value_error("weights of signs do not fit the transform");
+        const uint16_t *signs = &signs_[sign_row * kSignTables];
         const size_t n = std::max<size_t>(1, rows * columns);
         std::unique_ptr<int64_t[]> values(new int64_t[n]), classes(new int64_t[n]);
         {
             const nb::gil_scoped_release release;
             const std::lock_guard lock(decoder.mutex);
-            Canvas canvas(rows, columns);
+            Canvas canvas(rows, columns), signed_values(rows, columns);
             Work work(network_.widest());
             for (size_t top = 0; top < rows; top += kLanes) {
                 const size_t height = std::min<size_t>(kLanes, rows - top);
@@ -176,15 +162,23 @@ public:
                         const size_t lane = first + i, x = step - kLag * lane;
                         causal(canvas, top + lane, x, i, work);
                         work.at[i] = (top + lane) * columns + x;
+                        const int32_t *cell = signed_values.at(top + lane, x);
+                        int64_t lean = 0;
+                        for (int k = 0; k < kSingle; ++k)
+                            lean += weights.data()[k] * cell[signed_values.delta(k)];
+                        work.leans[i] = static_cast<int32_t>(lean);
                     }
                     answer(known, n_lanes, work);
-                    pop(decoder, n_states, first, n_lanes, work);
+                    pop(decoder, signs, n_states, first, n_lanes, work);
                     for (int i = 0; i < n_lanes; ++i) {
                         const size_t lane = first + i;
                         const int32_t value = work.values[i];
                         values[work.at[i]] = value;
                         classes[work.at[i]] = work.classes[i];
-                        *canvas.at(top + lane, step - kLag * lane) = value < 0 ? -value : value;
+                        const size_t x = step - kLag * lane;
+                        *canvas.at(top + lane, x) = value < 0 ? -value : value;
+                        *signed_values.at(top + lane, x) =
+                            std::min(std::max(value, -kSignLimit), kSignLimit);
                     }
                 }
             }
@@ -199,7 +193,7 @@ private:
             : rows{std::vector<int32_t>(widest * kLanes), std::vector<int32_t>(widest * kLanes)} {}
         std::vector<int32_t> rows[2];  // (inputs, kLanes)
         size_t at[kLanes] = {};
-        int32_t classes[kLanes] = {}, values[kLanes] = {};
+        int32_t classes[kLanes] = {}, values[kLanes] = {}, leans[kLanes] = {};
     };
 
     static Grid grid(const Values &values) {
@@ -238,10 +232,12 @@ private:
                 std::min(std::max(((output[i] + 8) >> 4) + 32, 0), last);
     }
 
-    // Values of a step's lanes: all tokens, then escapes, then raw bits, 16 at a time.
-    void pop(RansDecoder &decoder, size_t n_states, size_t first, int n, Work &work) const {
+    // Values of a step's lanes: all tokens, then escapes, then signs and raw bits.
+    void pop(RansDecoder &decoder, const uint16_t *signs, size_t n_states, size_t first, int n,
+             Work &work) const {
         uint32_t token[kLanes], raw[kLanes] = {};
         int n_raw[kLanes];
+        bool minus[kLanes];
         for (int i = 0; i < n; ++i) {
             const auto t = static_cast<size_t>(work.classes[i]);
             token[i] = decoder.pop((first + i) % n_states, tables_.slots(t), tables_.intervals(t));
@@ -251,7 +247,14 @@ private:
                 token[i] = std::min<uint32_t>(decoder.pop_raw((first + i) % n_states, 8),
                                               kTokens - 1);
         for (int i = 0; i < n; ++i) {
-            n_raw[i] = (token[i] >= kDirect ? (token[i] - kDirect) / 2 + 3 : 0) + (token[i] > 0);
+            n_raw[i] = token[i] >= kDirect ? (token[i] - kDirect) / 2 + 3 : 0;
+            minus[i] = work.leans[i] < 0;
+            if (token[i]) {
+                const int bucket = std::min(std::abs(work.leans[i]) >> 2, kSignBuckets - 1);
+                const int size = std::min(static_cast<int>(token[i]), kSignSizes) - 1;
+                minus[i] ^= decoder.pop_second((first + i) % n_states,
+                                               signs[bucket * kSignSizes + size]);
+            }
             if (n_raw[i])
                 raw[i] = decoder.pop_raw((first + i) % n_states, std::min(n_raw[i], 16));
         }
@@ -262,13 +265,14 @@ private:
             if (token[i] >= kDirect) {
                 const uint32_t code = token[i] - kDirect, exponent = code / 2 + 4;
                 magnitude = static_cast<int32_t>(1u << exponent | (code & 1) << (exponent - 1) |
-                                                 raw[i] >> 1);
+                                                 raw[i]);
             }
-            work.values[i] = raw[i] & 1 ? -magnitude : magnitude;
+            work.values[i] = minus[i] ? -magnitude : magnitude;
         }
     }
 
     SymbolTables<uint8_t> tables_;
+    std::vector<uint16_t> signs_;  // frequency of the first symbol
     Sizes sizes_;
     DenseNetwork network_;
     size_t n_known_ = 0;
@@ -277,14 +281,17 @@ private:
 }  // namespace
 
 void bind_transform_lifting(nb::module_ &module);
+void bind_transform_operations(nb::module_ &module);
 
 void bind_transform(nb::module_ &module) {
     nb::class_<TransformModel>(module, "TransformModel")
-        .def(nb::init<const std::vector<LayerArrays> &, Array<uint16_t, 2>, Array<int64_t, 1>>())
+        .def(nb::init<const std::vector<LayerArrays> &, Array<uint16_t, 2>, Array<uint16_t, 2>,
+                      Array<int64_t, 1>>())
         .def("known", &TransformModel::known, nb::arg("rows"), nb::arg("columns"),
              nb::arg("parent").none(), nb::arg("siblings"), nb::arg("earlier"),
              nb::arg("low").none(), nb::arg("step"))
         .def("classify", &TransformModel::classify)
         .def("decode", &TransformModel::decode);
     bind_transform_lifting(module);
+    bind_transform_operations(module);
 }

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -19,20 +18,17 @@ import torch
 
 from ..engine import select
 from ..entropy.tables import normalise
-from ..program import Layer, Program
+from ..program import Program
 from ..residual.fixed import Ints
-from ..transform import colour
-from ..transform.backend import N_CLASSES, Backend, class_of
-from ..transform.bands import FRACTION_BITS, HORIZONTAL, LOW, VERTICAL, Band
-from ..transform.contexts import N_INPUTS, Inputs, canvas, causal, gather, mean_code
-from ..transform.lifting import split
-from ..transform.pictures import Coded, Item, Known, encode_plane, predicted_difference
-from ..transform.predict import N_LEVELS, N_WEIGHTS, WEIGHT_BITS, Weights, differences
-from ..transform.quantise import CENTROID_BITS, N_CENTROIDS, Centroids, first_guess
-from ..transform.section import Chooser
-from ..transform.stream import MEAN_ESCAPE, N_MEAN_SYMBOLS, N_MEAN_TABLES, mean_symbol, mean_table
+from ..transform import signs
+from ..transform.backend import N_CLASSES, class_of
+from ..transform.contexts import N_INPUTS
+from ..transform.predict import Weights
+from ..transform.quantise import CENTROID_BITS, N_CENTROIDS, Centroids
+from ..transform.stream import MEAN_ESCAPE, N_MEAN_SYMBOLS
 from ..transform.symbols import ESCAPE, N_SYMBOLS, N_TOKENS, tokenise
 from ..transform.transform import Transform
+from .coefficients import Rows, Start, Statistics, collect
 from .pictures import Picture
 from .predictor import INPUT_UNIT, Report, ResidualNet, lower_dense
 from .sections import TransformRecipe
@@ -42,156 +38,6 @@ Array = npt.NDArray[np.float64]
 _OUTPUT_UNIT = 6  # outputs count in 1/64; a class is a quarter of the float unit
 _CLASSES_PER_UNIT = 4
 _REFITS = 2  # tables change choices, choices change tables
-
-
-@dataclass
-class Rows:
-    """Coefficients to learn from: `inputs` (n, N_INPUTS) int8, the others (n,)."""
-
-    inputs: npt.NDArray[np.int8]
-    magnitude: Ints
-    ratio: Array
-    is_low: npt.NDArray[np.bool_]
-
-    @staticmethod
-    def joined(parts: Sequence[Rows]) -> Rows:
-        names = ("inputs", "magnitude", "ratio", "is_low")
-        return Rows(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
-
-
-class _Recorder:
-    """Quantises as the encoder does and keeps some of what it met."""
-
-    def __init__(self, chooser: Chooser | None, rng: np.random.Generator, share: float) -> None:
-        self._chooser, self._rng, self._share = chooser, rng, share
-        self.parts: list[Rows] = []
-
-    def __call__(
-        self, band: Band, coefficients: Ints, step: int, known: Known
-    ) -> tuple[int, Ints, Ints]:
-        ratio = np.abs(coefficients) / step
-        if band.kind == LOW:
-            nearest = np.floor(ratio + 0.5).astype(np.int64)
-            values = predicted_difference(np.where(coefficients < 0, -nearest, nearest))
-        else:
-            chosen = (
-                first_guess(ratio) if self._chooser is None
-                else self._chooser.magnitudes(ratio, known)
-            )  # fmt: skip
-            values = np.where(coefficients < 0, -chosen, chosen)
-        magnitude = np.abs(values)
-        code = mean_code(magnitude)
-        if code:
-            self._keep(band, magnitude, ratio, known(code))
-        return code, values, np.zeros_like(values)
-
-    def _keep(self, band: Band, magnitude: Ints, ratio: Array, known: Inputs) -> None:
-        around = canvas(*magnitude.shape)
-        around[2:, 2:-2] = magnitude
-        inputs = np.concatenate([causal(gather(around)), known]).reshape(N_INPUTS, -1)
-        kept = np.flatnonzero(self._rng.random(magnitude.size) < self._share)
-        self.parts.append(
-            Rows(
-                inputs[:, kept].T.astype(np.int8),
-                magnitude.reshape(-1)[kept],
-                ratio.reshape(-1)[kept],
-                np.full(kept.size, band.kind == LOW),
-            )
-        )
-
-
-def collect(
-    pictures: Sequence[Picture],
-    transform: Transform | Start,
-    rng: np.random.Generator,
-    share: float,
-) -> tuple[Rows, Array]:
-    """Rows of pictures, a share of their coefficients, and how often which symbol told a mean."""
-    chooser, backend = None, blank_backend()
-    if isinstance(transform, Transform):
-        backend = transform.backend(None)
-        chooser = Chooser(transform, backend)
-    recorder = _Recorder(chooser, rng, share)
-    counts = np.zeros((N_MEAN_TABLES, N_MEAN_SYMBOLS))
-    for picture in pictures:
-        planes = _carriers(picture)
-        step = max(1, round(picture.step * 2**FRACTION_BITS))
-        earlier: list[Coded] = []
-        for plane in planes:
-            found, coded, _ = encode_plane(plane, step, earlier, transform, backend, recorder)
-            _count_means(counts, found)
-            earlier.append(coded)
-    return Rows.joined(recorder.parts), counts
-
-
-def _count_means(counts: Array, items: Sequence[Item]) -> None:
-    for item in items:
-        if item.expected is not None:
-            table = mean_table(item.expected, item.of_parent)
-            counts[table, mean_symbol(item.code, item.expected)] += 1
-
-
-def blank_backend() -> Backend:
-    """A backend whose network and tables mean nothing yet."""
-    zero = Layer(
-        "dense",
-        np.zeros((1, N_INPUTS), np.int8),
-        np.zeros(1, np.int32),
-        np.ones(1, np.uint8),
-        lo=0,
-        hi=0,
-    )
-    escape = np.zeros((N_CLASSES, N_SYMBOLS), np.uint16)
-    escape[:, ESCAPE] = 4096
-    means = np.zeros((N_MEAN_TABLES, N_MEAN_SYMBOLS), np.uint16)
-    means[:, MEAN_ESCAPE] = 4096
-    network = Program((zero,), -127, 127, (N_INPUTS,))
-    centroids = np.zeros((N_CLASSES, N_CENTROIDS), np.int8)
-    prediction = np.zeros((N_LEVELS, N_WEIGHTS), np.int16)
-    return Transform(network, escape, centroids, prediction, means).backend(None)
-
-
-def _carriers(picture: Picture) -> Ints:
-    shown = (picture.planes - int(np.median(picture.planes))) << FRACTION_BITS
-    return colour.forward(shown) if len(shown) == 3 else shown
-
-
-@dataclass(frozen=True)
-class Start:
-    """What stands in for a transform before there is one."""
-
-    centroids: Centroids
-    prediction: Weights
-
-    @classmethod
-    def of(cls, pictures: Sequence[Picture]) -> Start:
-        """Centroids of no effect, and the prediction by least squares over all bands alike."""
-        moments = np.zeros((N_LEVELS, N_WEIGHTS + 1, N_WEIGHTS + 1))
-        for picture in pictures:
-            for plane in _carriers(picture):
-                _add_moments(moments, plane)
-        weights = [np.linalg.solve(m[:-1, :-1], m[:-1, -1]) for m in moments]
-        scaled = np.rint(np.stack(weights) * (1 << WEIGHT_BITS))
-        return cls(
-            np.zeros((N_CLASSES, N_CENTROIDS), np.int8),
-            np.clip(scaled, -32767, 32767).astype(np.int16),
-        )
-
-
-def _add_moments(moments: Array, plane: Ints) -> None:
-    """Products of a plane's differences and coefficients, each band weighted by its energy."""
-    low = plane
-    for level in range(1, N_LEVELS + 1):
-        low, *detail = split(low)
-        for kind, part in zip((HORIZONTAL, VERTICAL), detail, strict=False):
-            band = Band(level, kind, *part.shape)
-            rows = np.concatenate([differences(band, low), part[None]]).reshape(N_WEIGHTS + 1, -1)
-            scaled = rows.astype(np.float64) / (1 << FRACTION_BITS)
-            energy = float((scaled[-1] ** 2).mean())
-            if energy > 1e-2:
-                moments[level - 1] += scaled @ scaled.T / (energy * scaled.shape[1])
-    diagonal = np.arange(N_WEIGHTS)
-    moments[:, diagonal, diagonal] += 1e-9
 
 
 def fresh(hidden: Sequence[int], seed: int) -> tuple[ResidualNet, torch.nn.Parameter]:
@@ -259,7 +105,13 @@ def lower(net: ResidualNet) -> Program:
     return lower_dense(net, INPUT_UNIT, (_OUTPUT_UNIT,), -127, 127)
 
 
-def fit(rows: Rows, means: Array, program: Program, prediction: Weights) -> tuple[Transform, float]:
+def fit(
+    rows: Rows,
+    statistics: Statistics,
+    program: Program,
+    prediction: Weights,
+    sign_weights: signs.Weights,
+) -> tuple[Transform, float]:
     """The transform of a network, with tables and centroids from rows; bits per coefficient."""
     parts = np.split(rows.inputs, range(1 << 18, len(rows.inputs), 1 << 18))
     run = select().run
@@ -271,9 +123,17 @@ def fit(rows: Rows, means: Array, program: Program, prediction: Weights) -> tupl
     tables = _smoothed(counts)
     cost = 12 - np.log2(np.maximum(tables, 1).astype(np.float64))
     cost = np.where(tables > 0, cost, cost[:, -1:] + 8)
-    bits = float((cost[classes, token] + n_raw).mean())
-    centroids = _centroids(rows, classes)
-    return Transform(program, tables, centroids, prediction, _mean_tables(means)), bits
+    bits = float((cost[classes, token] + n_raw + (token > 0)).mean())
+    transform = Transform(
+        network=program,
+        tables=tables,
+        centroids=_centroids(rows, classes),
+        prediction=prediction,
+        means=_mean_tables(statistics.means),
+        sign_weights=sign_weights,
+        sign_tables=_sign_tables(statistics.sign_counts),
+    )
+    return transform, bits
 
 
 def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
@@ -306,6 +166,12 @@ def _centroids(rows: Rows, classes: Ints) -> Centroids:
     return np.clip(scaled, -127, 127).astype(np.int8)
 
 
+def _sign_tables(counts: Array) -> npt.NDArray[np.uint16]:
+    pairs = counts + 8
+    first = np.clip(np.rint(4096 * pairs[:, 0] / pairs.sum(1)), 16, 4080)
+    return np.stack([first, 4096 - first], 1).astype(np.uint16)
+
+
 def _mean_tables(counts: Array) -> npt.NDArray[np.uint16]:
     must_have = np.zeros(N_MEAN_SYMBOLS, bool)
     must_have[MEAN_ESCAPE] = True
@@ -324,8 +190,9 @@ def train_transform(
     net, logits = fresh(settings.hidden, seed)
     first = settings.steps // 2
     transform: Transform | Start = Start.of(pictures)
+    prediction = transform.prediction
     for steps, rate in ((first, 1.0), (settings.steps - first, 0.5)):
-        rows, means = collect(pictures, transform, rng, settings.share)
+        rows, statistics = collect(pictures, transform, rng, settings.share)
         later = first if isinstance(transform, Transform) else 0
         train_network(
             net,
@@ -337,11 +204,13 @@ def train_transform(
             seed=seed,
             report=None if report is None else partial(_report_from, report, later),
         )
-        transform, bits = fit(rows, means, lower(net), transform.prediction)
+        weights = statistics.sign_weights()
+        transform, bits = fit(rows, statistics, lower(net), prediction, weights)
     assert isinstance(transform, Transform)
+    network, weights = transform.network, transform.sign_weights
     for _ in range(_REFITS):
-        rows, means = collect(pictures, transform, rng, settings.share)
-        transform, bits = fit(rows, means, transform.network, transform.prediction)
+        rows, statistics = collect(pictures, transform, rng, settings.share)
+        transform, bits = fit(rows, statistics, network, prediction, weights)
     return transform, bits
 
 

@@ -143,13 +143,13 @@ def canvas(rows: int, columns: int) -> Ints:
     return np.zeros((rows + UP, LEFT + columns + RIGHT), np.int64)
 
 
-def gather(magnitudes: Ints) -> Ints:
-    """Neighbours of every coefficient of a canvas, (neighbours, rows, columns)."""
+def gather(magnitudes: Ints, n: int = len(NEIGHBOURS)) -> Ints:
+    """The first `n` neighbours of every coefficient of a canvas, (n, rows, columns)."""
     rows, columns = magnitudes.shape[0] - UP, magnitudes.shape[1] - LEFT - RIGHT
     return np.stack(
         [
             magnitudes[UP + dy : UP + dy + rows, LEFT + dx : LEFT + dx + columns]
-            for dy, dx in NEIGHBOURS
+            for dy, dx in NEIGHBOURS[:n]
         ]
     )
 

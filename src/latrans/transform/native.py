@@ -5,18 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from .. import _native
-from ..entropy.tables import Frequencies
-from ..program import Program
+from ..entropy.tables import starts
 from ..residual.fixed import LOG_TABLE, Ints
 from ..residual.schedule import n_states
+from . import signs
+from .backend import Parts
+from .bands import Band
 from .contexts import Inputs, Mask, Surroundings
+from .operations import Operations
 
 
 class NativeBackend:
     """Codes bands in compiled code."""
 
-    def __init__(self, network: Program, tables: Frequencies, means: Frequencies) -> None:
-        network.check()
+    def __init__(self, parts: Parts) -> None:
+        parts.network.check()
         layers = [
             (
                 np.ascontiguousarray(layer.weight),
@@ -25,11 +28,15 @@ class NativeBackend:
                 layer.lo,
                 layer.hi,
             )
-            for layer in network.layers
+            for layer in parts.network.layers
         ]
-        self.model = _native.TransformModel(layers, np.ascontiguousarray(tables), LOG_TABLE)
-        self.means = _native.RansTables(np.ascontiguousarray(means))
-        self.n_mean_symbols = means.shape[1]
+        tables = np.ascontiguousarray(parts.tables)
+        sign_tables = np.ascontiguousarray(parts.sign_tables)
+        self.model = _native.TransformModel(layers, tables, sign_tables, LOG_TABLE)
+        self._frequencies = (tables, starts(tables), sign_tables)
+        self.means = _native.RansTables(np.ascontiguousarray(parts.means))
+        self.n_mean_symbols = parts.means.shape[1]
+        self.sign_weights = parts.sign_weights.astype(np.int64)
 
     def split(self, plane: Ints) -> tuple[Ints, Ints, Ints, Ints]:
         """`lifting.split`."""
@@ -56,6 +63,19 @@ class NativeBackend:
             known, np.ascontiguousarray(magnitudes), np.ascontiguousarray(wanted)
         )
         return classes
+
+    def operations(self, band: Band, values: Ints, classes: Ints, n_states: int) -> Operations:
+        """`operations.band_operations`."""
+        row = signs.row_of(band)
+        found: Operations = _native.transform_operations(
+            np.ascontiguousarray(values),
+            np.ascontiguousarray(classes),
+            *self._frequencies,
+            row,
+            self.sign_weights[row],
+            n_states,
+        )
+        return found
 
     def decoding(self, data: bytes, n_samples: int) -> NativeDecoding:
         """Start reading a stream."""
@@ -84,9 +104,12 @@ class NativeDecoding:
         )
         return int(found[0])
 
-    def band(self, known: Inputs) -> tuple[Ints, Ints]:
+    def band(self, band: Band, known: Inputs) -> tuple[Ints, Ints]:
         """Values and classes, (rows, columns) each, of the next band."""
-        values, classes = self._backend.model.decode(self._decoder, known, self._n_states)
+        row = signs.row_of(band)
+        values, classes = self._backend.model.decode(
+            self._decoder, known, self._n_states, row, self._backend.sign_weights[row]
+        )
         return values, classes
 
     def finish(self) -> None:

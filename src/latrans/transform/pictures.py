@@ -93,6 +93,7 @@ class Item:
     values, classes : (rows, columns); of the low band the differences to its prediction.
     """
 
+    band: Band
     code: int
     expected: int | None
     of_parent: bool
@@ -134,7 +135,7 @@ def encode_plane(
             coefficients = coefficients - predict.scaled(place.prediction, gain)
         found = quantise(band, coefficients, band.step(step), place.known)
         told = None if place.prediction is None else gain
-        items.append(Item(found[0], place.expected, place.of_parent, told, *found[1:]))
+        items.append(Item(band, found[0], place.expected, place.of_parent, told, *found[1:]))
         return found[0], gain, *found[1:]
 
     coded, picture = _walk(plane.shape, step, earlier, learned, backend, take)

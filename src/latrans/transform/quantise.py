@@ -37,10 +37,11 @@ def first_guess(ratio: npt.NDArray[np.float64]) -> Ints:
 
 
 def token_costs(tables: Frequencies) -> Ints:
-    """Cost of each class's tokens with their raw bits, in 1/32 bit, (classes, tokens)."""
+    """Cost of each class's tokens with sign and raw bits, in 1/32 bit, (classes, tokens)."""
     cost = np.where(tables > 0, 12 * 32 - log2(np.maximum(tables, 1)), 0)
     cost = np.where(tables > 0, cost, cost[:, ESCAPE:] + 8 * 32)
-    return cost[:, :N_TOKENS] + 32 * raw_length(np.arange(N_TOKENS))
+    token = np.arange(N_TOKENS)
+    return cost[:, :N_TOKENS] + 32 * (raw_length(token) + (token > 0))
 
 
 def choose(

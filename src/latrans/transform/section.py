@@ -55,7 +55,7 @@ def encode(
         out[part] = _shown(seen, base, colours)
     states = n_states(planes.size)
     rans = sequences.on(select(engine).name)
-    body: bytes = rans.encode(*operations(items, transform.tables, transform.means, states), states)
+    body: bytes = rans.encode(*operations(items, transform.means, backend, states), states)
     zigzag = 2 * base if base >= 0 else -2 * base - 1
     return bytes((colours,)) + pack_varint(step) + pack_varint(zigzag) + body, out
 
@@ -164,4 +164,4 @@ class Taker:
         if not code:
             empty = np.zeros((place.band.rows, place.band.columns), np.int64)
             return 0, gain, empty, empty
-        return code, gain, *self.stream.band(place.known(code))
+        return code, gain, *self.stream.band(place.band, place.known(code))

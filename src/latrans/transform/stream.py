@@ -9,20 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ..entropy.tables import Frequencies, starts
-from ..residual.fixed import Ints
-from ..residual.geometry import GEOMETRIES
-from ..residual.schedule import LANES, PHASES, keys
-from .backend import Decoding
+from .backend import Backend, Decoding
+from .operations import Operations
 from .pictures import Item
 from .predict import GAIN_BITS
-from .symbols import ESCAPE, tokenise
 
 N_MEAN_TABLES = 3  # relative to the coarser band, to the band before, to an empty band
 _MEAN_OFFSET = 32
 MEAN_ESCAPE = 2 * _MEAN_OFFSET
 N_MEAN_SYMBOLS = MEAN_ESCAPE + 1
-
-Operations = tuple[Ints, Ints, Ints, Ints]  # lane, start, frequency, bits
 
 
 def mean_table(expected: int, of_parent: bool) -> int:
@@ -50,15 +45,15 @@ def read_mean(stream: Decoding, expected: int | None, of_parent: bool) -> int:
 
 
 def operations(
-    items: Sequence[Item], tables: Frequencies, means: Frequencies, n_states: int
+    items: Sequence[Item], means: Frequencies, backend: Backend, n_states: int
 ) -> Operations:
     """rANS operations of all bands in decoding order."""
-    table_starts, mean_starts = starts(tables), starts(means)
+    mean_starts = starts(means)
     parts: list[Operations] = []
     for item in items:
         parts.append(_front_operations(item, means, mean_starts))
         if item.code and item.values.size:
-            parts.append(_band_operations(item, tables, table_starts, n_states))
+            parts.append(backend.operations(item.band, item.values, item.classes, n_states))
     lane, start, frequency, bits = (np.concatenate(column) for column in zip(*parts, strict=True))
     return lane, start, frequency, bits
 
@@ -78,26 +73,3 @@ def _front_operations(item: Item, means: Frequencies, starts_: npt.NDArray[Any])
         told.append((item.gain, 1, GAIN_BITS))
     start, frequency, bits = np.array(told, np.int64).T
     return np.zeros(len(told), np.int64), start, frequency, bits
-
-
-def _band_operations(
-    item: Item, tables: Frequencies, starts_: npt.NDArray[Any], n_states: int
-) -> Operations:
-    order = keys(GEOMETRIES["plane"], *item.values.shape).reshape(-1)
-    by_order = np.argsort(order, kind="stable")
-    order, table = order[by_order], item.classes.reshape(-1)[by_order]
-    token, n_raw, raw = tokenise(item.values.reshape(-1)[by_order])
-    escaped = tables[table, token] == 0
-    symbol = np.where(escaped, ESCAPE, token)
-    one, twelve = np.ones_like(token), np.full_like(token, 12)
-    groups: tuple[tuple[Any, ...], ...] = (
-        (order, starts_[table, symbol].astype(np.int64), tables[table, symbol].astype(np.int64),
-         twelve, slice(None)),
-        (order + LANES, token, one, np.full_like(token, 8), escaped),
-        (order + 2 * LANES, raw & 0xFFFF, one, np.minimum(n_raw, 16), n_raw > 0),
-        (order + 3 * LANES, raw >> 16, one, n_raw - 16, n_raw > 16),
-    )  # fmt: skip
-    assert len(groups) == PHASES
-    key, start, frequency, bits = (np.concatenate([g[k][g[4]] for g in groups]) for k in range(4))
-    again = np.argsort(key, kind="stable")
-    return key[again] % LANES % n_states, start[again], frequency[again], bits[again]

@@ -1,7 +1,7 @@
 """Symbols: magnitudes as tokens and raw bits (FORMAT.md 11.6).
 
 Small magnitudes are tokens of their own, larger ones are told by exponent, one bit of the
-mantissa and raw bits.  The sign is the lowest raw bit of whatever is not zero.
+mantissa and raw bits.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ ESCAPE = N_TOKENS
 N_SYMBOLS = N_TOKENS + 1
 
 
-def tokenise(values: Ints) -> tuple[Ints, Ints, Ints]:
-    """(token, n_raw, raw) of signed values: `raw` holds the `n_raw` bits that tokens leave open."""
-    magnitude = np.abs(values)
+def tokenise(magnitude: Ints) -> tuple[Ints, Ints, Ints]:
+    """(token, n_raw, raw) of magnitudes: `raw` holds the `n_raw` bits that tokens leave open."""
     exponent = floor_log2(np.maximum(magnitude, 1))
     wide = magnitude >= N_DIRECT
     n_middle = np.where(wide, exponent - 1, 0)
     middle = np.where(wide, magnitude & ((np.int64(1) << n_middle) - 1), 0)
     mantissa = (magnitude >> np.maximum(exponent - 1, 0)) & 1
     token = np.where(wide, N_DIRECT + 2 * (exponent - 4) + mantissa, magnitude)
-    return token, n_middle + (magnitude > 0), middle << 1 | (values < 0)
+    return token, n_middle, middle
 
 
 def raw_length(token: Ints) -> Ints:
     """Raw bits that follow a token."""
-    return np.where(token >= N_DIRECT, (token - N_DIRECT) // 2 + 3, 0) + (token > 0)
+    return np.where(token >= N_DIRECT, (token - N_DIRECT) // 2 + 3, 0)
 
 
 def untokenise(token: Ints, raw: Ints) -> Ints:
@@ -39,6 +38,5 @@ def untokenise(token: Ints, raw: Ints) -> Ints:
     wide = token >= N_DIRECT
     code = np.where(wide, token - N_DIRECT, 0)
     exponent = code // 2 + 4
-    large = (np.int64(1) << exponent) | ((code & 1) << (exponent - 1)) | (raw >> 1)
-    magnitude = np.where(wide, large, token)
-    return np.where(raw & 1, -magnitude, magnitude)
+    large = (np.int64(1) << exponent) | ((code & 1) << (exponent - 1)) | raw
+    return np.where(wide, large, token)

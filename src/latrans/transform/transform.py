@@ -15,12 +15,23 @@ from ..entropy.tables import Frequencies, check
 from ..errors import ModelError
 from ..program import Program, Tensors
 from ..residual.fixed import Ints
+from . import signs
 from .backend import N_CLASSES, Backend, ReferenceBackend
 from .contexts import N_INPUTS
 from .predict import N_LEVELS, N_WEIGHTS, Weights
 from .quantise import N_CENTROIDS, Centroids, token_costs
 from .stream import N_MEAN_SYMBOLS, N_MEAN_TABLES
 from .symbols import N_SYMBOLS
+
+# Tensors beside the network's: shape and dtype.
+_PARTS: dict[str, tuple[tuple[int, int], type[np.integer[Any]]]] = {
+    "tables": ((N_CLASSES, N_SYMBOLS), np.uint16),
+    "centroids": ((N_CLASSES, N_CENTROIDS), np.int8),
+    "prediction": ((N_LEVELS, N_WEIGHTS), np.int16),
+    "means": ((N_MEAN_TABLES, N_MEAN_SYMBOLS), np.uint16),
+    "sign_weights": ((signs.N_LEVELS * signs.N_KINDS, signs.N_NEIGHBOURS), np.int8),
+    "sign_tables": ((signs.N_TABLES, 2), np.uint16),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +50,10 @@ class Transform:
         Weights by which the picture so far tells the next level, in 1/16384.
     means : (N_MEAN_TABLES, N_MEAN_SYMBOLS) uint16
         Frequencies of what tells the bands' mean codes.
+    sign_weights : (12, 6) int8
+        Weights of neighbours in what a sign is expected to be, in 1/32.
+    sign_tables : (288, 2) uint16
+        Frequencies of signs that are as expected, and of others.
     """
 
     network: Program
@@ -46,6 +61,8 @@ class Transform:
     centroids: Centroids
     prediction: Weights
     means: Frequencies
+    sign_weights: signs.Weights
+    sign_tables: Frequencies
 
     def backend(self, engine: str | None) -> Backend:
         """What runs the loops of a band on an engine, prepared once."""
@@ -59,8 +76,8 @@ class Transform:
         if engine.name == "native":
             from .native import NativeBackend
 
-            return NativeBackend(self.network, self.tables, self.means)
-        return ReferenceBackend(self.network, self.tables, self.means, engine)
+            return NativeBackend(self)
+        return ReferenceBackend(self, engine)
 
     @cached_property
     def costs(self) -> Ints:
@@ -70,7 +87,7 @@ class Transform:
     def to_tensors(self, prefix: str) -> tuple[Tensors, dict[str, Any]]:
         """Tensors for a model file, and a JSON-ready description of the rest."""
         tensors, network = self.network.to_tensors(f"{prefix}.network")
-        for name in ("tables", "centroids", "prediction", "means"):
+        for name in _PARTS:
             tensors[f"{prefix}.{name}"] = getattr(self, name)
         return tensors, {"network": network}
 
@@ -96,12 +113,7 @@ class Transform:
         if (network.input_lo, network.input_hi) != (-127, 127):
             raise ModelError(f"transform {prefix!r} takes other inputs than -127 to 127")
         parts = []
-        for name, shape, dtype in (
-            ("tables", (N_CLASSES, N_SYMBOLS), np.uint16),
-            ("centroids", (N_CLASSES, N_CENTROIDS), np.int8),
-            ("prediction", (N_LEVELS, N_WEIGHTS), np.int16),
-            ("means", (N_MEAN_TABLES, N_MEAN_SYMBOLS), np.uint16),
-        ):
+        for name, (shape, dtype) in _PARTS.items():
             tensor = tensors.get(f"{prefix}.{name}")
             if tensor is None or tensor.shape != shape or tensor.dtype != dtype:
                 found = "nothing" if tensor is None else f"{tensor.dtype} {tensor.shape}"
@@ -110,5 +122,7 @@ class Transform:
                 )
             if dtype == np.uint16 and not check(tensor):
                 raise ModelError(f"transform {prefix!r}: {name} do not sum to 4096")
+            if name == "sign_tables" and not tensor.all():
+                raise ModelError(f"transform {prefix!r}: a table of signs rules one out")
             parts.append(np.ascontiguousarray(tensor))
         return cls(network, *parts)
