@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from unittest import mock
 import numpy as np
 
 import ratio_files
-from latrans import Codec, arrange, choice, mapping, sample
+from latrans import Codec, arrange, field, mapping, sample
 from latrans.cli import arrays
 from latrans.floats import TwoLayer
 from latrans.maps import Identity, Offset
@@ -40,16 +41,15 @@ def without(part: str) -> Iterator[None]:
             stack.enter_context(mock.patch.object(module, name, value))
 
         if part == "value maps":
-            offers = choice.field.offers
+            offers = field.offers
             patch(
-                choice.field,
+                field,
                 "offers",
                 lambda values: [m for m in offers(values) if isinstance(m, PLAIN_MAPS)],
             )
             patch(mapping, "_axes_worth_trying", lambda layout, planes: [])
         elif part == "own linear predictor":
-            original = plan.plan
-            patch(coder, "plan", lambda *a, **k: original(*a, **k, may_fit=False))
+            patch(coder, "plan", functools.partial(plan.plan, may_fit=False))
         elif part == "network":
             patch(coder, "_expert", lambda *a: NO_NETWORK)
         elif part == "choice of experts":

@@ -111,11 +111,14 @@ def default(contract: str, shape: tuple[int, ...], geometry: str) -> str:
         if ndim == 2:
             return "tc" if shape[0] > shape[1] else "ct"
         return "n" * (ndim - 1) + "t"
+    if contract.endswith("c") and shape[-1:] > (MAX_CHANNELS_LAST,):
+        contract = contract[:-1]  # these are no colours
     if ndim >= 3 and contract == "yx" and shape[-1] <= MAX_CHANNELS_LAST < min(shape[-3:-1]):
         return "n" * (ndim - 3) + "yxc"
     if ndim >= len(contract):
         return "n" * (ndim - len(contract)) + contract
-    return contract[len(contract) - ndim :]
+    spatial = contract.translate(str.maketrans("", "", "nzc"))
+    return spatial[max(0, len(spatial) - ndim) :].rjust(ndim, "n")
 
 
 def layout(axes: str, shape: tuple[int, ...], geometry: str) -> Layout:
