@@ -23,6 +23,8 @@ from .residual.fixed import Ints
 
 Array = npt.NDArray[Any]
 _TRIAL_ROWS = 64
+_TRIAL_PLACES = (0.3, 0.7)
+_NOISE_PARTS = (12, 40, 160)  # what comes back is rarely as noisy as white noise
 
 
 def _offer(
@@ -56,11 +58,13 @@ def code(
     fine = _offer(layout, planes, max_error, fill_value)
     if fine is None:
         return None
-    if _trial_bits(backend, plan, fine.integers, STEP) >= _trial_bits(
-        backend, plan, mapping.integers, 1
-    ):
+    first = _trial_bits(backend, plan, mapping.integers, 1, _NOISE_PARTS[0])
+    trials = [_trial_bits(backend, plan, fine.integers, STEP, parts) for parts in _NOISE_PARTS]
+    if min(trials) >= first:
         return None
-    encoded = coder.encode(backend, plan.infos, plan.cut(fine.integers), None, plan.horizon, STEP)
+    parts = _NOISE_PARTS[trials.index(min(trials))]
+    pieces = plan.cut(fine.integers)
+    encoded = coder.encode(backend, plan.infos, pieces, None, plan.horizon, STEP, parts)
     restored = fine.invert(plan.paste(encoded.planes), planes.dtype, approximate=False)
     with np.errstate(invalid="ignore"):
         error = np.abs(restored.astype(np.float64) - planes.astype(np.float64))
@@ -68,22 +72,28 @@ def code(
     return (encoded.section, fine) if held.all() else None
 
 
-def _trial_bits(backend: Backend, plan: Arrangement, integers: Ints, step: int) -> int:
-    """What two neighbouring pieces of a chunk take, to compare one step with another."""
+def _trial_bits(
+    backend: Backend, plan: Arrangement, integers: Ints, step: int, noise_parts: int
+) -> int:
+    """What pairs of neighbouring pieces of a chunk take, to compare one way with another."""
     pieces = plan.cut(integers)
-    first = max(0, (len(pieces) - 1) // 2)
     chosen: list[Ints] = []
     infos: list[PlaneInfo] = []
-    for i in range(first, min(first + 2, len(pieces))):
-        info, piece = plan.infos[i], pieces[i]
+    for i in sorted({j for at in _TRIAL_PLACES for j in _pair(len(pieces), at)}):
+        info = plan.infos[i]
         rows = min(info.rows, _TRIAL_ROWS)
         top = (info.rows - rows) // 2
         n_samples = min(rows * info.columns, info.n_samples - top * info.columns)
-        if n_samples <= 0:
+        if n_samples <= 0:  # a track's last lanes may be empty
             top, n_samples = 0, min(rows * info.columns, info.n_samples)
-        before = ((1,),) if infos and infos[0].rows == rows else ()
-        infos.append(PlaneInfo(rows, info.columns, n_samples, before))
-        chosen.append(np.ascontiguousarray(piece[top : top + rows]))
-    if len(infos) == 2 and infos[0].n_samples != infos[1].n_samples:
-        infos[1] = PlaneInfo(infos[1].rows, infos[1].columns, infos[1].n_samples)
-    return 8 * len(coder.encode(backend, infos, chosen, None, 1, step).section)
+        shape = (rows, info.columns, n_samples)
+        alike = infos and (infos[-1].rows, infos[-1].columns, infos[-1].n_samples) == shape
+        infos.append(PlaneInfo(*shape, candidates=((1,),) if alike else ()))
+        chosen.append(np.ascontiguousarray(pieces[i][top : top + rows]))
+    return len(coder.encode(backend, infos, chosen, None, 1, step, noise_parts).section)
+
+
+def _pair(n: int, at: float) -> range:
+    """A piece and the next one."""
+    first = int(at * (n - 1))
+    return range(first, min(first + 2, n))

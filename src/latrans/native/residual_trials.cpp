@@ -9,6 +9,7 @@ namespace latrans {
 
 namespace {
 
+constexpr int64_t kFloor = 64;  // of errors: a quarter of a unit
 constexpr int64_t kPredictionLimit = int64_t{1} << 45;  // of a prediction relative to its base
 
 // Farthest that any tap looks, in any direction.
@@ -168,22 +169,23 @@ std::vector<std::optional<Trial>> Trials::fit(const Subsample &look, const Refer
         std::vector<const TapGroup *> chosen{&own_};
         for (size_t index : within[i]) chosen.push_back(groups[index]);
         const auto &[weights, shift] = *solutions[i];
-        found[i] = Trial{*solutions[i], score(chosen, weights.data(), weights.size(), shift)};
+        found[i] = Trial{*solutions[i],
+                         score(chosen, weights.data(), weights.size(), shift, kFloor)};
     }
     return found;
 }
 
 Score Trials::measure(const Subsample &look, const References &references,
-                      const std::vector<int32_t> &weights, int shift) {
+                      const std::vector<int32_t> &weights, int shift, int64_t floor) {
     gather(look);
     std::vector<const TapGroup *> groups{&own_};
     for (const auto &coded : references) groups.push_back(&reference(coded));
-    return score(groups, weights.data(), weights.size(), shift);
+    return score(groups, weights.data(), weights.size(), shift, floor);
 }
 
 // Weights may be fewer than the taps.
 Score Trials::score(const std::vector<const TapGroup *> &groups, const int32_t *weights,
-                    size_t n_weights, int shift) const {
+                    size_t n_weights, int shift, int64_t floor) const {
     const size_t n = target_.size();
     std::vector<int64_t> sums(n), part(n);
     for (const TapGroup *group : groups) {
@@ -199,7 +201,7 @@ Score Trials::score(const std::vector<const TapGroup *> &groups, const int32_t *
         const int64_t predicted = std::min(std::max(sum, -kPredictionLimit), kPredictionLimit);
         const int64_t error = std::abs(target_[k] * int64_t{256} - predicted);
         total.error += error;
-        total.cost += model_.log2(static_cast<uint64_t>(error + 64));
+        total.cost += model_.log2(static_cast<uint64_t>(error + floor));
     }
     return total;
 }

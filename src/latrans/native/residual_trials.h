@@ -50,7 +50,7 @@ public:
     std::vector<std::optional<Trial>> fit(const Subsample &look, const References &references,
                                           const Choices &choices, int rounds);
     Score measure(const Subsample &look, const References &references,
-                  const std::vector<int32_t> &weights, int shift);
+                  const std::vector<int32_t> &weights, int shift, int64_t floor);
 
     const Schedule &schedule() const { return schedule_; }
 
@@ -70,7 +70,7 @@ private:
              const Border &border, TapGroup &group);
     void find_positions(const Subsample &look);
     Score score(const std::vector<const TapGroup *> &groups, const int32_t *weights,
-                size_t n_weights, int shift) const;
+                size_t n_weights, int shift, int64_t floor) const;
 
     const Model &model_;
     const int32_t *plane_;

@@ -104,14 +104,16 @@ std::vector<Found> fit_trials(OwnedTrials &owned, Range3 range, const Pieces &pi
 }
 
 std::pair<int64_t, int64_t> measure_trial(OwnedTrials &owned, Range3 range, const Pieces &pieces,
-                                          const std::vector<int32_t> &weights, int shift) {
+                                          const std::vector<int32_t> &weights, int shift,
+                                          int64_t floor) {
+    require(floor >= 1 && floor <= int64_t{1} << 40, "impossible floor of errors");
     const Subsample look = checked(owned, range);
     const References references = checked(owned, pieces);
     require(shift >= 0 && shift <= 16, "shift of a coefficient set out of range");
     for (int32_t weight : weights)
         require(weight >= -32768 && weight <= 32768, "a weight exceeds 16 bits");
     const nb::gil_scoped_release release;
-    const Score score = owned.trials->measure(look, references, weights, shift);
+    const Score score = owned.trials->measure(look, references, weights, shift, floor);
     return {score.error, score.cost};
 }
 

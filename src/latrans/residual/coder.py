@@ -59,17 +59,19 @@ def encode(
     reconstructions: Sequence[Ints] | None,
     horizon: int,
     step: int = 1,
+    noise_parts: int = 12,
 ) -> Encoded:
     """Encode planes, each (rows, columns) int64, in order.
 
     `horizon` is the furthest distance back that any candidate names.  With a step, an odd number
-    from 9 on, samples come back up to `step // 2` away from what they were.
+    from 9 on, samples come back up to `step // 2` away from what they were; `noise_parts` as in
+    `Surface`.
     """
     writer, predictor = Writer(), backend.predictor
     lo, hi = limits(planes, step)
     previous: Plan | None = None
     classes, back = [], []
-    walk = _walk(backend, infos, planes, reconstructions, horizon, step)
+    walk = _walk(backend, infos, planes, reconstructions, horizon, step, noise_parts)
     for i, (plane, (chosen, mine, coded)) in enumerate(zip(planes, walk, strict=True)):
         firsts = None if predictor.geometry.up else plane[:, 0]
         writer.plane(chosen, predictor, previous, i, firsts)
@@ -90,7 +92,7 @@ def classes_of(
     horizon: int,
 ) -> Iterator[Any]:
     """The classes of every plane, as `encode` would code them."""
-    for _, classes, _ in _walk(backend, infos, planes, reconstructions, horizon, 1):
+    for _, classes, _ in _walk(backend, infos, planes, reconstructions, horizon, 1, 12):
         yield classes
 
 
@@ -109,6 +111,7 @@ def _walk(
     reconstructions: Sequence[Ints] | None,
     horizon: int,
     step: int,
+    noise_parts: int,
 ) -> Iterator[tuple[Plan, Any, Any]]:
     """Plan and classes of plane after plane, and the plane as the backend keeps it."""
     lo, hi = limits(planes, step)
@@ -116,7 +119,9 @@ def _walk(
     previous: Plan | None = None
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
         picture = None if reconstructions is None else reconstructions[i]
-        surface = Surface(backend.predictor, plane, info.n_samples, finished, picture, step)
+        surface = Surface(
+            backend.predictor, plane, info.n_samples, finished, picture, step, noise_parts
+        )
         chosen = plan(surface, _indices(info, i), previous, trials=backend.trials(surface))
         job = surface.job(chosen, lo, hi)
         chosen = replace(chosen, expert=_expert(backend, job, plane, i, previous))

@@ -48,6 +48,19 @@ class Noise:
     power: int
     parts: int
 
+    def floor(self, weights: Ints, shift: int) -> int:
+        """What errors of a predictor are hidden by: a quarter of a step, and its taps' noise."""
+        n = len(self.own) - 1
+        own = np.zeros(n + 1, object)
+        own[: len(weights[:n])] = weights[:n].tolist()
+        own[n] = -(1 << shift)
+        total = own @ self.own @ own
+        for start in range(n, len(weights), len(self.others)):
+            part = np.array(weights[start : start + len(self.others)].tolist(), object)
+            total += part @ self.others @ part
+        noise = math.isqrt((int(total) * self.power << 16) // (self.parts << 2 * shift))
+        return 64 * math.isqrt(self.power) + noise
+
 
 def fit(
     groups: Sequence[Ints],
@@ -174,6 +187,9 @@ def _solve(moments: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
     return solution
 
 
-def estimate(error: Ints) -> int:
-    """Cost of errors (8 fraction bits) in 1/32 bit, for choosing between predictors."""
-    return int(log2(np.abs(error) + 64).sum())
+def estimate(error: Ints, floor: int = 64) -> int:
+    """Cost of errors (8 fraction bits) in 1/32 bit, for choosing between predictors.
+
+    Errors well below the floor cost nothing.
+    """
+    return int(log2(np.abs(error) + floor).sum())

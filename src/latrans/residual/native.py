@@ -19,11 +19,12 @@ from ..program import Program
 from .backend import Counting
 from .fixed import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
 from .job import Job
+from .linear import Noise
 from .plan import Surface
 from .predictor import NO_NETWORK, Predictor
 from .remap import TableMap
 from .schedule import n_states
-from .trials import Trial
+from .trials import FLOOR, Trial
 
 Int32 = npt.NDArray[np.int32]
 
@@ -65,7 +66,7 @@ class NativeBackend(Counting):
             trials = _native.ResidualTrials(self._model, plane, surface.n_samples, pictured, given)
         except ValueError as error:
             raise ConfigError(f"plane cannot be coded: {error}") from error
-        return NativeTrials(trials, surface.finished)
+        return NativeTrials(trials, surface.finished, noise)
 
     def classify(self, job: Job, plane: Ints) -> tuple[Any, NativeCoded]:
         try:
@@ -131,9 +132,10 @@ class NativeBackend(Counting):
 class NativeTrials:
     """The compiled twin of `Trials`."""
 
-    def __init__(self, trials: Any, finished: Sequence[NativeCoded]) -> None:
+    def __init__(self, trials: Any, finished: Sequence[NativeCoded], noise: Noise | None) -> None:
         self._trials = trials
         self._finished = finished
+        self._noise = noise
 
     def fit(
         self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
@@ -141,11 +143,20 @@ class NativeTrials:
         used = sorted({i for choice in choices for i in choice})
         within = [[used.index(i) for i in choice] for choice in choices]
         found = self._trials.fit(_limits(look), self._handles(used), within, rounds)
-        return [None if f is None else Trial(np.array(f[0], np.int64), *f[1:]) for f in found]
+        trials = [None if f is None else Trial(np.array(f[0], np.int64), *f[1:]) for f in found]
+        if self._noise is None:
+            return trials
+        return [
+            None if t is None else self.measure(look, choice, t.weights, t.shift)
+            for t, choice in zip(trials, choices, strict=True)
+        ]
 
     def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
         handles = self._handles(references)
-        error, cost = self._trials.measure(_limits(look), handles, weights.tolist(), shift)
+        floor = FLOOR if self._noise is None else self._noise.floor(weights, shift)
+        error, cost = self._trials.measure(
+            _limits(look), handles, weights.tolist(), shift, min(floor, 1 << 40)
+        )
         return Trial(weights, shift, error, cost)
 
     def _handles(self, indices: Sequence[int]) -> list[Any]:

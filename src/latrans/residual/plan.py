@@ -51,7 +51,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Surface:
-    """A plane to plan for, and what it may refer to."""
+    """A plane to plan for, and what it may refer to.
+
+    With a step, the noise of what comes back counts as a variance of step**2 / noise_parts; 12 is
+    that of uniform white noise.
+    """
 
     predictor: Predictor
     plane: Ints  # (rows, columns)
@@ -59,6 +63,7 @@ class Surface:
     finished: Sequence[Any]  # a backend's own records
     reconstruction: Ints | None
     step: int = 1
+    noise_parts: int = 12
 
     def job(self, plan: Plan, lo: int, hi: int) -> Job:
         rows, columns = self.plane.shape
@@ -80,7 +85,7 @@ class Surface:
     def noise(self) -> Noise | None:
         """Noise of the samples that come back."""
         n_more = 0 if self.reconstruction is None else len(RECONSTRUCTION_TAPS)
-        return noise_of(self.predictor.geometry, n_more, self.step)
+        return noise_of(self.predictor.geometry, n_more, self.step, self.noise_parts)
 
     def trials(self) -> Trials:
         """What tries predictors on the plane; other backends have twins."""

@@ -20,7 +20,7 @@ from .geometry import Geometry, Offset
 from .linear import Noise, estimate, fit
 
 _MOST = (1 << 31) - 1
-_NOISE_PARTS = 40  # noise counts as a variance of step**2 / 40; 12 would be uniform and white
+FLOOR = 64  # of errors, a quarter of a unit
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,16 @@ class Trier(Protocol):
         """Given weights; they may be fewer than the taps."""
 
 
-def noise_of(geometry: Geometry, n_more: int, step: int) -> Noise | None:
-    """The noise of samples that come back in steps; `n_more` own taps have none."""
+def noise_of(geometry: Geometry, n_more: int, step: int, parts: int) -> Noise | None:
+    """The noise of samples that come back in steps, of variance step**2 / parts.
+
+    `n_more` own taps have none.
+    """
     if step == 1:
         return None
     own = _noise_form(geometry.taps, geometry.base, n_more, target=True)
     others = _noise_form(geometry.reference_taps, geometry.base, 0, target=False)
-    return Noise(own, others, step * step, 4 * _NOISE_PARTS)
+    return Noise(own, others, step * step, 4 * parts)
 
 
 def _noise_form(taps: Sequence[Offset], base: Sequence[Offset], n_more: int, target: bool) -> Ints:
@@ -109,13 +112,18 @@ class Trials:
                 found.append(None)
             else:
                 differences = np.concatenate([own, *(groups[g] for g in choice)])
-                found.append(_measured(differences, target, *solution))
+                found.append(self._measured(differences, target, *solution))
         return found
 
     def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
         own, target = self.own(look)
         differences = np.concatenate([own, *(self._other(look, i) for i in references)])
-        return _measured(differences, target, weights, shift)
+        return self._measured(differences, target, weights, shift)
+
+    def _measured(self, differences: Ints, target: Ints, weights: Ints, shift: int) -> Trial:
+        error = (target << 8) - predict(np.zeros_like(target), differences, weights, shift)
+        floor = FLOOR if self.noise is None else self.noise.floor(weights, shift)
+        return Trial(weights, shift, int(np.abs(error).sum()), estimate(error, floor))
 
     def own(self, look: range) -> tuple[Ints, Ints]:
         """The plane's own differences (taps, n) and the samples (n,), minus the reference level."""
@@ -133,11 +141,6 @@ class Trials:
     def _samples(self, look: range) -> Samples:
         position = np.arange(look.start, look.stop, look.step)
         return Samples(position // self.space.columns, position % self.space.columns)
-
-
-def _measured(differences: Ints, target: Ints, weights: Ints, shift: int) -> Trial:
-    error = (target << 8) - predict(np.zeros_like(target), differences, weights, shift)
-    return Trial(weights, shift, int(np.abs(error).sum()), estimate(error))
 
 
 def _clipped(differences: Ints) -> Ints:
