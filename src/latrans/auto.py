@@ -54,20 +54,14 @@ def choose(
     >>> choose(recording, axes="t").geometry
     'track'
     """
-    found = candidates(array, axes)
-    if mode == "lossy" and found:
-        found = [(model, named) for model, named in found if model.autoencoder is not None]
-        if not found:
-            raise ConfigError(
-                f"no shipped model has a lossy mode for an array of {array.dtype} and shape "
-                f"{array.shape}; use mode 'bounded' or a model trained with an autoencoder"
-            )
+    found = candidates(array, axes, mode)
+    if mode == "lossy" and (found or candidates(array, axes)):
+        return _lossy(array, [model for model, _ in found])
     if len(found) < 2:
         return found[0][0] if found else None
     piece = sample.crop(array, axes, MAX_SAMPLES)
     best, smallest = None, math.inf
     for model, named in found:
-        # Lossy frames say nothing about what is lost, so that mode is judged by lossless ones.
         task = chunk.Task(model, "lossless", None, fill_value, named, engine)
         if mode == "bounded":
             task = replace(task, mode=mode, max_error=max_error)
@@ -78,11 +72,25 @@ def choose(
     return best
 
 
-def candidates(array: Array, axes: str | None) -> list[tuple[Model, str]]:
+def _lossy(array: Array, found: list[Model]) -> Model:
+    """Small samples of the size that a model is for; else what was made for lossy pictures."""
+    if not found:
+        raise ConfigError(
+            f"no shipped model has a lossy mode for an array of {array.dtype} and shape "
+            f"{array.shape}; use mode 'bounded' or a model trained with an autoencoder"
+        )
+    for model in found:
+        if model.autoencoder is not None and model.autoencoder.sample_shape is not None:
+            return model
+    return next((model for model in found if model.lossy_only), found[0])
+
+
+def candidates(array: Array, axes: str | None, mode: str = "lossless") -> list[tuple[Model, str]]:
     """Shipped models that take an array of this dtype and shape, by name, with its axes."""
     found, refused = [], None
     for model in shipped():
-        if not _likely(model, array.shape, axes):
+        able = model.has_latents if mode == "lossy" else not model.lossy_only
+        if not able or not _likely(model, array.shape, axes):
             continue
         try:
             default = axis_letters.default(model.axes, array.shape, model.geometry)
