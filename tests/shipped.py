@@ -45,9 +45,16 @@ def inputs(name: str) -> dict[str, tuple[np.ndarray[Any, Any], dict[str, Any]]]:
         stack = np.stack([field, field + np.float32(0.5)])
         bounded = {"mode": "bounded", "max_error": 0.25, "axes": "zyx"}
         return {"field": (field, {}), "stack bounded": (stack, bounded)}
+    if name.startswith("table"):
+        t = np.arange(5000)
+        cents = (t * t // 700 % 4000 + t * 7919 % 13) * 5
+        table = np.stack([cents / 100, np.where(t % 97 == 0, np.nan, t // 3), cents // 7], 1)
+        return {"columns": (table, {"axes": "tc"}), "cents": (cents / 100, {})}
     stack = np.stack([picture, picture // 2 + noise]).astype(np.uint16)
+    colours = np.stack([picture, picture // 2 + noise, 250 - picture], -1).astype(np.uint8)
+    if name.startswith("rgb"):
+        return {"colours": (colours, {}), "picture": (picture.astype(np.uint8), {})}
     if "lossy" in name:
-        colours = np.stack([picture, picture // 2 + noise, 250 - picture], -1).astype(np.uint8)
         lossy = {"mode": "lossy"}
         return {
             "picture": (picture.astype(np.uint8), {**lossy, "quality": 45}),

@@ -365,10 +365,12 @@ def test_train_hands_every_option_over(source: Path, monkeypatch: pytest.MonkeyP
     out = ("--out", source.with_name("m.safetensors"), "--overwrite")
     assert run("train", "folder", *out) == 0
     assert run("train", "a.npy", "b.zarr", "--recipe", "r.toml", "--axes", "zyx", *out) == 0
-    nothing = {"axes": None, "name": None, "seed": None, "steps": None}
+    assert run("train", "a.npy", "--from", "image-1", *out) == 0
+    nothing = {"axes": None, "name": None, "seed": None, "steps": None, "start": None}
     assert seen == [
         ("folder", "image", nothing),
         (["a.npy", "b.zarr"], "r.toml", {**nothing, "axes": "zyx"}),
+        ("a.npy", "image", {**nothing, "start": "image-1"}),
     ]
 
 

@@ -12,7 +12,8 @@ import latrans
 from shipped import CODECS, inputs, measured
 
 NAMES = (
-    "digits-1", "field-1", "image-1", "image-fast-1", "image-lossy-1", "rgb-1", "series-1", "table-1",
+    "digits-1", "field-1", "image-1", "image-fast-1", "image-lossy-1", "rgb-1", "series-1",
+    "table-1",
 )  # fmt: skip
 SHIPPABLE = {
     # Train files whose licence lets their weights be shipped.

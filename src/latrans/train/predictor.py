@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -22,6 +21,7 @@ from ..engine import select
 from ..entropy.tables import cost_bits, normalise
 from ..program import Layer, Program
 from ..residual import classes as c
+from .density import Targets, density_bits
 from .rows import Rows, take
 
 INPUT_UNIT = 4  # network inputs count in 1/16
@@ -29,7 +29,6 @@ ACTIVATION_UNIT = 5  # activations count in 1/32
 # Outputs count in 1/64 energy, 1/32 octave, 1/16 nat, and gates in 1/64.
 OUTPUT_UNITS = (6, 5, 4)
 GATE_UNIT = 6
-_FLOOR = 1e-6
 Report = Callable[..., None]
 
 
@@ -122,52 +121,6 @@ def lower_dense(
     return program
 
 
-@dataclass(frozen=True)
-class Targets:
-    """What a density is asked about, (n,) each but `gates` (n, gates), in units of what is coded.
-
-    Attributes
-    ----------
-    offset : sample minus prediction.
-    energy : local error energy.
-    gates : alternative predictions minus prediction.
-    """
-
-    offset: torch.Tensor
-    energy: torch.Tensor
-    gates: torch.Tensor
-
-    @classmethod
-    def of(cls, rows: Rows) -> Targets:
-        unit = 256.0 * rows.step
-        offset = ((rows.sample << 8) - rows.prediction) / unit
-        return cls(
-            *(
-                torch.from_numpy(values.astype(np.float32))
-                for values in (offset, rows.energy / unit, rows.gates / unit[:, None])
-            )
-        )
-
-    def __getitem__(self, pick: torch.Tensor) -> Targets:
-        return Targets(self.offset[pick], self.energy[pick], self.gates[pick])
-
-
-def density_bits(outputs: torch.Tensor, targets: Targets) -> torch.Tensor:
-    """Bits (n,) that a mixture density gives to samples, from outputs (n, 3 + gates)."""
-    energy = targets.energy
-    gated = (outputs[:, 3:].clamp(-2, 2) * targets.gates).sum(1)
-    mean = outputs[:, 0].clamp(-4, 4) * energy + gated
-    log_scale = torch.log(0.5 * energy) + math.log(2) * outputs[:, 1].clamp(-8, 8)
-    distance = (targets.offset - mean).abs()
-    narrow = _logistic(distance, log_scale)
-    wide = _logistic(distance, log_scale + 1.5)
-    tail = outputs[:, 2].clamp(-8, 8) - 2
-    mixture = torch.logaddexp(
-        narrow + torch.nn.functional.logsigmoid(-tail), wide + torch.nn.functional.logsigmoid(tail)
-    )
-    return -torch.logaddexp(mixture, torch.full_like(mixture, math.log(_FLOOR))) / math.log(2)
-
-
 def program_bits(rows: Rows, program: Program) -> npt.NDArray[np.float64]:
     """Bits (n,) that the density of a lowered network gives to rows; 0 in flat surroundings."""
     outputs = program_outputs(rows, program)
@@ -176,19 +129,6 @@ def program_bits(rows: Rows, program: Program) -> npt.NDArray[np.float64]:
     with torch.no_grad():
         bits = density_bits(floats, Targets.of(rows)).double().numpy()
     return np.where(rows.flat, 0, bits)
-
-
-def _logistic(distance: torch.Tensor, log_scale: torch.Tensor) -> torch.Tensor:
-    """Log probability of the unit interval around `distance` from the mean."""
-    inverse = torch.exp(-log_scale)
-    upper, lower_ = (distance + 0.5) * inverse, (distance - 0.5) * inverse
-    # log(sigmoid(a) - sigmoid(b)) without cancellation.
-    width = inverse.clamp(min=1e-12)
-    return (
-        torch.nn.functional.logsigmoid(upper)
-        + torch.nn.functional.logsigmoid(-lower_)
-        + torch.log(-torch.expm1(-width))
-    )
 
 
 def train_network(
