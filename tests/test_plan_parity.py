@@ -42,6 +42,7 @@ def surfaces(rng, model, kind, rows, columns, n_planes, missing=0):
     backends = ReferenceBackend(model), native.NativeBackend(model)
     finished = [], []
     previous = [None, None]
+    step, parts = int(rng.choice([1, 1, 17])), int(rng.choice([12, 40, 160]))
     for i, plane in enumerate(planes):
         picture = None
         if model.has_reconstruction:
@@ -52,12 +53,13 @@ def surfaces(rng, model, kind, rows, columns, n_planes, missing=0):
         choices = [c for c in choices if min(c) >= 0]
         pair = []
         for k, backend in enumerate(backends):
-            surface = Surface(model, plane, n_samples, finished[k], picture)
+            surface = Surface(model, plane, n_samples, finished[k], picture, step, parts)
             chosen = plan(surface, choices, previous[k], trials=backend.trials(surface))
             pair.append(chosen)
             # Errors and energies do not matter here: a trained plan is quick to code.
             simple = plan(surface, (), None, may_fit=False)
-            finished[k].append(backend.classify(surface.job(simple, lo, hi), plane)[1])
+            job = replace(surface.job(simple, lo, hi), step=1)
+            finished[k].append(backend.classify(job, plane)[1])
             previous[k] = chosen
         yield pair
 

@@ -45,11 +45,11 @@ def samples() -> Iterator[Sample]:
     """
     sources: tuple[tuple[str, Callable[[], Array], str, str], ...] = (
         ("photo, grey", lambda: _picture("camera"), "image-1", "yx"),
-        ("photo, colour", lambda: _picture("astronaut"), "image-1", "yxc"),
+        ("photo, colour", lambda: _picture("astronaut"), "rgb-1", "yxc"),
         ("grass", lambda: _picture("grass"), "image-1", "yx"),
         ("moon", lambda: _picture("moon"), "image-1", "yx"),
         ("cell, microscope", lambda: _picture("cell"), "image-1", "yx"),
-        ("tissue, stained", lambda: _picture("immunohistochemistry"), "image-1", "yxc"),
+        ("tissue, stained", lambda: _picture("immunohistochemistry"), "rgb-1", "yxc"),
         ("head, MR slice", _mr_slice, "image-1", "yx"),
         ("brain, MR volumes", _mr_volumes, "image-1", "tzyx"),
         ("terrain heights", _terrain, "image-1", "yx"),

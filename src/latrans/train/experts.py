@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..program import Program
-from ..residual.predictor import Predictor
+from ..residual.predictor import MAX_EXPERTS, Predictor
 from .predictor import program_bits, train_network
 from .progress import progress_bar
 from .rows import Rows, take
@@ -41,11 +41,13 @@ def train_experts(
     ----------
     groups : rows by the number of references that networks see.
     settings : with `experts`, their number, the one for everything included.
-    start : whose best expert is where training starts, if given.
+    start : whose best expert is where training starts, if given; its experts are kept beside the
+        new one, as far as there is room.
     """
     n_items = 1 + max(int(rows.item.max()) for rows in groups)
-    known = [] if start is None else _best_of(start, groups[0], n_items)
-    everything = _train_all(groups, settings, known, seed, progress)
+    if start is not None:
+        return _joined_by_one(groups, settings, start, n_items, seed, progress)
+    everything = _train_all(groups, settings, [], seed, progress)
     experts = [everything] + [list(everything) for _ in range(settings.experts - 1)]
     if settings.experts == 1:
         return experts, np.zeros(n_items, np.int64)
@@ -99,6 +101,23 @@ def clusters(points: npt.NDArray[np.float64], n: int, seed: int) -> Kinds:
         if total < fewest:
             best, fewest = nearest, total
     return best
+
+
+def _joined_by_one(
+    groups: Sequence[Rows],
+    settings: Settings,
+    start: Predictor,
+    n_items: int,
+    seed: int,
+    progress: bool,
+) -> tuple[Experts, Kinds]:
+    """The experts of a predictor, and one more that has learned from the rows."""
+    known = _best_of(start, groups[0], n_items)
+    tuned = _train_all(groups, settings, known, seed, progress)
+    experts = [list(networks) for networks in start.experts][: MAX_EXPERTS - 1]
+    experts.append([*tuned, *known[len(tuned) :]])
+    costs = [_item_costs(groups[0], networks[0], n_items) for networks in experts]
+    return experts, np.argmin(np.stack(costs), 0)
 
 
 def _best_of(start: Predictor, rows: Rows, n_items: int) -> list[Program]:

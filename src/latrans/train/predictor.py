@@ -18,9 +18,10 @@ import numpy.typing as npt
 import torch
 
 from ..engine import select
-from ..entropy.tables import cost_bits, normalise
+from ..entropy.tables import TOTAL, cost_bits, normalise
 from ..program import Layer, Program
 from ..residual import classes as c
+from ..residual.predictor import Predictor
 from .density import Targets, density_bits
 from .rows import Rows, take
 
@@ -29,6 +30,7 @@ ACTIVATION_UNIT = 5  # activations count in 1/32
 # Outputs count in 1/64 energy, 1/32 octave, 1/16 nat, and gates in 1/64.
 OUTPUT_UNITS = (6, 5, 4)
 GATE_UNIT = 6
+_START_COUNTS = 1000  # samples that a table to start from stands for
 Report = Callable[..., None]
 
 
@@ -174,16 +176,21 @@ def train_network(
 
 
 def fit_tables(
-    parts: Sequence[tuple[Rows, Program]],
+    parts: Sequence[tuple[Rows, Program]], start: Predictor | None = None
 ) -> tuple[npt.NDArray[np.uint16], tuple[int, int], float]:
     """Token tables, tail thresholds and the bits per sample that they give on the rows.
 
-    Each part's program answers for its rows.
+    Each part's program answers for its rows.  With `start`, classes that rows seldom reach keep
+    that predictor's tables.
     """
     answers = [(rows, program_outputs(rows, program)) for rows, program in parts]
-    loose = np.concatenate([outputs[2][~rows.flat] for rows, outputs in answers])
-    tails = (int(np.quantile(loose, 0.5)), int(np.quantile(loose, 0.85)) + 1)
-    counts = np.zeros((c.N_TABLES, c.N_SYMBOLS))
+    if start is not None:
+        tails = start.tails
+        counts = start.tables.astype(np.float64) * (_START_COUNTS / TOTAL)
+    else:
+        loose = np.concatenate([outputs[2][~rows.flat] for rows, outputs in answers])
+        tails = (int(np.quantile(loose, 0.5)), int(np.quantile(loose, 0.85)) + 1)
+        counts = np.zeros((c.N_TABLES, c.N_SYMBOLS))
     found = []
     for rows, outputs in answers:
         for part in _by_step(rows):

@@ -272,13 +272,13 @@ def _train_predictor(
         has_reconstruction = start.has_reconstruction
     n_references = min(MAX_DESCRIBED_REFERENCES, max(len(e.references) for e in examples))
     if start is not None:
-        n_references = min(n_references, start.n_described_references)
-    linear = train_linear(geometry, examples, has_reconstruction)
+        n_references = start.n_described_references
+    linear = start.linear if start else train_linear(geometry, examples, has_reconstruction)
     blank = blank_predictor(geometry, n_references, has_reconstruction, linear, settings.flat)
     groups = collect(blank, examples, rng, settings.rows, _TRAINED_SHARE)
     # The layers are tiny: a second thread would only wait for the first.
     torch.set_num_threads(1)
     experts, kinds = train_experts(groups, settings, start, seed, progress)
-    tables, tails, bits = fit_tables(parts(groups, experts, kinds))
+    tables, tails, bits = fit_tables(parts(groups, experts, kinds), start)
     networks = tuple(tuple(e) for e in experts)
     return replace(blank, experts=networks, tables=tables, tails=tails), bits
