@@ -23,6 +23,8 @@ from .residual.fixed import Ints
 
 Array = npt.NDArray[Any]
 _TRIAL_ROWS = 64
+_PRECISION = 512  # values of the dtype within the bound, at least
+_SHARE = 8  # of values on it by chance, at most one in so many
 _TRIAL_PLACES = (0.3, 0.7)
 _NOISE_PARTS = (12, 40, 160)  # what comes back is rarely as noisy as white noise
 
@@ -30,16 +32,27 @@ _NOISE_PARTS = (12, 40, 160)  # what comes back is rarely as noisy as white nois
 def _offer(
     layout: Layout, planes: Array, max_error: float, fill_value: float | None
 ) -> Mapping | None:
-    """The fine grid; None where the values' own precision is too close to the bound."""
-    # What comes back is rounded to the dtype once more.
-    rounding = 0.0
-    if planes.dtype.kind == "f":
-        finite = np.abs(planes[np.isfinite(planes)])
-        with np.errstate(over="ignore"):
-            rounding = float(np.spacing(finite.max(initial=0)))
-    if max_error <= 2 * rounding:
+    """The fine grid; None where it is not much coarser than the values' own precision."""
+    if planes.dtype.kind != "f":
         return None
-    return on_grid(layout, planes, (max_error - rounding) / STEP, fill_value)
+    finite = np.abs(planes[np.isfinite(planes)])
+    with np.errstate(over="ignore"):
+        rounding = float(np.spacing(finite.max(initial=0)))  # of what comes back, to the dtype
+    if not max_error > _PRECISION * rounding:
+        return None
+    # A grid that hangs on the bound alone: what is written again must find itself on it.
+    return on_grid(layout, planes, max_error * (1 - 1 / _PRECISION) / STEP, fill_value)
+
+
+def _came_back_before(planes: Array, grid: Mapping) -> bool:
+    """Whether values lie exactly on a grid, where only earlier decoding can have put them.
+
+    Parts of a chunk that is written again must not move another time, or errors add up; another
+    grid would move them, and so would steps from other predictions.
+    """
+    restored = grid.invert(grid.integers, planes.dtype, approximate=False)
+    told = grid.integers != 0
+    return int(((restored == planes) & told).sum()) * _SHARE > int(told.sum())
 
 
 def code(
@@ -55,9 +68,14 @@ def code(
 
     The bound is checked with the decoder's own arithmetic.
     """
+    if _came_back_before(planes, mapping):
+        return None
     fine = _offer(layout, planes, max_error, fill_value)
     if fine is None:
         return None
+    if _came_back_before(planes, fine):
+        pieces = plan.cut(fine.integers)
+        return coder.encode(backend, plan.infos, pieces, None, plan.horizon).section, fine
     first = _trial_bits(backend, plan, mapping.integers, 1, _NOISE_PARTS[0])
     trials = [_trial_bits(backend, plan, fine.integers, STEP, parts) for parts in _NOISE_PARTS]
     if min(trials) >= first:
