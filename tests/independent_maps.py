@@ -112,9 +112,14 @@ def default_axes(model, shape):
         if n == 2:
             return "tc" if shape[0] > shape[1] else "ct"
         return "n" * (n - 1) + "t"
-    if model.axes == "yx" and n >= 3 and shape[-1] <= 4 < min(shape[-3:-1]):
-        return "n" * (n - 3) + "yxc"
-    return "n" * (n - len(model.axes)) + model.axes[max(len(model.axes) - n, 0) :]
+    letters = model.axes
+    if letters[-1] == "c" and n and shape[-1] > 4:
+        letters = letters[:-1]
+    if letters == "yx" and n >= 3 and shape[-1] <= 4 < min(shape[-3:-1]):
+        letters = "yxc"
+    if n < len(letters):
+        letters = "".join(letter for letter in letters if letter not in "nzc")
+    return letters[max(len(letters) - n, 0) :].rjust(n, "n")
 
 
 def invert_map(content, q, dtype, exact):

@@ -53,7 +53,8 @@ def inputs(name: str) -> dict[str, tuple[np.ndarray[Any, Any], dict[str, Any]]]:
     stack = np.stack([picture, picture // 2 + noise]).astype(np.uint16)
     colours = np.stack([picture, picture // 2 + noise, 250 - picture], -1).astype(np.uint8)
     if name.startswith("rgb"):
-        return {"colours": (colours, {}), "picture": (picture.astype(np.uint8), {})}
+        deep = colours * np.uint16(16) + noise[..., None].astype(np.uint16)
+        return {"colours": (colours, {}), "deep": (deep, {})}
     if "lossy" in name:
         lossy = {"mode": "lossy"}
         return {

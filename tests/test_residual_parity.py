@@ -214,7 +214,7 @@ def test_impossible_jobs_are_refused(change):
     with pytest.raises(ConfigError):
         compiled.classify(job, case.planes[0])
     with pytest.raises(CodecError):
-        compiled.decoding(data, 180).plane(job, None)
+        compiled.decoding(data, case.tables, 180).plane(job, None)
 
 
 def test_reference_of_another_shape_is_refused():
@@ -222,7 +222,7 @@ def test_reference_of_another_shape_is_refused():
     compiled = native.NativeBackend(case.predictor)
     _, coded = compiled.classify(other.jobs[0], other.planes[0])
     with pytest.raises(CodecError, match="another shape"):
-        compiled.decoding(case.encode(compiled), 180).plane(
+        compiled.decoding(case.encode(compiled), case.tables, 180).plane(
             replace(case.jobs[0], references=[coded]), None
         )
 
@@ -233,9 +233,9 @@ def test_first_samples_belong_to_tracks_and_lie_in_range():
     data = track.encode(compiled)
     for firsts in (None, np.zeros(2, np.int64), np.full(3, 1 << 40), np.full(3, 4096)):
         with pytest.raises(CodecError):
-            compiled.decoding(data, 27).plane(track.jobs[0], firsts)
+            compiled.decoding(data, track.tables, 27).plane(track.jobs[0], firsts)
     with pytest.raises(CodecError):
-        native.NativeBackend(plane.predictor).decoding(data, 180).plane(
+        native.NativeBackend(plane.predictor).decoding(data, plane.tables, 180).plane(
             plane.jobs[0], np.zeros(20, np.int64)
         )
 
