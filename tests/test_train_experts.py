@@ -65,6 +65,15 @@ def test_going_on_from_another_geometry_is_refused(model):
         latrans.fit(IMAGES[0], "series", axes="ct", start=model, steps=1, progress=False)
 
 
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
+def test_floats_of_all_bits_can_be_learned_from(dtype):
+    noise = np.random.default_rng(1).normal(size=(4, 64, 64)).cumsum(1).astype(dtype)
+    found = latrans.fit(noise, recipe(), axes="zyx", progress=False)
+    codec = latrans.Codec(found, "bounded", 0.01, axes="zyx")
+    error = np.abs(codec.decode(codec.encode(noise)).astype("f8") - noise.astype("f8"))
+    assert error.max() <= 0.01
+
+
 def test_tables_are_remapped_where_that_pays(model):
     tables = model.neighbourhood.tables
     costs = token_costs(tables)

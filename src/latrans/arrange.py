@@ -91,7 +91,7 @@ def arrange(
 
 def _plane_candidates(layout: Layout, planes: Ints | None) -> list[Candidates]:
     """For each plane, earlier planes worth trying: the likest along each axis, and pairs."""
-    if planes is None:
+    if planes is None or not layout.horizon:
         return [()] * layout.n_planes
     sketches = [_sketch(p) for p in planes]
     out: list[Candidates] = []

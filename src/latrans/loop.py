@@ -8,6 +8,7 @@ units: the same bound.  It pays where several coarse cells span little change.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -73,15 +74,14 @@ def code(
     fine = _offer(layout, planes, max_error, fill_value)
     if fine is None:
         return None
+    pieces = plan.cut(fine.integers)
     if _came_back_before(planes, fine):
-        pieces = plan.cut(fine.integers)
         return coder.encode(backend, plan.infos, pieces, None, plan.horizon).section, fine
-    first = _trial_bits(backend, plan, mapping.integers, 1, _NOISE_PARTS[0])
-    trials = [_trial_bits(backend, plan, fine.integers, STEP, parts) for parts in _NOISE_PARTS]
+    first = _trial_bits(backend, plan, plan.cut(mapping.integers), 1, _NOISE_PARTS[0])
+    trials = [_trial_bits(backend, plan, pieces, STEP, parts) for parts in _NOISE_PARTS]
     if min(trials) >= first:
         return None
     parts = _NOISE_PARTS[trials.index(min(trials))]
-    pieces = plan.cut(fine.integers)
     encoded = coder.encode(backend, plan.infos, pieces, None, plan.horizon, STEP, parts)
     restored = fine.invert(plan.paste(encoded.planes), planes.dtype, approximate=False)
     with np.errstate(invalid="ignore"):
@@ -91,10 +91,9 @@ def code(
 
 
 def _trial_bits(
-    backend: Backend, plan: Arrangement, integers: Ints, step: int, noise_parts: int
+    backend: Backend, plan: Arrangement, pieces: Sequence[Ints], step: int, noise_parts: int
 ) -> int:
     """What pairs of neighbouring pieces of a chunk take, to compare one way with another."""
-    pieces = plan.cut(integers)
     chosen: list[Ints] = []
     infos: list[PlaneInfo] = []
     for i in sorted({j for at in _TRIAL_PLACES for j in _pair(len(pieces), at)}):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Protocol
@@ -61,10 +62,14 @@ class Backend(Protocol):
         """Start decoding a section of n_samples samples in all."""
 
 
-class Counting:
+class Counting(ABC):
     """Costs of classes, the same for both backends."""
 
     predictor: Predictor
+
+    @abstractmethod
+    def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
+        """As in `Backend`."""
 
     @cached_property
     def _costs(self) -> npt.NDArray[np.float64]:
@@ -81,9 +86,6 @@ class Counting:
         counts = np.zeros((N_TABLES, N_TOKENS), np.int64)
         raw: int = classes.count(counts)
         return int((counts * self._costs).sum()) + raw * COST_UNIT
-
-    def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
-        raise NotImplementedError
 
 
 class ReferenceBackend(Counting):

@@ -198,20 +198,6 @@ def decode(
     return planes
 
 
-def estimate(
-    backend: Backend,
-    infos: Sequence[PlaneInfo],
-    planes: Sequence[Ints],
-    indices: Sequence[int],
-) -> float:
-    """Rough cost in bits of some planes, for choosing between maps; never the real size."""
-    total = 0.0
-    for i in indices:
-        surface = Surface(backend.predictor, planes[i], infos[i].n_samples, (), None)
-        total += plan(surface, (), None, trials=backend.trials(surface)).cost_bits
-    return total
-
-
 def _indices(info: PlaneInfo, i: int) -> list[tuple[int, ...]]:
     return [tuple(i - d for d in distances) for distances in info.candidates]
 

@@ -30,10 +30,10 @@ from ..transform.contexts import (
 )
 from ..transform.lifting import split
 from ..transform.operations import signs_of
-from ..transform.pictures import Coded, Item, Known, encode_plane, predicted_difference
+from ..transform.pictures import Coded, Item, Known, encode_plane
 from ..transform.predict import N_LEVELS, N_WEIGHTS, WEIGHT_BITS, Weights, differences
 from ..transform.quantise import N_CENTROIDS, Centroids, first_guess
-from ..transform.section import Chooser
+from ..transform.section import Chooser, low_values
 from ..transform.stream import (
     MEAN_ESCAPE,
     N_MEAN_SYMBOLS,
@@ -75,8 +75,7 @@ class _Recorder:
     ) -> tuple[int, Ints, Ints]:
         ratio = np.abs(coefficients) / step
         if band.kind == LOW:
-            nearest = np.floor(ratio + 0.5).astype(np.int64)
-            values = predicted_difference(np.where(coefficients < 0, -nearest, nearest))
+            values = low_values(coefficients, ratio)
         else:
             chosen = (
                 first_guess(ratio) if self._chooser is None

@@ -149,14 +149,14 @@ class Sampler:
                 mapped = field.bounded(planes, span * 10 ** rng.uniform(-5, -1.7) / step, None)
                 if mapped is not None:
                     return mapped.integers, step
-        values = masks.hide(planes, masks.find(planes, None, exact=True))
-        map_ = cheapest(values).map_
-        exact = None if map_ is None else field.apply(map_, values)
-        if exact is None or field.is_stored(exact.section):
+        exact = _exactly(planes)
+        if exact is None and planes.dtype.itemsize == 8 and planes.dtype.kind == "f":
+            exact = _exactly(planes.astype(np.float32))  # all bits of a double have no map
+        if exact is None:
             raise ConfigError(
                 f"training data of dtype {planes.dtype} has no map to 32-bit integers"
             )
-        return exact.integers, 1
+        return exact, 1
 
 
 class Stack:
@@ -224,6 +224,14 @@ def _augmented(planes: list[Ints], rng: np.random.Generator, degrade: bool) -> l
         return [np.rint(p + scale * rng.normal(size=p.shape)).astype(np.int64) for p in planes]
     gain = int(rng.integers(2, 9))
     return [p * gain + rng.integers(0, gain, p.shape) for p in planes]
+
+
+def _exactly(planes: Array) -> Ints | None:
+    """Planes by the lossless map that a codec would choose; None if it would store them as is."""
+    values = masks.hide(planes, masks.find(planes, None, exact=True))
+    map_ = cheapest(values).map_
+    mapped = None if map_ is None else field.apply(map_, values)
+    return None if mapped is None or field.is_stored(mapped.section) else mapped.integers
 
 
 def _window(shape: tuple[int, int], size: int, rng: np.random.Generator) -> tuple[slice, slice]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..engine import select
 from ..entropy import sequences
@@ -116,6 +117,12 @@ def _pictures(n_planes: int, colours: bool) -> Iterator[slice]:
     return (slice(i, i + size) for i in range(0, n_planes, size))
 
 
+def low_values(coefficients: Ints, ratio: npt.NDArray[np.float64]) -> Ints:
+    """The low band's values, from its coefficients and their magnitudes in steps."""
+    nearest = np.floor(ratio + 0.5).astype(np.int64)
+    return predicted_difference(np.where(coefficients < 0, -nearest, nearest))
+
+
 @dataclass(frozen=True)
 class Chooser:
     """Quantises bands by cost, given the classes that its own choices lead to."""
@@ -128,8 +135,7 @@ class Chooser:
     ) -> tuple[int, Ints, Ints]:
         ratio = np.abs(coefficients) / step
         if band.kind == LOW:
-            nearest = np.floor(ratio + 0.5).astype(np.int64)
-            values = predicted_difference(np.where(coefficients < 0, -nearest, nearest))
+            values = low_values(coefficients, ratio)
         else:
             magnitude = self.magnitudes(ratio, known)
             values = np.where(coefficients < 0, -magnitude, magnitude)
