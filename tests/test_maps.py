@@ -8,40 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import latrans
-from latrans import field, floats, numbers
+from latrans import field, floats
 from latrans import mask as masks
-from latrans.decimals import Divided, decimals_of
 from latrans.errors import CodecError
 from latrans.floats import TwoLayer, ordered, unordered
-from latrans.frame import unpack
-from latrans.grids import Grid
 from latrans.maps import MAPS, Offset, Palette, Quantised
 from latrans.wire import Reader
-from random_arrays import NUMBERS, SPECIAL, dtype_of, random_content
-
-IDENTITY, OFFSET, PALETTE, QUANTISED, TWO_LAYER, DIVIDED, GRID, STORED = range(8)  # FORMAT.md 5.1
-SINGLE, WITH_EXCEPTIONS = 64, 128
-
-
-def kinds(array: np.ndarray, fill_value: float | None = None) -> list[int]:
-    """First bytes of the maps on offer; -1 for the map that needs none."""
-    offers = field.lossless(array, fill_value)
-    return [offer.section[0] if offer.section else -1 for offer in offers]
-
-
-def assert_offers_are_exact(array: np.ndarray, fill_value: float | None = None) -> int:
-    offers = list(field.lossless(array, fill_value))
-    mask = masks.find(array, fill_value, exact=True) if array.dtype.kind == "f" else None
-    for offer in offers:
-        assert offer.integers.shape == array.shape
-        assert abs(offer.integers).max() < 1 << 31
-        found = field.unmap(offer.integers, offer.section, array.dtype)
-        if mask is not None:
-            masks.restore(found, mask)
-        assert found.dtype == array.dtype
-        assert found.tobytes() == array.tobytes()
-    return len(offers)
+from map_checks import (
+    DIVIDED,
+    GRID,
+    OFFSET,
+    PALETTE,
+    QUANTISED,
+    SINGLE,
+    TWO_LAYER,
+    WITH_EXCEPTIONS,
+    assert_offers_are_exact,
+    kinds,
+)
+from random_arrays import NUMBERS, dtype_of, random_content
 
 
 class TestLosslessMaps:
@@ -189,191 +174,10 @@ class TestPalettes:
                 Palette(np.array([3, 9])).invert(np.array([0, rank]), np.dtype("i4"))
 
 
-class TestDivided:
-    @settings(max_examples=200)
-    @given(
-        numbers=hnp.arrays(np.int64, st.integers(1, 80), elements=st.integers(-(10**6), 10**6)),
-        step=st.sampled_from([1, 5, 25, 1000, 3600]),
-        odd=st.lists(st.integers(0, 10**6), max_size=5),
-        decimals=st.integers(0, 4),
-        dtype=st.sampled_from(["f4", "f8", "i8"]),
-    )
-    def test_give_every_bit_back(self, numbers, step, odd, decimals, dtype):
-        integers = np.concatenate([numbers * step, np.array(odd, np.int64)])
-        values = (integers / 10**decimals).astype(dtype) if dtype != "i8" else integers
-        if dtype != "i8":
-            values = values + np.zeros(1, dtype)
-        assert assert_offers_are_exact(values)
-
-    @pytest.mark.parametrize("dtype", ["f4", "f8"])
-    @pytest.mark.parametrize("step", [0.1, 0.05, 0.25, 0.01, 100, 0.125])
-    def test_find_what_a_column_counts_in(self, step, dtype):
-        counts = np.rint(np.cumsum(np.random.default_rng(0).normal(size=4000)) * 9)
-        column = (counts * step).round(4).astype(dtype) + np.zeros(1, dtype)
-        first = next(field.lossless(column, None))
-        assert first.section[0] & 63 == DIVIDED
-        assert len(first.section) < 20
-        assert np.ptp(first.integers) == np.ptp(counts)
-
-    def test_some_may_lie_between(self):
-        rng = np.random.default_rng(0)
-        column = rng.integers(0, 300, 9000).astype("f4")
-        column[::20] += np.float32(0.5)
-        first = next(field.lossless(column, None))
-        assert np.ptp(first.integers) <= 300
-        assert len(first.section) * 8 < 0.3 * column.size
-
-    def test_timestamps_are_small_integers(self):
-        for stamps in (1.6e9 + 0.5 * np.arange(99), np.arange(99) * 3600 * 10**9 + 10**18):
-            first = next(field.lossless(stamps, None))
-            assert np.array_equal(np.diff(first.integers), np.ones(98))
-
-    def test_floats_without_decimals_have_none(self):
-        assert decimals_of(np.random.default_rng(0).normal(280, 9, 5000).astype("f4")) == []
-
-    def test_refuse_values_beyond_64_bits(self):
-        map_ = Divided(0, 1 << 40, 5)
-        with pytest.raises(CodecError, match="out of range"):
-            map_.invert(np.array([1 << 31]), np.dtype("i8"))
-
-
-class TestGrids:
-    def packed(self, step: float, offset: float, dtype: str) -> np.ndarray:
-        q = np.rint(np.cumsum(np.random.default_rng(0).normal(size=(60, 60)) * 90, 1))
-        return (q * step + offset).astype(dtype)
-
-    @pytest.mark.parametrize("dtype", ["f4", "f8"])
-    @pytest.mark.parametrize("offset", [0.0, 273.15, -31.0078125, 1e3])
-    @pytest.mark.parametrize("step", [2.0**-9, 2.0**-12, 0.0123456789, 1 / 3])
-    def test_are_found(self, step, offset, dtype):
-        values = self.packed(step, offset, dtype)
-        grid = Grid.of(values)
-        q, map_ = grid.forward(values)
-        assert abs(grid.step / step - 1) < 1e-6
-        assert map_.invert(q, values.dtype).tobytes() == values.tobytes()
-        if dtype == "f4":
-            assert len(map_.write()) < 60
-
-    def test_unpacked_in_single_precision_are_corrected(self):
-        q = np.random.default_rng(0).integers(0, 60_000, 5000).astype("f4")
-        values = q * np.float32(0.00217) + np.float32(273.15)
-        found, map_ = Grid.of(values).forward(values)
-        assert map_.invert(found, values.dtype).tobytes() == values.tobytes()
-        assert 100 < len(map_.write()) * 8 < 2 * values.size
-
-    def test_true_floats_have_none(self):
-        assert Grid.of(np.random.default_rng(0).normal(280, 9, 5000).astype("f4")) is None
-
-    @settings(max_examples=200)
-    @given(
-        values=hnp.arrays(np.float64, st.integers(9, 60), elements=st.floats(-1e9, 1e9)),
-        step=st.floats(1e-6, 10),
-        offset=st.floats(-1e4, 1e4),
-        dtype=st.sampled_from(["f4", "f8"]),
-    )
-    def test_hold_any_values_near_them(self, values, step, offset, dtype):
-        values = values.astype(dtype) + np.zeros(1, dtype)
-        done = Grid(step, offset).forward(values)
-        if done is not None:
-            again = Grid.read(Reader(done[1].write()))
-            assert again.invert(done[0], values.dtype).tobytes() == values.tobytes()
-
-
-class TestNumbers:
-    @given(st.lists(st.integers(0, (1 << 63) - 1) | st.integers(0, 300), max_size=200))
-    def test_are_written_and_read(self, values):
-        data = numbers.pack(np.array(values, np.int64))
-        reader = Reader(data)
-        assert numbers.unpack(reader, len(values)).tolist() == values
-        assert not reader.remaining
-
-    @given(hnp.arrays(np.int64, st.integers(1, 300), elements=st.sampled_from([0, 0, 0, 1, -7])))
-    def test_sparse_ones_are_written_and_read(self, values):
-        positions, found = numbers.unpack_sparse(Reader(numbers.pack_sparse(values)), values.size)
-        again = np.zeros_like(values)
-        again[positions] = found
-        assert np.array_equal(again, values)
-
-    @settings(max_examples=300)
-    @given(data=st.binary(max_size=40), n=st.integers(0, 50))
-    def test_refuse_what_they_did_not_write(self, data, n):
-        for read in (numbers.unpack, numbers.unpack_sparse):
-            try:
-                found = read(Reader(data), n)
-            except CodecError:
-                continue
-            if read is numbers.unpack_sparse:
-                assert found[0].size <= n
-                assert (np.diff(found[0]) > 0).all() or found[0].size < 2
-
-
 class TestOffsets:
     @given(st.integers(-(1 << 62), 1 << 62))
     def test_are_written_and_read(self, offset):
         assert Offset.read(Reader(Offset(offset).write())) == Offset(offset)
-
-
-class TestMasks:
-    @given(
-        bits=hnp.arrays(
-            np.uint32, st.integers(1, 60), elements=st.sampled_from(SPECIAL.view("u4"))
-        ),
-        exact=st.booleans(),
-    )
-    def test_are_written_and_read(self, bits, exact):
-        array = bits.view(np.float32)
-        mask = masks.find(array, -9999.0, exact)
-        if mask is None:
-            return
-        again = masks.read(Reader(mask.write()), array.shape, array.dtype)
-        assert np.array_equal(again.where, mask.where)
-        restored = np.zeros_like(array)
-        masks.restore(restored, again)
-        assert restored[mask.where].tobytes() == array[mask.where].tobytes()
-
-    def test_hidden_values_repeat_the_last_valid_one(self):
-        array = np.array([np.nan, 1, np.inf, np.nan, 5, np.nan], np.float32)
-        mask = masks.find(array, None, exact=True)
-        assert masks.hide(array, mask).tolist() == [1, 1, 1, 1, 5, 5]
-
-    def test_wide_holes_in_planes_are_flat(self):
-        array = np.add.outer(np.arange(30), np.arange(40)).astype("f4")
-        array[5:20, 10:30] = np.nan
-        array[2, 3:5] = np.nan
-        hidden = masks.hide(array, masks.find(array, None, exact=True))
-        assert np.unique(hidden[5:20, 10:30]).size == 1
-        assert hidden[5, 10] in array
-        assert hidden[2, 3:5].tolist() == [4, 4]
-
-    @pytest.mark.parametrize("fill", [1e20, -1e30, -9999.0, 9.96921e36, 99.0, -1e308])
-    def test_far_values_that_repeat_are_taken_for_fill(self, fill):
-        array = np.linspace(0, 5, 40, dtype="f8" if abs(fill) > 1e38 else "f4")
-        array[[3, 17]] = fill
-        assert np.flatnonzero(masks.find(array, None, exact=True).where).tolist() == [3, 17]
-
-    @pytest.mark.parametrize(
-        "values", [[1e20], [20.0, 20.0], [4000.0, 4000.0, 3000.0], [99.0] * 35]
-    )
-    def test_other_outliers_are_data(self, values):
-        array = np.linspace(1, 9, 40, dtype=np.float32)
-        array[: len(values)] = values
-        assert masks.find(array, None, exact=True) is None
-
-    def test_negative_zeros_are_masked_only_where_every_bit_counts(self):
-        array = np.array([1, -0.0, 0.0], np.float32)
-        assert masks.find(array, None, exact=True).where.tolist() == [False, True, False]
-        assert masks.find(array, None, exact=False) is None
-
-    @given(st.lists(st.integers(0, 10_000), unique=True, max_size=50))
-    def test_exceptions_are_written_and_read(self, positions):
-        array = np.arange(10_001, dtype=np.float32) / 7
-        at = np.array(sorted(positions), np.int64)
-        data = masks.exceptions(array, at)
-        assert bool(data) == bool(positions)
-        if data:
-            found, values = masks.read_exceptions(Reader(data), array.size, array.dtype)
-            assert np.array_equal(found, at)
-            assert np.array_equal(values, array[at])
 
 
 class TestQuantised:
@@ -448,74 +252,3 @@ class TestDamage:
             except CodecError:
                 continue
             assert found.shape == array.shape
-
-
-@pytest.mark.usefixtures("always_model")
-class TestChoice:
-    """Which map a chunk gets is seen in its frame; each is smaller than any rival's bytes."""
-
-    def section(self, model: latrans.Model, array: np.ndarray, axes: str | None = None) -> bytes:
-        frame = latrans.Codec(model, axes=axes).encode(array)
-        assert np.array_equal(latrans.decode(frame), array, equal_nan=array.dtype.kind == "f")
-        return unpack(frame).maps
-
-    def smooth(self, shape: tuple[int, ...]) -> np.ndarray:
-        rng = np.random.default_rng(0)
-        return np.rint(500 * np.sin(np.indices(shape).sum(0) / 9) + rng.normal(0, 2, shape))
-
-    def test_packed_floats_get_their_grid(self, models):
-        maps_section = self.section(models["plane"], (self.smooth((40, 40)) / 64).astype("f4"))
-        assert maps_section[2] & 63 in (TWO_LAYER, DIVIDED, GRID)
-        assert len(maps_section) < 24
-
-    def test_every_plane_gets_its_own_grid(self, models):
-        steps = 0.7 ** np.arange(5)[:, None, None]
-        stack = (self.smooth((5, 40, 40)) * steps + 273.15).astype("f4")
-        maps_section = self.section(models["plane"], stack, "zyx")
-        assert maps_section[:6] == b"\x06\x03zyx\0"
-        assert len(maps_section) < 5 * 25
-        assert maps_section[7] & 63 in (DIVIDED, GRID)
-
-    def test_columns_get_what_they_count_in(self, models):
-        t = self.smooth((3000,))
-        table = np.stack([t / 100, np.rint(t / 9) * 0.25, np.rint(t) * 1000, t], 1) + 0.0
-        for dtype in ("f4", "f8"):
-            maps_section = self.section(models["track"], table.astype(dtype), "tc")
-            assert maps_section[0] & 2
-            assert len(maps_section) < 500
-
-    def test_spread_values_get_a_palette(self, models):
-        levels = np.random.default_rng(1).integers(0, 4, (40, 40))
-        sparse = np.array([87, 90, 12_345_678, 12_399_999], "i4")[levels]
-        assert self.section(models["plane"], sparse)[2] & 63 == PALETTE
-
-    def test_channels_may_differ(self, models):
-        grid = (self.smooth((40, 40)) / 16).astype("f4")
-        levels = np.where(grid > 0, np.float32(0.1), np.float32(70.03))
-        maps_section = self.section(models["plane"], np.stack([grid, levels]), "cyx")
-        assert maps_section[0] & 2
-
-    def test_colours_that_move_together_become_differences(self, models):
-        rng = np.random.default_rng(2)
-        grey = (self.smooth((60, 60)) / 4 + 128 + rng.normal(0, 12, (60, 60)))[..., None]
-        rgb = np.clip(grey + rng.normal(0, 1, (60, 60, 3)), 0, 255).astype("u1")
-        assert self.section(models["plane"], rgb)[0] & 1
-        noise = rng.integers(0, 256, (60, 60, 3)).astype("u1")
-        frame = unpack(latrans.Codec(models["plane"]).encode(noise))
-        assert not frame.maps or not frame.maps[0] & 1
-
-    def test_one_column_of_noise_does_not_spoil_a_table(self, models):
-        counts = self.smooth((3000,)) + 0.0
-        noise = np.random.default_rng(0).normal(size=3000)
-        table = np.stack([counts / 100, noise, counts], 1)
-        frame = latrans.Codec(models["track"], axes="tc").encode(table)
-        alone = latrans.Codec(models["track"], axes="tc").encode(table[:, ::2])
-        assert latrans.decode(frame).tobytes() == table.tobytes()
-        assert len(frame) < len(alone) + noise.nbytes + 40
-        assert unpack(latrans.Codec(models["track"]).encode(noise)).fallback
-
-    def test_a_mask_is_cheap(self, models):
-        array = (self.smooth((40, 40)) / 16).astype("f4")
-        clean = len(latrans.Codec(models["plane"]).encode(array))
-        array[10:30, 10:30] = 1e20
-        assert len(latrans.Codec(models["plane"]).encode(array)) < clean + 40
