@@ -114,27 +114,36 @@ void predict(const int16_t *const *columns, const int32_t *weights, size_t n_wei
     if (shift > 8)
         for (size_t k = 0; k < kFitRows; ++k) predicted[k] >>= shift - 8;
     else if (shift < 8)
-        for (size_t k = 0; k < kFitRows; ++k) predicted[k] *= 1 << (8 - shift);
+        for (size_t k = 0; k < kFitRows; ++k)
+            predicted[k] = static_cast<int32_t>(static_cast<uint32_t>(predicted[k])
+                                                << (8 - shift));
 }
 
 template <class E>
 void refresh(const Rows<E> &rows, const int32_t *predicted, int drop, size_t begin, int64_t &sum,
              E &least_error) {
-    const int16_t *target = rows.target + begin, *live = rows.live + begin;
-    const E *scale = rows.scale + begin;
-    E *error = rows.error + begin, smallest = least_error;
-    int64_t part = 0;
-    for (size_t k = 0; k < kFitRows; ++k) {
-        const uint32_t off = static_cast<uint32_t>(target[k] * 256) -
-                             static_cast<uint32_t>(predicted[k]);
-        const uint32_t size = least(off >> 31 ? -off : off, static_cast<uint32_t>(kErrorLimit));
-        const E now = (static_cast<E>(size) << drop) + (scale[k] >> 3);
-        error[k] = now;
-        part += live[k] ? now : 0;
-        smallest = live[k] && now < smallest ? now : smallest;
+    const Counts limit = Counts{} + static_cast<uint32_t>(kErrorLimit);
+    Group<E> smallest = Group<E>{} + least_error;
+    Group<E> lows{}, highs{};  // halves, so that no sum overflows
+    for (size_t k = 0; k < kFitRows; k += kGroup) {
+        // Rows that do not count may wrap around.
+        const Counts target = convert<uint32_t>(group(rows.target + begin + k)) * 256;
+        const Counts off = target - reinterpret_cast<Counts>(group(predicted + k));
+        const Counts sign = -(off >> 31), magnitude = (off ^ sign) - sign;
+        const Counts size = magnitude < limit ? magnitude : limit;
+        const Group<E> now = (convert<E>(size) << drop) + (group(rows.scale + begin + k) >> 3);
+        put(rows.error + begin + k, now);
+        const Group<E> live = convert<E>(group(rows.live + begin + k));
+        const Group<E> mine = now & live;
+        lows += mine & 0xFFFF;
+        highs += mine >> 16;
+        const auto less = (now < smallest) & (live != 0);
+        smallest = less ? now : smallest;
     }
-    sum += part;
-    least_error = smallest;
+    for (size_t i = 0; i < kGroup; ++i) {
+        sum += (static_cast<int64_t>(highs[i]) << 16) + lows[i];
+        least_error = least<E>(least_error, smallest[i]);
+    }
 }
 
 template <class E>
@@ -143,33 +152,34 @@ void weigh(const Rows<E> &rows, const int16_t *largest, size_t n, E floor, int l
     E limits[kOctaves];
     const int top = sizeof(E) == 4 ? 30 : 62;
     for (int i = 0; i < kOctaves; ++i) limits[i] = E{1} << least(least_octave + 1 + i, top);
-    const E *error = rows.error;
-    const int16_t *live = rows.live;
-    int16_t *multipliers = weights.multipliers;
-    uint16_t *apart = weights.apart;
     int64_t sum = 0;
-    int32_t top_product = 0;
+    Ints greatest{};
     for (size_t begin = 0; begin < n; begin += kFitRows) {
-        int32_t part = 0;
-        for (size_t k = begin; k < begin + kFitRows; ++k) {
-            const E value = error[k] + floor;
-            int32_t weight = 1 << kOctaves;
+        Ints part{};
+        for (size_t k = begin; k < begin + kFitRows; k += kGroup) {
+            const Group<E> value = group(rows.error + k) + floor;
+            Group<E> octaves = Group<E>{} + (1 << kOctaves);
+#pragma GCC unroll 8
             for (int i = 0; i < kOctaves; ++i)
-                weight = value >= limits[i] ? 1 << (kOctaves - 1 - i) : weight;
-            weight = live[k] ? weight : 0;
-            const int32_t size = largest[k], multiplier = weight >> kMainOctave;
-            const int32_t product = size * size * multiplier;
-            const bool fits = size * multiplier <= INT16_MAX && product < kProductLimit;
-            const int32_t mine = fits ? multiplier : 0;
-            multipliers[k] = static_cast<int16_t>(mine);
-            apart[k] = static_cast<uint16_t>(mine ? 0 : weight);
+                octaves = value >= limits[i] ? Group<E>{} + (1 << (kOctaves - 1 - i)) : octaves;
+            const Ints weight = convert<int32_t>(octaves) & convert<int32_t>(group(rows.live + k));
+            const Ints size = convert<int32_t>(group(largest + k));
+            const Ints multiplier = weight >> kMainOctave, scaled = size * multiplier;
+            const Ints product = size * scaled;
+            const Ints mine =
+                multiplier & (scaled <= INT16_MAX) & (product < kProductLimit);
+            const Ints inside = mine != 0;
+            put(weights.multipliers + k, convert<int16_t>(mine));
+            put(weights.apart + k, convert<uint16_t>(weight & ~inside));
             part += weight;
-            top_product = most(top_product, mine ? product : 0);
+            const Ints here = product & inside;
+            greatest = here > greatest ? here : greatest;
         }
-        sum += part;
+        sum += total(part);
     }
     weights.sum = sum;
-    weights.largest = top_product;
+    weights.largest = 0;
+    for (size_t i = 0; i < kGroup; ++i) weights.largest = most<int32_t>(weights.largest, greatest[i]);
 }
 
 // Products of kTile columns with kTile scaled ones, over one run of rows.
@@ -242,32 +252,29 @@ void products(const int16_t *const *columns, size_t n_columns, const int16_t *mu
     flush(space.sums, n_columns, gain, sums);
 }
 
-// Logarithm in 1/32 octave of 1 <= value < 2^31, by the exponent and mantissa of a float.
-inline int32_t log2(int32_t value, const int32_t *logs) {
+// Logarithms in 1/32 octave of 1 <= value < 2^31, by the exponents and mantissas of floats.
+inline Ints log2(Ints value, const int32_t *logs) {
     // A float holds 24 bits; the low 8 of larger values matter neither way.
-    const bool large = value >= 1 << 24;
-    const auto real = static_cast<float>(large ? value >> 8 : value);
-    int32_t bits;
-    __builtin_memcpy(&bits, &real, sizeof bits);
-    const int32_t key = (bits >> 17) - (127 << 6) + (large ? 8 << 6 : 0);
-    return (key >> 6) * 32 + logs[key & 63];
+    const Ints large = value >= 1 << 24;
+    const Group<float> real = convert<float>(large ? value >> 8 : value);
+    const Ints key = (reinterpret_cast<Ints>(real) >> 17) - (127 << 6) + (large & (8 << 6));
+    return (key >> 6) * 32 + look_up(logs, key & 63);
 }
 
 void score(const int32_t *predicted, const int16_t *target, const int16_t *largest, int limit,
            int32_t floor, const int32_t *logs, size_t begin, int64_t &error, int64_t &cost) {
-    target += begin;
-    largest += begin;
-    int64_t sum = 0;
-    int32_t bits = 0;
-    for (size_t k = 0; k < kFitRows; ++k) {
-        const bool counts = largest[k] <= limit;
-        const int32_t off = counts ? target[k] * 256 - predicted[k] : 0;
-        const int32_t size = off < 0 ? -off : off;
-        sum += size;
-        bits += counts ? log2(size + floor, logs) : 0;
+    Ints lows{}, highs{}, bits{};
+    for (size_t k = 0; k < kFitRows; k += kGroup) {
+        const Ints counts = convert<int32_t>(group(largest + begin + k)) <= limit;
+        const Ints target_here = convert<int32_t>(group(target + begin + k)) & counts;
+        const Ints off = target_here * 256 - (group(predicted + k) & counts);
+        const Ints size = off < 0 ? -off : off;
+        lows += size & 0xFFFF;
+        highs += size >> 16;
+        bits += log2(size + floor, logs) & counts;
     }
-    error += sum;
-    cost += bits;
+    error += (total(highs) << 16) + total(lows);
+    cost += total(bits);
 }
 
 bool eliminate(double *work, size_t n, size_t stride) {

@@ -127,6 +127,52 @@ inline void store_sums(int32_t *out, Vector low, Vector high) {
 
 #endif
 
+// Sixteen numbers; several registers where these are shorter.
+constexpr size_t kGroup = 16;
+template <class T>
+struct Sixteen {
+    typedef T type __attribute__((vector_size(kGroup * sizeof(T))));
+};
+template <class T>
+using Group = typename Sixteen<T>::type;
+using Ints = Group<int32_t>;
+using Counts = Group<uint32_t>;
+
+template <class T>
+inline Group<T> group(const T *values) {
+    Group<T> v;
+    __builtin_memcpy(&v, values, sizeof v);
+    return v;
+}
+template <class T>
+inline void put(T *values, Group<T> v) {
+    __builtin_memcpy(values, &v, sizeof v);
+}
+template <class To, class From>
+inline Group<To> convert(From v) {
+    return __builtin_convertvector(v, Group<To>);
+}
+inline int64_t total(Ints v) {
+    int64_t sum = 0;
+    for (size_t i = 0; i < kGroup; ++i) sum += v[i];
+    return sum;
+}
+
+// Values of a table of 64.
+inline Ints look_up(const int32_t *table, Ints index) {
+#if defined(LATRANS_FIT_AVX512)
+    const Vector at = reinterpret_cast<Vector>(index);
+    const Vector first = _mm512_permutex2var_epi32(load(table), at, load(table + 16));
+    const Vector second = _mm512_permutex2var_epi32(load(table + 32), at, load(table + 48));
+    const __mmask16 later = _mm512_test_epi32_mask(at, _mm512_set1_epi32(32));
+    return reinterpret_cast<Ints>(_mm512_mask_blend_epi32(later, first, second));
+#else
+    Ints found;
+    for (size_t i = 0; i < kGroup; ++i) found[i] = table[index[i]];
+    return found;
+#endif
+}
+
 constexpr size_t kWidth = 2 * kLanes;    // rows of a vector
 constexpr size_t kRun = 8 * kWidth;      // rows that a sum in 32 bits certainly takes
 static_assert(kFitRows % kRun == 0, "blocks are whole runs");
