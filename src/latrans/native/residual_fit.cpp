@@ -180,7 +180,7 @@ System<E>::System(const Table &table, const Activity &activity, const std::vecto
       scale_(activity.near.begin(), activity.near.end()),
       multipliers_(table.padded),
       apart_(table.padded),
-      scaled_(table.columns.size() * kFitRows),
+      scaled_(table.columns.size() * kProductRows),
       tiles_(n_tile_sums(table.kernel, table.columns.size())),
       moments_(table.columns.size() * table.columns.size()) {
     for (size_t f = 0; f < far.size(); ++f) scale_[far[f]] = static_cast<E>(activity.far[f]);

@@ -1,5 +1,7 @@
 // The inner loops of the planner's fits.  Included once per instruction set, with
 // LATRANS_FIT_KERNEL and LATRANS_FIT_NAME defined; nothing here is shared with other units.
+#include <utility>
+
 #include "residual_fit_step.h"
 #include "residual_fit_vector.h"
 
@@ -182,29 +184,19 @@ void weigh(const Rows<E> &rows, const int16_t *largest, size_t n, E floor, int l
     for (size_t i = 0; i < kGroup; ++i) weights.largest = most<int32_t>(weights.largest, greatest[i]);
 }
 
-// Products of kTile columns with kTile scaled ones, over one run of rows.
-inline void multiply(const int16_t *const *columns, size_t begin, const int16_t *scaled,
-                     int32_t *sums) {
-    Vector total[kTile][kTile];
-#pragma GCC unroll 8
-    for (size_t i = 0; i < kTile; ++i)
-#pragma GCC unroll 8
-        for (size_t j = 0; j < kTile; ++j) total[i][j] = load(sums + (i * kTile + j) * kLanes);
-    for (size_t k = 0; k < kRun; k += kWidth) {
-        Vector b[kTile];
-#pragma GCC unroll 8
-        for (size_t j = 0; j < kTile; ++j) b[j] = load(scaled + j * kRun + k);
-#pragma GCC unroll 8
-        for (size_t i = 0; i < kTile; ++i) {
-            const Vector a = load(columns[i] + begin + k);
-#pragma GCC unroll 8
-            for (size_t j = 0; j < kTile; ++j) total[i][j] = add_products(total[i][j], a, b[j]);
-        }
-    }
-#pragma GCC unroll 8
-    for (size_t i = 0; i < kTile; ++i)
-#pragma GCC unroll 8
-        for (size_t j = 0; j < kTile; ++j) store(sums + (i * kTile + j) * kLanes, total[i][j]);
+// Products of kTile columns with kTile scaled ones, over so many rows.  The indices are constants,
+// which keeps all sums in registers.
+template <size_t... K>
+inline void multiply(const int16_t *const *columns, size_t begin, const int16_t *scaled, size_t n,
+                     int32_t *sums, std::index_sequence<K...>) {
+    Vector all[] = {load(sums + K * kLanes)...};
+    const int16_t *a[kTile];
+    for (size_t i = 0; i < kTile; ++i) a[i] = columns[i] + begin;
+    for (size_t k = 0; k < n; k += kWidth)
+        ((all[K] = add_products(all[K], load(a[K / kTile] + k),
+                                load(scaled + K % kTile * kRun + k))),
+         ...);
+    (store(sums + K * kLanes, all[K]), ...);
 }
 
 constexpr size_t kTileSums = kTile * kTile * kLanes;
@@ -233,13 +225,14 @@ void products(const int16_t *const *columns, size_t n_columns, const int16_t *mu
     size_t held = 0;
     clear(space.sums, n_sums);
     for (size_t begin = 0; begin < n_rows; begin += kRun) {
-        if (held + kRun > room) {
+        const size_t n = least(kRun, n_rows - begin);
+        if (held + n > room) {
             flush(space.sums, n_columns, gain, sums);
             clear(space.sums, n_sums);
             held = 0;
         }
-        held += kRun;
-        for (size_t k = 0; k < kRun; k += kWidth) {
+        held += n;
+        for (size_t k = 0; k < n; k += kWidth) {
             const Vector by = load(multipliers + begin + k);
             for (size_t i = 0; i < n_columns; ++i)
                 store(space.scaled + i * kRun + k, times(load(columns[i] + begin + k), by));
@@ -247,7 +240,8 @@ void products(const int16_t *const *columns, size_t n_columns, const int16_t *mu
         int32_t *tile = space.sums;
         for (size_t i = 0; i < n_columns; i += kTile)
             for (size_t j = i; j < n_columns; j += kTile, tile += kTileSums)
-                multiply(columns + i, begin, space.scaled + j * kRun, tile);
+                multiply(columns + i, begin, space.scaled + j * kRun, n, tile,
+                         std::make_index_sequence<kTile * kTile>());
     }
     flush(space.sums, n_columns, gain, sums);
 }

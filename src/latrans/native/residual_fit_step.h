@@ -7,15 +7,17 @@ namespace latrans {
 
 // Columns are handled in blocks of so many rows, and padded to whole ones.
 constexpr size_t kFitRows = 256;
-// What a product, times its row's multiplier, stays below: 16 of them fit 32 bits.
-constexpr int32_t kProductLimit = 1 << 27;
+// Rows whose products are summed at a time, at most.
+constexpr size_t kProductRows = 512;
+// What a product, times its row's multiplier, stays below: 32 of them fit 32 bits.
+constexpr int32_t kProductLimit = 1 << 26;
 constexpr int kOctaves = 8;      // of weights of rows
 constexpr int kMainOctave = 4;   // rows that weigh at least 2 to this stay in place
 constexpr int64_t kErrorLimit = int64_t{1} << 22;  // of a row that is fitted
 
 // Room that sums of products need for n columns.
 struct ProductSpace {
-    int16_t *scaled;  // n * kFitRows, 64-byte aligned
+    int16_t *scaled;  // n * kProductRows, 64-byte aligned
     int32_t *sums;    // (n / tile) * (n / tile + 1) / 2 * tile * tile * lanes, 64-byte aligned
 };
 

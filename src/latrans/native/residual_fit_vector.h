@@ -3,6 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi"  // nothing here is called from other units
+#endif
 #if defined(LATRANS_FIT_AVX512) || defined(LATRANS_FIT_AVX2) || defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -24,7 +27,9 @@ inline Vector low(Vector a, Vector b) { return _mm512_unpacklo_epi16(a, b); }
 inline Vector high(Vector a, Vector b) { return _mm512_unpackhi_epi16(a, b); }
 inline Vector add_products(Vector sum, Vector a, Vector b) {
 #ifdef LATRANS_FIT_VNNI
-    return _mm512_dpwssd_epi32(sum, a, b);
+    // Not the intrinsic: around that GCC 12 copies every sum twice.
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "vm"(b));
+    return sum;
 #else
     return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
 #endif
@@ -174,8 +179,8 @@ inline Ints look_up(const int32_t *table, Ints index) {
 }
 
 constexpr size_t kWidth = 2 * kLanes;    // rows of a vector
-constexpr size_t kRun = 8 * kWidth;      // rows that a sum in 32 bits certainly takes
-static_assert(kFitRows % kRun == 0, "blocks are whole runs");
+constexpr size_t kRun = 16 * kWidth;  // rows that a sum in 32 bits certainly takes
+static_assert(kRun <= kProductRows, "the planner has room for a run");
 
 }  // namespace
 }  // namespace latrans

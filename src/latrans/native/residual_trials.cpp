@@ -11,6 +11,7 @@ namespace {
 
 constexpr int64_t kFloor = 64;  // of errors: a quarter of a unit
 constexpr int64_t kPredictionLimit = int64_t{1} << 45;  // of a prediction relative to its base
+constexpr int64_t kGuessLimit = int64_t{1} << 28;               // of errors that rounds start from
 constexpr int kLeastShift = 6;                          // of weights made coarser
 constexpr size_t kLooks = 24;                           // of which differences are kept
 
@@ -69,7 +70,8 @@ Trials::Groups Trials::groups(Seen &seen, const References &references) {
 }
 
 std::vector<std::optional<Trial>> Trials::fit(const Subsample &look, const References &references,
-                                              const Choices &choices, int rounds) {
+                                              const Choices &choices, int rounds,
+                                              const Solution *guess) {
     Seen &seen = see(look);
     const Groups all = groups(seen, references);
     Choices within;
@@ -77,14 +79,17 @@ std::vector<std::optional<Trial>> Trials::fit(const Subsample &look, const Refer
         within.emplace_back();
         for (size_t index : choice) within.back().push_back(index + 1);
     }
-    auto solutions = latrans::fit(kernel_, all, seen.activity, within, rounds,
-                                  noise_ ? &*noise_ : nullptr);
+    std::vector<Groups> chosen(choices.size(), Groups{&seen.own});
+    for (size_t i = 0; i < choices.size(); ++i)
+        for (size_t index : within[i]) chosen[i].push_back(all[index]);
+    const bool guessed = guess && !chosen.empty();
+    auto solutions = latrans::fit(
+        kernel_, all, guessed ? errors(seen, chosen[0], *guess) : seen.activity, within, rounds,
+        noise_ ? &*noise_ : nullptr);
     std::vector<std::optional<Trial>> found(choices.size());
     for (size_t i = 0; i < choices.size(); ++i) {
         if (!solutions[i]) continue;
-        Groups chosen{&seen.own};
-        for (size_t index : within[i]) chosen.push_back(all[index]);
-        const Score found_score = score(chosen, *solutions[i]);
+        const Score found_score = score(chosen[i], *solutions[i]);
         found[i] = Trial{std::move(*solutions[i]), found_score};
     }
     return found;
@@ -115,62 +120,118 @@ std::optional<Coarse> Trials::coarsen(const Subsample &look, int64_t n_samples,
     return best;
 }
 
+namespace {
+
+// Groups of columns under one predictor.
+class Weighted {
+public:
+    Weighted(const std::vector<const TapGroup *> &groups, const Solution &solution)
+        : groups_(groups), weights_(solution.weights), shift_(solution.shift) {
+        const TapGroup &own = *groups[0];
+        largest_ = own.largest.data();
+        greatest_ = own.greatest;
+        int64_t total = 0, most = 0;
+        for (const TapGroup *group : groups) {
+            for (size_t i = 0; i < group->n_taps && columns_.size() < weights_.size(); ++i) {
+                const int64_t size = std::abs(int64_t{weights_[columns_.size()]});
+                total += size;
+                most = std::max(most, size);
+                columns_.push_back(group->columns[i]);
+            }
+            if (group == &own) continue;
+            if (raised_.empty()) raised_ = own.largest;
+            for (size_t k = 0; k < raised_.size(); ++k)
+                raised_[k] = std::max(raised_[k], group->largest[k]);
+            largest_ = raised_.data();
+            greatest_ = std::max(greatest_, group->greatest);
+        }
+        limit_ = static_cast<int>(std::min<int64_t>(
+            ((int64_t{1} << 30) >> std::max(0, 8 - shift_)) / std::max<int64_t>(total, 1),
+            INT16_MAX - 1));
+        if (most > INT16_MAX) limit_ = -1;
+    }
+
+    // Rows up to this in magnitude are summed in 32 bits.
+    int limit() const { return limit_; }
+    bool all() const { return greatest_ <= limit_; }
+    const int16_t *largest() const { return largest_; }
+
+    void predict(const FitKernel &kernel, size_t begin, int32_t *predicted) const {
+        kernel.predict(columns_.data(), weights_.data(), columns_.size(), shift_, begin, predicted);
+    }
+
+    // Of any row.
+    int64_t error(size_t row) const {
+        int64_t sum = 0;
+        size_t w = 0;
+        for (const TapGroup *group : groups_) {
+            const int32_t *exact = group->exact_row(row);
+            for (size_t i = 0; i < group->n_taps && w < weights_.size(); ++i, ++w)
+                sum += int64_t{weights_[w]} * (exact ? exact[i] : group->columns[i][row]);
+        }
+        sum = shift_ >= 8 ? sum >> (shift_ - 8) : sum * (1 << (8 - shift_));
+        const int64_t predicted = std::min(std::max(sum, -kPredictionLimit), kPredictionLimit);
+        const TapGroup &own = *groups_[0];
+        const int32_t *exact = own.exact_row(row);
+        const int64_t target = exact ? exact[own.n_taps] : own.columns[own.n_taps][row];
+        return std::abs(target * 256 - predicted);
+    }
+
+private:
+    const std::vector<const TapGroup *> &groups_;
+    const std::vector<int32_t> &weights_;
+    const int shift_;
+    std::vector<const int16_t *> columns_;
+    std::vector<int16_t> raised_;
+    const int16_t *largest_;
+    int16_t greatest_;
+    int limit_;
+};
+
+}  // namespace
+
 Score Trials::score(const Groups &groups, const Solution &solution) const {
-    const auto &weights = solution.weights;
-    const int shift = solution.shift;
     const TapGroup &own = *groups[0];
-    const size_t n = own.columns.n, padded = own.columns.padded();
+    const Weighted weighted(groups, solution);
     const int64_t floor = noise_ ? noise_->floor(solution, own.n_taps,
                                                  model_.geometry().reference_taps.size())
                                  : kFloor;
-    std::vector<const int16_t *> columns;
-    const int16_t *largest = own.largest.data();
-    int16_t greatest = own.greatest;
-    std::vector<int16_t> raised;
-    int64_t total = 0, most = 0;
-    for (const TapGroup *group : groups) {
-        for (size_t i = 0; i < group->n_taps && columns.size() < weights.size(); ++i) {
-            const int64_t size = std::abs(int64_t{weights[columns.size()]});
-            total += size;
-            most = std::max(most, size);
-            columns.push_back(group->columns[i]);
-        }
-        if (group == &own) continue;
-        if (raised.empty()) raised = own.largest;
-        for (size_t k = 0; k < padded; ++k)
-            raised[k] = std::max(raised[k], group->largest[k]);
-        largest = raised.data();
-        greatest = std::max(greatest, group->greatest);
-    }
-    // Rows up to `limit` in magnitude are summed in 32 bits.
-    int64_t limit = ((int64_t{1} << 30) >> std::max(0, 8 - shift)) / std::max<int64_t>(total, 1);
-    limit = std::min<int64_t>(limit, INT16_MAX - 1);
-    if (floor > int64_t{1} << 29 || most > INT16_MAX) limit = -1;
+    const bool narrow = floor <= int64_t{1} << 29;
     Score found;
-    for (size_t begin = 0; begin < padded && limit >= 0; begin += kFitRows) {
+    for (size_t begin = 0; begin < own.columns.padded() && narrow; begin += kFitRows) {
         int32_t predicted[kFitRows];
-        kernel_.predict(columns.data(), weights.data(), columns.size(), shift, begin, predicted);
-        kernel_.score(predicted, own.columns[own.n_taps], largest, static_cast<int>(limit),
+        weighted.predict(kernel_, begin, predicted);
+        kernel_.score(predicted, own.columns[own.n_taps], weighted.largest(), weighted.limit(),
                       static_cast<int32_t>(floor), logs_.data(), begin, found.error, found.cost);
     }
-    if (greatest <= limit) return found;
-    for (size_t k = 0; k < n; ++k) {
-        if (largest[k] <= limit) continue;
-        int64_t sum = 0;
-        size_t w = 0;
-        for (const TapGroup *group : groups) {
-            const int32_t *exact = group->exact_row(k);
-            for (size_t i = 0; i < group->n_taps && w < weights.size(); ++i, ++w)
-                sum += int64_t{weights[w]} * (exact ? exact[i] : group->columns[i][k]);
-        }
-        sum = shift >= 8 ? sum >> (shift - 8) : sum * (1 << (8 - shift));
-        const int64_t predicted = std::min(std::max(sum, -kPredictionLimit), kPredictionLimit);
-        const int32_t *exact = own.exact_row(k);
-        const int64_t target = exact ? exact[own.n_taps] : own.columns[own.n_taps][k];
-        const int64_t error = std::abs(target * 256 - predicted);
+    if (narrow && weighted.all()) return found;
+    for (size_t k = 0; k < own.columns.n; ++k) {
+        if (narrow && weighted.largest()[k] <= weighted.limit()) continue;
+        const int64_t error = weighted.error(k);
         found.error += error;
         found.cost += model_.log2(static_cast<uint64_t>(error + floor));
     }
+    return found;
+}
+
+Activity Trials::errors(const Seen &seen, const Groups &groups, const Solution &solution) const {
+    const Weighted weighted(groups, solution);
+    Activity found = seen.activity;
+    for (size_t begin = 0; begin < seen.own.columns.padded(); begin += kFitRows) {
+        int32_t predicted[kFitRows];
+        weighted.predict(kernel_, begin, predicted);
+        for (size_t k = begin; k < std::min(begin + kFitRows, seen.own.columns.n); ++k) {
+            const bool plain = weighted.largest()[k] <= weighted.limit();
+            const int64_t error =
+                plain ? std::abs(seen.own.columns[seen.own.n_taps][k] * 256 - predicted[k - begin])
+                      : weighted.error(k);
+            found.near[k] =
+                static_cast<int32_t>(std::min(error, kGuessLimit)) + (found.near[k] >> 3);
+        }
+    }
+    for (size_t f = 0; f < found.far.size(); ++f)
+        found.far[f] =
+            std::min(weighted.error(seen.own.far[f]), kGuessLimit) + (found.far[f] >> 3);
     return found;
 }
 

@@ -39,8 +39,10 @@ public:
     Trials(const Model &model, const int32_t *plane, const Schedule &schedule,
            const int32_t *picture, std::optional<Noise> noise);
 
+    // `guess`, if not null, are weights for the first choice, whose errors the rounds start from.
     std::vector<std::optional<Trial>> fit(const Subsample &look, const References &references,
-                                          const Choices &choices, int rounds);
+                                          const Choices &choices, int rounds,
+                                          const Solution *guess);
     // Weights may be fewer than the taps.
     Score measure(const Subsample &look, const References &references, const Solution &solution);
     // Weights of fewer bits, as long as they cost more than what they foretell; nothing where they
@@ -62,6 +64,7 @@ private:
     Seen &see(const Subsample &look);
     Groups groups(Seen &seen, const References &references);
     Score score(const Groups &groups, const Solution &solution) const;
+    Activity errors(const Seen &seen, const Groups &groups, const Solution &solution) const;
 
     const Model &model_;
     const FitKernel &kernel_;

@@ -111,17 +111,20 @@ Found found(std::optional<Trial> &&trial) {
 // Of every subsample, for every choice.
 std::vector<std::vector<Found>> fit_trials(OwnedTrials &owned, const std::vector<Range3> &ranges,
                                            const Pieces &pieces, const Choices &choices,
-                                           int rounds) {
+                                           int rounds, const std::optional<Sets> &sets) {
     require(rounds >= 1 && rounds <= 64, "rounds of a fit out of range");
     const auto looks = checked(owned, ranges);
     const References references = checked(owned, pieces);
     for (const auto &choice : choices)
         for (size_t index : choice) require(index < references.size(), "no such reference");
+    std::vector<Solution> guesses;
+    if (sets) guesses = checked(*sets, looks.size());
     std::vector<std::vector<Found>> result;
     const nb::gil_scoped_release release;
-    for (const Subsample &look : looks) {
+    for (size_t i = 0; i < looks.size(); ++i) {
         result.emplace_back();
-        for (auto &trial : owned.trials->fit(look, references, choices, rounds))
+        for (auto &trial : owned.trials->fit(looks[i], references, choices, rounds,
+                                             sets ? &guesses[i] : nullptr))
             result.back().push_back(found(std::move(trial)));
     }
     return result;
@@ -169,7 +172,7 @@ void bind_trials(nb::module_ &module) {
     nb::class_<OwnedTrials>(module, "ResidualTrials")
         .def(nb::new_(&make_trials), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(),
              nb::arg().none())
-        .def("fit", &fit_trials)
+        .def("fit", &fit_trials, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none())
         .def("measure", &measure_trials)
         .def("coarsen", &coarsen_trials);
 }

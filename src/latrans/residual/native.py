@@ -136,11 +136,16 @@ class NativeTrials:
         self._finished = finished
 
     def fit(
-        self, looks: Sequence[range], choices: Sequence[tuple[int, ...]], rounds: int
+        self,
+        looks: Sequence[range],
+        choices: Sequence[tuple[int, ...]],
+        rounds: int,
+        guesses: Sequence[WeightSet] | None = None,
     ) -> list[list[Trial | None]]:
         used = sorted({i for choice in choices for i in choice})
         within = [[used.index(i) for i in choice] for choice in choices]
-        found = self._trials.fit(_limits(looks), self._handles(used), within, rounds)
+        given = None if guesses is None else _lists(guesses)
+        found = self._trials.fit(_limits(looks), self._handles(used), within, rounds, given)
         return [[None if f is None else _trial(f) for f in of_look] for of_look in found]
 
     def measure(

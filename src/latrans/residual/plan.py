@@ -25,7 +25,9 @@ from .trials import Trial, Trials, Trier, noise_of, subsample
 BAND_SAMPLES = 1 << 16
 MIN_SAMPLES = 1 << 10  # smaller planes cannot pay for coefficients of their own
 _FIT_SAMPLES = 1 << 13
-_ROUNDS, _LANE_ROUNDS = 4, 2
+_ROUNDS = 4
+import os
+_STRIDE = int(os.environ.get('STRIDE','5'))
 
 
 @dataclass(frozen=True)
@@ -171,12 +173,7 @@ def plan(
     for trial in _fitted(surface, trials, [(), *candidates], height, _ROUNDS):
         best = _cheaper(best, trial)
     if surface.predictor.geometry.up == 0 and rows == 16 and best.own:
-        # Shorter blocks pay for sound that changes; the references stay those of the whole.
-        for lanes in (4, 1):
-            (trial,) = _fitted(surface, trials, [best.references], lanes, _LANE_ROUNDS)
-            if trial is None or trial.cost_bits >= best.cost_bits:
-                break
-            best = trial
+        best = _shorter(surface, trials, best)
     if best.own and surface.predictor.geometry.up:
         best = _coarser(surface, trials, best)
     if previous is not None and previous.own:
@@ -222,18 +219,68 @@ def _fitted(
     """Plans with coefficients of their own, one for each choice of references."""
     bands = surface.bands(height)
     found = trials.fit([band.look for band in bands], choices, rounds)
-    plans: list[Plan | None] = []
-    for choice, of_bands in zip(choices, zip(*found, strict=True), strict=True):
-        sets = []
-        total = 8.0 * len(choice)
-        for band, trial in zip(bands, of_bands, strict=True):
-            if trial is None:
-                break
-            sets.append(band.coefficients(trial))
-            total += band.bits(trial) + side_bits(sets[-1])
-        whole = len(sets) == len(bands)
-        plans.append(Plan(True, tuple(sets), height, choice, total) if whole else None)
-    return plans
+    return [
+        _assembled(choice, height, bands, of_bands)
+        for choice, of_bands in zip(choices, zip(*found, strict=True), strict=True)
+    ]
+
+
+def _assembled(
+    references: tuple[int, ...], height: int, bands: list[Band], trials: Sequence[Trial | None]
+) -> Plan | None:
+    """A plan of fitted bands, if all of them could be fitted."""
+    sets = []
+    total = 8.0 * len(references)
+    for band, trial in zip(bands, trials, strict=True):
+        if trial is None:
+            return None
+        sets.append(band.coefficients(trial))
+        total += band.bits(trial) + side_bits(sets[-1])
+    return Plan(True, tuple(sets), height, references, total)
+
+
+def _shorter(surface: Surface, trials: Trier, plan: Plan) -> Plan:
+    """A track's plan with coefficients for fewer lanes, which pay for sound that changes.
+
+    The references stay those of the whole, and one round from its errors is enough.  A quarter of
+    the bands is fitted first: where they gain nothing, the others are spared.
+    """
+    for height in (4, 1):
+        bands = surface.bands(height)
+        guesses = [plan.bands[i * height // plan.band_rows] for i in range(len(bands))]
+        known: dict[int, Trial | None] = {}
+        order = [*range(0, len(bands), _STRIDE), *range(len(bands))]
+        some = list(range(0, len(bands), _STRIDE))
+        for part in (some, [i for i in range(len(bands)) if i not in some]):
+            if not part:
+                continue
+            found = trials.fit(
+                [bands[i].look for i in part],
+                [plan.references],
+                1,
+                [(guesses[i].weights, guesses[i].shift) for i in part],
+            )
+            known.update({i: trial for i, (trial,) in zip(part, found, strict=True)})
+            if part is some and len(some) < len(bands):
+                before = trials.measure(
+                    [bands[i].look for i in part],
+                    plan.references,
+                    [(guesses[i].weights, guesses[i].shift) for i in part],
+                )
+                gain = 0.0
+                for i, old in zip(part, before, strict=True):
+                    trial = known[i]
+                    if trial is None:
+                        return plan
+                    gain += bands[i].bits(old) + side_bits(guesses[i]) * height / plan.band_rows
+                    gain -= bands[i].bits(trial) + side_bits(bands[i].coefficients(trial))
+                if gain <= 0:
+                    return plan
+        shorter = _assembled(plan.references, height, bands, [known[i] for i in range(len(bands))])
+        if shorter is None or shorter.cost_bits >= plan.cost_bits:
+            return plan
+        plan = shorter
+    return plan
 
 
 def _coarser(surface: Surface, trials: Trier, plan: Plan) -> Plan:

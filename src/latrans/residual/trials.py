@@ -21,6 +21,7 @@ from .linear import Noise, estimate, fit
 
 _MOST = (1 << 31) - 1
 FLOOR = 64  # of errors, a quarter of a unit
+_MOST_GUESS = 1 << 28  # of errors that rounds start from
 _MIN_SHIFT = 6  # of weights; what is coarser foretells little
 
 
@@ -52,9 +53,16 @@ class Trier(Protocol):
     """Tries linear predictors on one plane; rows of samples are given by their range."""
 
     def fit(
-        self, looks: Sequence[range], choices: Sequence[tuple[int, ...]], rounds: int
+        self,
+        looks: Sequence[range],
+        choices: Sequence[tuple[int, ...]],
+        rounds: int,
+        guesses: Sequence[WeightSet] | None = None,
     ) -> list[list[Trial | None]]:
-        """The best weights for each choice of references, by look; None where there are none."""
+        """The best weights for each choice of references, by look; None where there are none.
+
+        Rounds start from the errors of guesses, weights for the first choice, if there are any.
+        """
 
     def measure(
         self, looks: Sequence[range], references: tuple[int, ...], sets: Sequence[WeightSet]
@@ -121,9 +129,16 @@ class Trials:
     _seen: dict[range, tuple[Ints, Ints]] = field(default_factory=dict)
 
     def fit(
-        self, looks: Sequence[range], choices: Sequence[tuple[int, ...]], rounds: int
+        self,
+        looks: Sequence[range],
+        choices: Sequence[tuple[int, ...]],
+        rounds: int,
+        guesses: Sequence[WeightSet] | None = None,
     ) -> list[list[Trial | None]]:
-        return [self._fit(look, choices, rounds) for look in looks]
+        return [
+            self._fit(look, choices, rounds, None if guesses is None else guesses[i])
+            for i, look in enumerate(looks)
+        ]
 
     def measure(
         self, looks: Sequence[range], references: tuple[int, ...], sets: Sequence[WeightSet]
@@ -145,15 +160,24 @@ class Trials:
         ]
 
     def _fit(
-        self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
+        self,
+        look: range,
+        choices: Sequence[tuple[int, ...]],
+        rounds: int,
+        guess: WeightSet | None,
     ) -> list[Trial | None]:
         own, target = self.own(look)
         used = sorted({i for choice in choices for i in choice})
         groups = [own, *(self._other(look, i) for i in used)]
         within = [tuple(1 + used.index(i) for i in choice) for choice in choices]
+        errors = activity(own)
+        if guess is not None:
+            first = np.concatenate([own, *(groups[g] for g in within[0])])
+            off = (target << 8) - predict(np.zeros_like(target), first, *guess)
+            errors = np.minimum(np.abs(off), _MOST_GUESS) + (errors >> 3)
         found: list[Trial | None] = []
         for choice, solution in zip(
-            within, fit(groups, target, activity(own), within, rounds, self.noise), strict=True
+            within, fit(groups, target, errors, within, rounds, self.noise), strict=True
         ):
             if solution is None:
                 found.append(None)
