@@ -2,16 +2,44 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "residual_fit_step.h"
+
 namespace latrans {
 
-// Differences of one group of taps, tap after tap, n samples each.
+// Columns of n values each; behind them zeros up to whole blocks.
+class Columns {
+public:
+    Columns() = default;
+    Columns(size_t n_columns, size_t n);
+
+    int16_t *operator[](size_t i) { return values_.get() + i * stride_; }
+    const int16_t *operator[](size_t i) const { return values_.get() + i * stride_; }
+    size_t size() const { return n_columns_; }
+    size_t padded() const { return (n + kFitRows - 1) / kFitRows * kFitRows; }
+    void clear_rest();
+
+    size_t n = 0;
+
+private:
+    size_t n_columns_ = 0, stride_ = 0;
+    std::unique_ptr<int16_t[]> values_;
+};
+
+// Differences of one group of taps, and behind those of the plane's own the target.
 struct TapGroup {
     size_t n_taps = 0;
-    std::vector<int32_t> values;
-    int64_t largest = 0;  // no value exceeds it in magnitude
+    Columns columns;               // 16 bits, saturated
+    std::vector<int16_t> largest;  // magnitude in each row; what lies behind the rows exceeds all
+    int16_t greatest = 0;          // of all rows
+    std::vector<uint32_t> far;     // rows with values that 16 bits do not hold
+    std::vector<int32_t> exact;    // those rows, all columns
+
+    // A far row, or null.
+    const int32_t *exact_row(size_t row) const;
 };
 
 struct Solution {
@@ -25,14 +53,22 @@ struct Solution {
 struct Noise {
     std::vector<int64_t> own, others;
     int64_t power = 0, parts = 1;
+
+    // What errors of a predictor are hidden by.
+    int64_t floor(const Solution &solution, size_t n_own, size_t n_others) const;
 };
 
-// Weights for every choice of groups; a choice names groups beyond the first, which belongs to all.
-// `activity` is the first guess of the error's size; `rounds`, at least 1, refine it.  `noise` may
-// be null.
-std::vector<std::optional<Solution>> fit(const std::vector<const TapGroup *> &groups,
-                                         const std::vector<int32_t> &target,
-                                         const std::vector<int64_t> &activity,
+// First guess of the error's size in each row, and in the far rows of the plane's own taps.
+struct Activity {
+    std::vector<int32_t> near;
+    std::vector<int64_t> far;
+};
+
+// Weights for every choice of groups; a choice names groups beyond the first, the plane's own, which
+// belongs to all.  `rounds`, at least 1, refine the activity.  `noise` may be null.
+std::vector<std::optional<Solution>> fit(const FitKernel &kernel,
+                                         const std::vector<const TapGroup *> &groups,
+                                         const Activity &activity,
                                          const std::vector<std::vector<size_t>> &choices,
                                          int rounds, const Noise *noise);
 
