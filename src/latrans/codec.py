@@ -18,6 +18,7 @@ from . import fallback
 from .carrier import carrier_of, contiguous, finish, to_carrier
 from .errors import CodecError, ConfigError
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
+from .outlook import may_win
 from .rate import Rate
 
 if TYPE_CHECKING:
@@ -311,4 +312,7 @@ def _fallback_frame(
 
 def _or_fallback(packed: bytes, array: Array, dtype: np.dtype[Any], fortran: bool) -> bytes:
     """A model's frame, or the fallback's where that is smaller."""
-    return min(packed, pack(_fallback_frame(array, dtype, fortran, len(packed))), key=len)
+    if not may_win(array, len(packed)):
+        return packed
+    other = _fallback_frame(array, dtype, fortran, len(packed))
+    return packed if len(other.residual) >= len(packed) else min(packed, pack(other), key=len)

@@ -2,6 +2,7 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
+void bind_field(nanobind::module_ &module);
 void bind_program(nanobind::module_ &module);
 void bind_entropy(nanobind::module_ &module);
 void bind_residual(nanobind::module_ &module);

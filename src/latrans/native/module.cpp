@@ -2,6 +2,7 @@
 
 NB_MODULE(_native, module) {
     module.doc() = "Compiled twins of latrans' reference kernels; equal to them bit for bit.";
+    bind_field(module);
     bind_program(module);
     bind_entropy(module);
     bind_residual(module);

@@ -39,6 +39,7 @@ class Backend(Protocol):
     """Codes planes with one predictor; made once per model, used from many threads."""
 
     predictor: Predictor
+    dtype: type[np.signedinteger[Any]]  # that it takes samples in
 
     def trials(self, surface: Surface) -> Trier:
         """What tries linear predictors on a plane, for planning."""
@@ -46,7 +47,7 @@ class Backend(Protocol):
     def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
         """Classes of a plane (for `encode`), and it as a reference for later planes."""
 
-    def samples(self, coded: Any) -> Ints:
+    def samples(self, coded: Any) -> npt.NDArray[Any]:
         """Samples (rows, columns) of a plane that `classify` returned, as they come back."""
 
     def cost(self, job: Job, plane: Ints) -> int:
@@ -90,6 +91,8 @@ class Counting(ABC):
 
 class ReferenceBackend(Counting):
     """NumPy, slow, the definition."""
+
+    dtype = np.int64
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor

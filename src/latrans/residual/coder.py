@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from ..errors import CodecError
 from .backend import Backend
 from .fixed import Ints
@@ -46,10 +49,10 @@ class PlaneInfo:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A residual section, and the planes as they come back."""
+    """A residual section, and the planes as they come back where that is not exactly."""
 
     section: bytes
-    planes: list[Ints]
+    planes: list[npt.NDArray[Any]]
 
 
 def encode(
@@ -61,7 +64,7 @@ def encode(
     step: int = 1,
     noise_parts: int = 12,
 ) -> Encoded:
-    """Encode planes, each (rows, columns) int64, in order.
+    """Encode planes, each (rows, columns) of integers that fit 32 bits, in order.
 
     `horizon` is the furthest distance back that any candidate names.  With a step, an odd number
     from 9 on, samples come back up to `step // 2` away from what they were; `noise_parts` as in
@@ -73,10 +76,11 @@ def encode(
     classes, back = [], []
     walk = _walk(backend, infos, planes, reconstructions, horizon, step, noise_parts)
     for i, (plane, (chosen, mine, coded)) in enumerate(zip(planes, walk, strict=True)):
-        firsts = None if predictor.geometry.up else plane[:, 0]
+        firsts = None if predictor.geometry.up else plane[:, 0].astype(np.int64)
         writer.plane(chosen, predictor, previous, i, firsts)
         classes.append(mine)
-        back.append(plane if step == 1 else backend.samples(coded))
+        if step != 1:
+            back.append(backend.samples(coded))
         previous = chosen
     n_samples = sum(info.n_samples for info in infos)
     tables = backend.table_map(classes)
@@ -119,6 +123,7 @@ def _walk(
     previous: Plan | None = None
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
         picture = None if reconstructions is None else reconstructions[i]
+        plane = np.ascontiguousarray(plane, backend.dtype)
         surface = Surface(
             backend.predictor, plane, info.n_samples, finished, picture, step, noise_parts
         )
@@ -158,13 +163,23 @@ def decode(
     section: bytes,
 ) -> list[Ints]:
     """Inverse of `encode`."""
+    return list(decoded(backend, infos, reconstructions, horizon, section))
+
+
+def decoded(
+    backend: Backend,
+    infos: Sequence[PlaneInfo],
+    reconstructions: Sequence[Ints] | None,
+    horizon: int,
+    section: bytes,
+) -> Iterator[Ints]:
+    """Inverse of `encode`, plane after plane; only after the last is all known to be sound."""
     predictor = backend.predictor
     header, body = inflate(section)
     reader = Reader(header)
     lo, hi, step, tables = reader.section()
     decoding = backend.decoding(body, tables, sum(info.n_samples for info in infos))
     finished: list[Any] = []
-    planes = []
     previous: Plan | None = None
     for i, info in enumerate(infos):
         n_lanes = 0 if predictor.geometry.up else info.rows
@@ -188,14 +203,13 @@ def decode(
             step=step,
         )
         plane, coded = decoding.plane(job, firsts)
-        planes.append(plane)
         finished.append(coded)
         if i >= horizon:
             finished[i - horizon] = None
         previous = chosen
+        yield plane
     decoding.finish()
     reader.finish()
-    return planes
 
 
 def _indices(info: PlaneInfo, i: int) -> list[tuple[int, ...]]:

@@ -47,6 +47,8 @@ class NativeBackend(Counting):
     `kernel` names one of `kernels()`; without it the fastest that runs here is used.
     """
 
+    dtype = np.int32
+
     def __init__(self, predictor: Predictor, kernel: str = "") -> None:
         self.predictor = predictor
         for network in (n for networks in predictor.experts for n in networks):
@@ -74,9 +76,9 @@ class NativeBackend(Counting):
             raise ConfigError(f"plane cannot be coded: {error}") from error
         return classes, _coded(job, handle)
 
-    def samples(self, coded: NativeCoded) -> Ints:
+    def samples(self, coded: NativeCoded) -> Int32:
         (rows, columns), _ = coded.extent
-        flat: Ints = coded.handle.samples().astype(np.int64)
+        flat: Int32 = coded.handle.samples()
         return flat.reshape(rows, columns)
 
     def encode(self, planes: Sequence[Any], tables: TableMap, n_samples: int) -> bytes:
