@@ -12,17 +12,6 @@
 
 namespace latrans {
 
-struct Layout {
-    int lag, up, down, left, right;  // margins, in lanes and columns
-
-    ptrdiff_t stride() const { return up + kLanes + down; }
-    ptrdiff_t delta(ptrdiff_t dy, ptrdiff_t dx) const { return (dx + lag * dy) * stride() + dy; }
-    ptrdiff_t first_step() const { return -left - lag * up; }
-    ptrdiff_t end_step(ptrdiff_t columns) const {
-        return columns + right + lag * (kLanes - 1 + down);
-    }
-};
-
 template <class T>
 class Canvas {
 public:

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
+
+#include "residual_weights.h"
 
 namespace latrans {
 
@@ -17,7 +20,7 @@ Plane<T>::Plane(const Model &model, const Job &job)
       job_(job),
       columns_(job.schedule.columns),
       coded_(std::make_shared<Coded>()),
-      rows_(2 * model.widest_layer() * kLanes),
+      rows_((3 * model.widest_layer() + 1) * kLanes),
       scene_(std::make_unique<Scene<T>>()) {
     const Layout &layout = model.layout();
     const auto start = static_cast<T>(int64_t{std::min(std::max(0, job.lo), job.hi)} - job.lo);
@@ -54,8 +57,11 @@ Plane<T>::Plane(const Model &model, const Job &job)
     }
     scene.n_references = static_cast<int>(references_.size());
     scene.wide_sums = sizeof(T) == 4 && job.has_wide_sums(model);
-    answer_.rows[0] = rows_.data();
-    answer_.rows[1] = rows_.data() + rows_.size() / 2;
+    void *rows = rows_.data();
+    size_t space = rows_.size() * sizeof(int32_t);
+    std::align(64, 1, rows, space);
+    for (size_t i = 0; i < 3; ++i)
+        answer_.rows[i] = static_cast<int32_t *>(rows) + i * model.widest_layer() * kLanes;
 
     Coded &coded = *coded_;
     coded.rows = job.schedule.rows;
@@ -124,17 +130,11 @@ void Plane<T>::begin(int64_t top, const int32_t *firsts) {
 template <class T>
 void Plane<T>::set_bands() {
     Scene<T> &scene = *scene_;
-    constexpr int64_t kLargest = sizeof(T) == 4 ? kNarrowLimit : 2 * kWideLimit;
     for (int64_t lane = 0; lane < kLanes; ++lane) {
         const int64_t row = top_ + std::min(lane, n_lanes_ - 1);
         const Band &band = job_.bands[static_cast<size_t>(row / job_.band_rows)];
-        for (int k = 0; k < job_.n_weights; ++k) scene.weights[k][lane] = band.weights[k];
-        scene.gain[lane] = T{1} << (16 - band.shift);
-        scene.up[lane] = std::max(8 - band.shift, 0);
-        scene.down[lane] = std::max(band.shift - 8, 0);
-        scene.limit[lane] = static_cast<T>((kLargest >> (16 - band.shift)) - 1);
-        scene.sigma[lane] = static_cast<T>(band.sigma);
-        scene.log_sigma[lane] = model_.log2(static_cast<uint64_t>(band.sigma));
+        set_lane(scene, lane, band.weights, job_.n_weights, band.shift, static_cast<T>(band.sigma),
+                 model_.log2(static_cast<uint64_t>(band.sigma)));
     }
 }
 
