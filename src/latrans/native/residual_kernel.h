@@ -294,30 +294,47 @@ private:
 };
 
 template <class T>
-bool step(const Scene<T> &scene, ptrdiff_t at, int begin, int end, Answer<T> &answer) {
-    bool network = false;
-    const auto idle = [=](int b) { return b + width<T> <= begin || b >= end; };
+bool idle(int b, int begin, int end) {
+    return b + width<T> <= begin || b >= end;
+}
+
+// Predictions, and if any lane needs a network its inputs.  False where int32 is too small.
+template <class T>
+bool describe(const Scene<T> &scene, ptrdiff_t at, int begin, int end, Answer<T> &answer,
+              bool &described) {
     for (int b = 0; b < kLanes; b += width<T>) {
-        if (idle(b)) continue;
+        if (idle<T>(b, begin, end)) continue;
         Block<T> block(scene, at, b, begin, end, answer);
         if (!block.predict()) return false;
         if (block.needs_network()) {
-            network = true;
+            described = true;
             if (!block.describe()) return false;
         } else if (!scene.network) {
             block.measure();
         }
     }
-    const int32_t *outputs = network ? run_network(*scene.network, answer.rows) : nullptr;
+    return true;
+}
+
+// Places and classes by a network that has been described to, or none.
+template <class T>
+bool conclude(const Scene<T> &scene, const Network *network, int begin, int end,
+              Answer<T> &answer) {
+    const int32_t *outputs = network ? run_network(*network, answer.rows) : nullptr;
     for (int b = 0; b < kLanes; b += width<T>)
-        if (!idle(b) && !place(scene, b, outputs, begin, end, answer)) return false;
+        if (!idle<T>(b, begin, end) && !place(scene, b, outputs, begin, end, answer)) return false;
     choose_table(scene, outputs, answer);
     return true;
 }
 
+// Fills the answer for lanes begin .. end of the step whose lane 0 lies `at` cells from the
+// origin.  Returns false where a value is beyond what int32 takes.
+template <class T>
+bool step(const Scene<T> &scene, ptrdiff_t at, int begin, int end, Answer<T> &answer) {
+    bool described = false;
+    return describe(scene, at, begin, end, answer, described) &&
+           conclude(scene, described ? scene.network : nullptr, begin, end, answer);
+}
+
 }  // namespace
-
-extern const Kernel LATRANS_KERNEL;
-const Kernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, &step<int32_t>, &step<int64_t>};
-
 }  // namespace latrans

@@ -5,5 +5,5 @@
 #define LATRANS_AVX512
 #define LATRANS_KERNEL kernel_avx512
 #define LATRANS_KERNEL_NAME "avx512"
-#include "residual_kernel.h"
+#include "residual_loops.h"
 #endif

@@ -6,5 +6,5 @@
 #define LATRANS_VNNI
 #define LATRANS_KERNEL kernel_vnni
 #define LATRANS_KERNEL_NAME "vnni"
-#include "residual_kernel.h"
+#include "residual_loops.h"
 #endif

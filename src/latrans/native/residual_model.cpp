@@ -95,6 +95,7 @@ void Model::lay_out() {
     if (!g.plane) return;
     layout_.up = std::max(layout_.up, furthest);
     layout_.down = furthest;
+    require(layout_.up + layout_.down <= kLanes, "geometry reaches too far");
 }
 
 void Model::plan_looks() {
@@ -188,6 +189,7 @@ void Model::add_network(const NetworkSource &source) {
     require(source.input_lo <= -127 && source.input_hi >= 127, "network inputs reach +-127");
     networks_.push_back({source.n_references, static_cast<int>(source.layers.size()),
                          static_cast<int>(source.layers.front().n_in), nullptr});
+    describes_references_ |= source.n_references > 0;
     size_t n_before = 0;
     int32_t lo = -127, hi = 127;
     for (const LayerSource &layer : source.layers) {
