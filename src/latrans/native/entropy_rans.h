@@ -1,27 +1,22 @@
 // Interleaved rANS: the compiled twin of entropy/reference.py, where the format is described.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
-namespace latrans {
+#include "entropy_interval.h"
 
-constexpr uint32_t kLow = 1u << 16;  // states stay in [kLow, 2^32)
-constexpr int kProbabilityBits = 12;
-constexpr uint32_t kProbabilities = 1u << kProbabilityBits;
+namespace latrans {
 
 // What is being decoded is damaged or cut short; becomes latrans.errors.CodecError.
 struct Damaged : std::runtime_error {
     using std::runtime_error::runtime_error;
-};
-
-// Slots [start, start + frequency) of 4096; a frequency of 0 means the symbol cannot be coded.
-struct Interval {
-    uint16_t start, frequency;
 };
 
 class RansEncoder {
@@ -31,40 +26,58 @@ public:
     // Operations come last first.  The interval is not empty and lies within 2^bits <= 2^16.
     void push(size_t which, uint32_t start, uint32_t frequency, int bits) {
         uint32_t state = states_[which];
-        if (state >= uint64_t{frequency} << (32 - bits)) {
-            words_.push_back(static_cast<uint16_t>(state));
-            state >>= 16;
-        }
+        if (state >= uint64_t{frequency} << (32 - bits)) state = shortened(state);
         const uint32_t quotient = state / frequency;
         states_[which] = (quotient << bits) + start + (state - quotient * frequency);
     }
 
     void push_raw(size_t which, uint32_t value, int bits) {
         uint32_t state = states_[which];
-        if (state >> (32 - bits)) {
-            words_.push_back(static_cast<uint16_t>(state));
-            state >>= 16;
-        }
+        if (state >> (32 - bits)) state = shortened(state);
         states_[which] = state << bits | value;
     }
 
+    // For coders that keep states at hand: these, and where the next word goes, downwards.  There
+    // is room for n words.
+    uint32_t *states() { return states_.data(); }
+    uint16_t *next(size_t n) {
+        if (at_ < n) grow(n);
+        return words_.get() + at_;
+    }
+    void set_next(const uint16_t *at) { at_ = static_cast<size_t>(at - words_.get()); }
+
     // States, then words in the order in which a decoder needs them, all little-endian.
     std::vector<uint8_t> finish() const {
-        std::vector<uint8_t> data;
-        data.reserve(4 * states_.size() + 2 * words_.size());
+        std::vector<uint8_t> data(4 * states_.size() + 2 * (size_ - at_));
+        uint8_t *to = data.data();
         for (uint32_t state : states_)
-            for (int shift = 0; shift < 32; shift += 8)
-                data.push_back(static_cast<uint8_t>(state >> shift));
-        for (size_t i = words_.size(); i-- > 0;) {
-            data.push_back(static_cast<uint8_t>(words_[i]));
-            data.push_back(static_cast<uint8_t>(words_[i] >> 8));
+            for (int shift = 0; shift < 32; shift += 8) *to++ = static_cast<uint8_t>(state >> shift);
+        for (size_t i = at_; i < size_; ++i) {
+            *to++ = static_cast<uint8_t>(words_[i]);
+            *to++ = static_cast<uint8_t>(words_[i] >> 8);
         }
         return data;
     }
 
 private:
+    uint32_t shortened(uint32_t state) {
+        if (at_ == 0) grow(1);
+        words_[--at_] = static_cast<uint16_t>(state);
+        return state >> 16;
+    }
+
+    void grow(size_t n) {
+        const size_t used = size_ - at_, size = 2 * size_ + n + 64;
+        std::unique_ptr<uint16_t[]> more(new uint16_t[size]);
+        std::copy_n(words_.get() + at_, used, more.get() + size - used);
+        words_ = std::move(more);
+        at_ = size - used;
+        size_ = size;
+    }
+
     std::vector<uint32_t> states_;
-    std::vector<uint16_t> words_;
+    std::unique_ptr<uint16_t[]> words_;  // from at_ on
+    size_t size_ = 0, at_ = 0;
 };
 
 class RansDecoder {
@@ -77,17 +90,27 @@ public:
                           " bytes cannot hold " + std::to_string(n_states) + " states");
         for (size_t i = 0; i < n_states; ++i, data += 4)
             states_.push_back(data[0] | data[1] << 8 | data[2] << 16 | uint32_t{data[3]} << 24);
-        words_.resize((nbytes - 4 * n_states) / 2);
-        for (uint16_t &word : words_) {
-            word = static_cast<uint16_t>(data[0] | data[1] << 8);
-            data += 2;
-        }
+        n_words_ = (nbytes - 4 * n_states) / 2;
+        words_.resize(n_words_ + kBeyond);
+        for (size_t i = 0; i < n_words_; ++i, data += 2)
+            words_[i] = static_cast<uint16_t>(data[0] | data[1] << 8);
         for (uint32_t state : states_)
             if (state < kLow)
                 throw Damaged("entropy-coded section starts with an impossible state");
     }
 
     size_t n_states() const { return states_.size(); }
+
+    // For coders that keep states at hand: these, and the words that are left.  Those may look at
+    // `kBeyond` words, zeros, beyond the end.
+    static constexpr size_t kBeyond = 96;
+    uint32_t *states() { return states_.data(); }
+    const uint16_t *next() const { return words_.data() + at_; }
+    const uint16_t *end() const { return words_.data() + n_words_; }
+    void set_next(const uint16_t *at) {
+        at_ = static_cast<size_t>(at - words_.data());
+        if (at_ > n_words_) throw Damaged("entropy-coded section ends before its last symbol");
+    }
 
     // Next symbol: `slots` maps 4096 slots to symbols, `intervals` describes symbols.
     template <class Slot>
@@ -117,7 +140,7 @@ public:
     }
 
     void finish() const {
-        bool ended = at_ == words_.size();
+        bool ended = at_ == n_words_;
         for (uint32_t state : states_) ended &= state == kLow;
         if (!ended)
             throw Damaged("entropy-coded section does not end where its symbols do: damaged");
@@ -135,7 +158,7 @@ private:
     // States never fall below kLow: one word brings back any state that was legal before.
     void renew(size_t which, uint32_t state) {
         if (state < kLow) {
-            if (at_ == words_.size())
+            if (at_ == n_words_)
                 throw Damaged("entropy-coded section ends before its last symbol");
             state = state << 16 | words_[at_++];
         }
@@ -144,7 +167,7 @@ private:
 
     std::vector<uint32_t> states_;
     std::vector<uint16_t> words_;
-    size_t at_ = 0;
+    size_t n_words_ = 0, at_ = 0;
 };
 
 }  // namespace latrans

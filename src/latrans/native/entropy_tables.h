@@ -16,7 +16,7 @@ public:
     // frequencies is (n_tables, n_symbols).  Throws std::invalid_argument.
     SymbolTables(const uint16_t *frequencies, size_t n_tables, size_t n_symbols)
         : n_symbols_(n_symbols),
-          slots_(n_tables * kProbabilities),
+          slots_(n_tables * kProbabilities + kBeyond),
           intervals_(n_tables * n_symbols) {
         for (size_t table = 0; table < n_tables; ++table) {
             uint32_t start = 0;
@@ -37,10 +37,13 @@ public:
 
     size_t n_tables() const { return slots_.size() / kProbabilities; }
     size_t n_symbols() const { return n_symbols_; }
+    // Readers of whole words may look a few slots beyond the last table.
     const Slot *slots(size_t table) const { return slots_.data() + table * kProbabilities; }
     const Interval *intervals(size_t table) const { return intervals_.data() + table * n_symbols_; }
 
 private:
+    static constexpr size_t kBeyond = 3;
+
     size_t n_symbols_;
     std::vector<Slot> slots_;
     std::vector<Interval> intervals_;

@@ -41,7 +41,7 @@ const FieldKernel &field_kernel(const std::string &wanted) {
         if (name == usable->name) {
 #ifdef LATRANS_X86_LEVELS
             if (name == "avx2") return field_avx2;
-            if (name == "avx512" || name == "vnni") return field_avx512;
+            if (name == "avx512") return field_avx512;
 #endif
             return field_base;
         }
@@ -109,7 +109,7 @@ std::tuple<double, double, int64_t, int64_t> extent(const Values &values,
     const int type = type_of(values);
     require(type < 2, "extremes are those of floats");
     const FieldKernel &chosen = field_kernel(kernel);
-    Extent found;
+    Extremes found;
     {
         nb::gil_scoped_release free;
         chosen.extent[type](values.data(), values.shape(0), found);

@@ -89,7 +89,7 @@ void restore(const int32_t *integers, size_t n, double step, const Range &range,
 }
 
 // Extremes of the finite values, how many are not, and how many are negative zeros.
-template <class T, class Bits> void extent(const void *data, size_t n, Extent &found) {
+template <class T, class Bits> void extent(const void *data, size_t n, Extremes &found) {
     constexpr size_t lanes = 16;  // apart, since a compiler may not reorder comparisons of floats
     constexpr Bits sign = static_cast<Bits>(1) << (8 * sizeof(Bits) - 1);
     const T *values = static_cast<const T *>(data);

@@ -19,7 +19,7 @@ struct Compared {
     int64_t missed = 0, same = 0, told = 0;
 };
 
-struct Extent {
+struct Extremes {
     double lo, hi;
     int64_t wild, zeros;
 };
@@ -45,7 +45,7 @@ using Misses = void (*)(const int32_t *planes, size_t n_planes, size_t rows, siz
 struct FieldKernel {
     const char *name;
     Pass passes[kFieldTypes];
-    void (*extent[2])(const void *values, size_t n, Extent &found);
+    void (*extent[2])(const void *values, size_t n, Extremes &found);
     Misses misses[2];  // in 32 bits, for samples below 2**26, and in 64
 };
 

@@ -42,7 +42,7 @@ using Map = Array<uint8_t, 1>;
 
 TableMap table_map(const Map &map) {
     require(map.shape(0) == kTables, "a table map has one entry per class");
-    TableMap result;
+    TableMap result{};
     for (size_t i = 0; i < result.size(); ++i) {
         require(map.data()[i] < kTables, "a table map names a table that does not exist");
         result[i] = map.data()[i];
@@ -137,7 +137,7 @@ OwnedJob make_job(bool plane, std::tuple<int64_t, int64_t, int64_t> shape,
                   Array<int32_t, 2> weights, const std::vector<int32_t> &shifts,
                   const std::vector<int64_t> &sigmas, int64_t band_rows,
                   std::vector<std::shared_ptr<Coded>> references,
-                  std::optional<Array<int32_t, 2>> picture, int network, int32_t step) {
+                  std::optional<Array<int32_t, 2>> picture, int network, int32_t step, bool keep) {
     OwnedJob owned{{}, weights, picture};
     Job &job = owned.job;
     const auto [rows, columns, n_samples] = shape;
@@ -156,6 +156,7 @@ OwnedJob make_job(bool plane, std::tuple<int64_t, int64_t, int64_t> shape,
     job.picture = nullptr;
     job.network = network;
     job.step = step;
+    job.keep = keep;
     if (picture) {
         require(int64_t(picture->shape(0)) == rows && int64_t(picture->shape(1)) == columns,
                 "reconstruction has another shape than its plane");
@@ -164,14 +165,45 @@ OwnedJob make_job(bool plane, std::tuple<int64_t, int64_t, int64_t> shape,
     return owned;
 }
 
-auto classify_plane(const Model &model, const OwnedJob &owned, Array<int32_t, 2> plane) {
-    const Schedule &s = owned.job.schedule;
+using Samples = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+Given given(const Job &job, const Samples &plane) {
+    const Schedule &s = job.schedule;
     require(int64_t(plane.shape(0)) == s.rows && int64_t(plane.shape(1)) == s.columns,
             "plane has another shape than its job");
+    if (plane.dtype() == nb::dtype<int32_t>())
+        return {static_cast<const int32_t *>(plane.data()), nullptr};
+    require(plane.dtype() == nb::dtype<int64_t>(), "samples are int32 or int64");
+    return {nullptr, static_cast<const int64_t *>(plane.data())};
+}
+
+auto classify_plane(const Model &model, const OwnedJob &owned, Samples plane) {
+    const Given samples = given(owned.job, plane);
     const nb::gil_scoped_release release;
     owned.job.check(model);
-    Classified result = classify(model, owned.job, plane.data());
+    Classified result = classify(model, owned.job, samples);
     return std::pair(std::move(result.classes), std::move(result.coded));
+}
+
+auto contest_networks(const Model &model, const OwnedJob &owned, Samples plane,
+                      const std::vector<int> &networks, Array<int32_t, 2> costs,
+                      int32_t per_raw_bit) {
+    const Given samples = given(owned.job, plane);
+    require(costs.shape(0) == kTables && costs.shape(1) == kTokens, "costs have another shape");
+    const nb::gil_scoped_release release;
+    owned.job.check(model);
+    const size_t n_references = owned.job.references.size();
+    int seen = -1;
+    for (const int network : networks) {
+        require(network >= -1 && network < static_cast<int>(model.n_networks()),
+                "no such network");
+        if (network < 0) continue;
+        const int mine = model.network(static_cast<size_t>(network)).n_references;
+        require((seen < 0 || seen == mine) && static_cast<size_t>(mine) <= n_references,
+                "networks see different reference planes");
+        seen = mine;
+    }
+    return contest(model, owned.job, samples, networks, costs.data(), per_raw_bit);
 }
 
 nb::bytes encode_planes(const Model &model, const std::vector<std::shared_ptr<Classes>> &planes,
@@ -200,29 +232,27 @@ auto decode_plane(const Model &model, RansDecoder &decoder, const OwnedJob &owne
     require(s.plane != firsts.has_value(), "a track needs its first samples, a plane has none");
     require(!firsts || int64_t(firsts->shape(0)) == s.rows, "every lane needs a first sample");
     std::shared_ptr<Coded> coded;
-    std::unique_ptr<int64_t[]> samples;
     {
         const nb::gil_scoped_release release;
         owned.job.check(model);
         const std::lock_guard lock(decoder.mutex);
         coded = decode(model, owned.job, tables, decoder, firsts ? firsts->data() : nullptr);
-        samples.reset(new int64_t[coded->samples.size()]);
-        std::copy(coded->samples.begin(), coded->samples.end(), samples.get());
     }
-    int64_t *values = samples.release();
-    const nb::capsule owner(values, [](void *p) noexcept { delete[] static_cast<int64_t *>(p); });
-    const size_t rows = static_cast<size_t>(s.rows), columns = static_cast<size_t>(s.columns);
-    return std::pair(nb::ndarray<nb::numpy, int64_t>(values, {rows, columns}, owner),
-                     std::move(coded));
+    return coded;
 }
 
-auto coded_samples(const Coded &coded) {
-    const size_t n = coded.samples.size();
-    std::unique_ptr<int32_t[]> copy(new int32_t[n]);
-    std::copy(coded.samples.begin(), coded.samples.end(), copy.get());
-    int32_t *values = copy.release();
-    const nb::capsule owner(values, [](void *p) noexcept { delete[] static_cast<int32_t *>(p); });
-    return nb::ndarray<nb::numpy, int32_t>(values, {n}, owner);
+// A view of a plane's samples, which lives as long as the view does.
+auto coded_samples(std::shared_ptr<Coded> coded) {
+    require(coded->samples.size(), "the plane was not kept");
+    const auto rows = static_cast<size_t>(coded->rows);
+    const auto columns = static_cast<size_t>(coded->columns);
+    const int32_t *values = coded->samples.data();
+    auto held = std::make_unique<std::shared_ptr<Coded>>(std::move(coded));
+    const nb::capsule owner(held.get(), [](void *p) noexcept {
+        delete static_cast<std::shared_ptr<Coded> *>(p);
+    });
+    static_cast<void>(held.release());
+    return nb::ndarray<nb::numpy, const int32_t>(values, {rows, columns}, owner);
 }
 
 }  // namespace
@@ -235,10 +265,11 @@ void bind_residual(nb::module_ &module) {
     nb::class_<Geometry>(module, "ResidualGeometry").def(nb::new_(&make_geometry));
     nb::class_<OwnedJob>(module, "ResidualJob")
         .def(nb::new_(&make_job), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
-             nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg());
+             nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg());
     nb::class_<Model>(module, "ResidualModel")
         .def(nb::new_(&make_model))
         .def("classify", &classify_plane)
+        .def("contest", &contest_networks)
         .def("encode", &encode_planes)
         .def("decode", &decode_plane, nb::arg(), nb::arg(), nb::arg(), nb::arg().none());
     module.def("residual_kernels", [] {

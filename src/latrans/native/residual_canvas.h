@@ -4,11 +4,12 @@
 // of every lane is `delta(dy, dx)` cells away, and lane 0 at step s is s * stride cells from the
 // origin.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "residual_geometry.h"
+#include "residual_scratch.h"
 
 namespace latrans {
 
@@ -16,29 +17,33 @@ template <class T>
 class Canvas {
 public:
     Canvas() = default;
-    Canvas(const Layout &layout, ptrdiff_t columns, T start)
-        : layout_(layout),
-          columns_(columns),
-          cells_(static_cast<size_t>((layout.end_step(columns) - layout.first_step()) *
-                                     layout.stride()),
-                 start) {}
-
-    const T *origin() const {
-        return cells_.data() - layout_.first_step() * layout_.stride() + layout_.up;
+    Canvas(const Layout &layout, ptrdiff_t columns, T start, ScratchFrame &scratch)
+        : layout_(layout), columns_(columns) {
+        // One step more at either end, for whole vectors.
+        const ptrdiff_t before = 1 - layout.first_step();
+        const auto n = static_cast<size_t>((before + layout.end_step(columns) + 1) *
+                                           layout.stride());
+        T *cells = scratch.take<T>(n);
+        std::fill_n(cells, n, start);
+        origin_ = cells + before * layout.stride();
     }
-    T *origin() { return const_cast<T *>(static_cast<const Canvas *>(this)->origin()); }
+
+    const T *origin() const { return origin_; }
+    T *origin() { return origin_; }
 
     // lane in [-up, 16 + down), column in [-left, columns + right).
-    T &at(ptrdiff_t lane, ptrdiff_t column) { return origin()[layout_.delta(lane, column)]; }
-    T at(ptrdiff_t lane, ptrdiff_t column) const { return origin()[layout_.delta(lane, column)]; }
+    T &at(ptrdiff_t lane, ptrdiff_t column) { return origin_[layout_.delta(lane, column)]; }
 
     // The last lanes of a strip become the rows above the next one, margins included.
     void carry(int n_lanes) {
-        for (ptrdiff_t column = -layout_.left; column < columns_ + layout_.right; ++column)
-            for (int k = 1; k <= n_lanes; ++k) at(-k, column) = at(kLanes - k, column);
+        const ptrdiff_t stride = layout_.stride();
+        const ptrdiff_t from = (layout_.lag * stride + 1) * kLanes;
+        for (ptrdiff_t step = layout_.first_step(); step < columns_ + layout_.right; ++step)
+            for (int k = 1; k <= n_lanes; ++k)
+                origin_[step * stride - k] = origin_[step * stride - k + from];
     }
 
-    // Copies n values into a lane from a column on, less `origin_value`, and back.
+    // Copies n values into a lane from a column on, less `origin_value`.
     template <class From>
     void put_row(ptrdiff_t lane, ptrdiff_t column, ptrdiff_t n, const From *values,
                  int64_t origin_value) {
@@ -46,18 +51,11 @@ public:
         for (ptrdiff_t i = 0; i < n; ++i, cell += layout_.stride())
             *cell = static_cast<T>(int64_t{values[i]} - origin_value);
     }
-    template <class To>
-    void get_row(ptrdiff_t lane, ptrdiff_t column, ptrdiff_t n, To *values,
-                 int64_t origin_value) const {
-        const T *cell = origin() + layout_.delta(lane, column);
-        for (ptrdiff_t i = 0; i < n; ++i, cell += layout_.stride())
-            values[i] = static_cast<To>(int64_t{*cell} + origin_value);
-    }
 
 private:
     Layout layout_{};
     ptrdiff_t columns_ = 0;
-    std::vector<T> cells_;
+    T *origin_ = nullptr;
 };
 
 }  // namespace latrans

@@ -8,26 +8,32 @@
 #include "entropy_rans.h"
 #include "residual_classes.h"
 #include "residual_plane.h"
+#include "residual_sink.h"
 
 namespace latrans {
 
-// What the entropy coder needs of every sample, in coding order.
-struct Classes {
-    Schedule schedule;
-    std::vector<uint8_t> table, low_bits;
-    std::vector<int32_t> offset;  // already mirrored
-};
-
 // For every class the table that stands for it in a section.
-using TableMap = std::array<uint8_t, kTables>;
+using TableMap = std::array<int32_t, kTables>;
 
 struct Classified {
     std::shared_ptr<Classes> classes;
     std::shared_ptr<Coded> coded;
 };
 
+// Samples of a plane, (rows, columns), as they are given: one of the two.
+struct Given {
+    const int32_t *narrow;
+    const int64_t *wide;
+};
+
 // Throws std::invalid_argument where a sample lies outside of the job's range.
-Classified classify(const Model &model, const Job &job, const int32_t *plane);
+Classified classify(const Model &model, Job job, Given plane);
+
+// What each of some networks (-1 for none) makes of the plane: by class and token the given costs,
+// (kTables, kTokens), and for each raw bit another.  All see as many references as the job's own.
+std::vector<int64_t> contest(const Model &model, Job job, Given plane,
+                             const std::vector<int> &networks, const int32_t *costs,
+                             int32_t per_raw_bit);
 
 // Adds how often each token meets each class to (kTables, kTokens) counts; returns the raw bits.
 int64_t count(const Classes &classes, int64_t *counts);

@@ -50,13 +50,26 @@ std::shared_ptr<Coded> Coded::part(int64_t top, int64_t n, int64_t n_samples_the
                 n_samples_there <= n * columns,
             "a plane does not have these rows");
     const auto slice = [&](const auto &values) {
-        using Values = std::decay_t<decltype(values)>;
-        if (values.empty()) return Values();
-        return Values(values.begin() + top * columns, values.begin() + (top + n) * columns);
+        std::decay_t<decltype(values)> some;
+        if (!values.size()) return some;
+        some = std::decay_t<decltype(values)>(static_cast<size_t>(n * columns));
+        std::copy_n(values.data() + top * columns, some.size(), some.data());
+        return some;
     };
-    return std::make_shared<Coded>(Coded{n, columns, n_samples_there, lo, hi, narrow,
-                                         slice(samples), slice(errors32), slice(energy32),
-                                         slice(errors64), slice(energy64)});
+    auto some = std::make_shared<Coded>();
+    some->rows = n;
+    some->columns = columns;
+    some->n_samples = n_samples_there;
+    some->lo = lo;
+    some->hi = hi;
+    some->narrow = narrow;
+    some->described = described;
+    some->samples = slice(samples);
+    some->errors32 = slice(errors32);
+    some->energy32 = slice(energy32);
+    some->errors64 = slice(errors64);
+    some->energy64 = slice(energy64);
+    return some;
 }
 
 void Job::check(const Model &model) const {
@@ -79,6 +92,9 @@ void Job::check(const Model &model) const {
         require(coded && coded->rows == s.rows && coded->columns == s.columns &&
                     coded->n_samples == s.n_samples,
                 "a reference plane has another shape");
+    for (const auto &coded : references)
+        require(coded->samples.size() && (coded->described || !model.describes_references()),
+                "a reference plane was not kept");
     require((picture != nullptr) == model.has_picture(),
             "reconstruction is missing or not expected by the predictor");
     require(!bands.empty() && band_rows >= 1 &&

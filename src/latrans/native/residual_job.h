@@ -6,6 +6,7 @@
 
 #include "residual_geometry.h"
 #include "residual_model.h"
+#include "residual_scratch.h"
 
 namespace latrans {
 
@@ -14,13 +15,36 @@ struct Coded {
     int64_t rows, columns, n_samples;
     int32_t lo, hi;
     bool narrow;
-    std::vector<int32_t> samples;
-    std::vector<int32_t> errors32, energy32;  // narrow
-    std::vector<int64_t> errors64, energy64;  // otherwise
+    bool described;          // whether there are errors and energies
+    Cells<int32_t> samples;  // none where no later plane asks for them
+    Cells<int32_t> errors32, energy32;  // narrow
+    Cells<int64_t> errors64, energy64;  // otherwise
+
+    template <class T>
+    Cells<T> &errors();
+    template <class T>
+    Cells<T> &energy();
 
     // Some rows as a plane of their own.  Throws std::invalid_argument.
     std::shared_ptr<Coded> part(int64_t top, int64_t n, int64_t n_samples_there) const;
 };
+
+template <>
+inline Cells<int32_t> &Coded::errors() {
+    return errors32;
+}
+template <>
+inline Cells<int64_t> &Coded::errors() {
+    return errors64;
+}
+template <>
+inline Cells<int32_t> &Coded::energy() {
+    return energy32;
+}
+template <>
+inline Cells<int64_t> &Coded::energy() {
+    return energy64;
+}
 
 // Linear prediction of one group of rows.
 struct Band {
@@ -40,6 +64,8 @@ struct Job {
     int32_t step;  // samples are coded in multiples of this from their prediction
     std::vector<std::shared_ptr<const Coded>> references;
     const int32_t *picture;  // the reconstruction, or null
+    bool keep;               // whether a later plane may refer to this one
+    bool known = false;      // whether its samples are, which is when it is encoded
 
     // Throws std::invalid_argument.
     void check(const Model &model) const;

@@ -100,6 +100,8 @@ void conclude(const Scene<T> &scene, const Network *network, int begin, int end,
         conclude_as<TrackShape>(scene, outputs, begin, end, answer);
 }
 
+// Fills the answer for lanes begin .. end of the step whose lane 0 lies `at` cells from the
+// origin.  Returns false where a value is beyond what int32 takes.
 template <class T>
 bool step(const Scene<T> &scene, ptrdiff_t at, int begin, int end, Answer<T> &answer) {
     bool described = false;
@@ -109,8 +111,4 @@ bool step(const Scene<T> &scene, ptrdiff_t at, int begin, int end, Answer<T> &an
 }
 
 }  // namespace
-
-extern const Kernel LATRANS_KERNEL;
-const Kernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, &step<int32_t>, &step<int64_t>};
-
 }  // namespace latrans

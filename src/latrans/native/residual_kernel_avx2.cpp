@@ -5,5 +5,5 @@
 #define LATRANS_AVX2
 #define LATRANS_KERNEL kernel_avx2
 #define LATRANS_KERNEL_NAME "avx2"
-#include "residual_kernel.h"
+#include "residual_loops.h"
 #endif

@@ -7,5 +7,5 @@
 #define LATRANS_VNNI
 #define LATRANS_KERNEL kernel_avx512
 #define LATRANS_KERNEL_NAME "avx512"
-#include "residual_kernel.h"
+#include "residual_loops.h"
 #endif

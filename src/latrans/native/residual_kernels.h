@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "residual_step.h"
+#include "residual_strip.h"
 
 namespace latrans {
 

@@ -174,6 +174,7 @@ void Model::add_network(const NetworkSource &source) {
     networks_.push_back({source.n_references, static_cast<int>(source.layers.size()),
                          padded(places.back() + 1), nullptr, nullptr});
     const bool bytes = takes_bytes(source);
+    describes_references_ |= source.n_references > 0;
     size_t n_before = 0;
     int32_t lo = -127, hi = 127;
     for (const LayerSource &layer : source.layers) {

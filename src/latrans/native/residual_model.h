@@ -8,7 +8,7 @@
 #include "residual_canvas.h"
 #include "residual_classes.h"
 #include "residual_geometry.h"
-#include "residual_step.h"
+#include "residual_strip.h"
 
 namespace latrans {
 
@@ -50,6 +50,8 @@ public:
     bool has_picture() const { return plan_.has_picture; }
     size_t n_networks() const { return networks_.size(); }
     const Network &network(size_t i) const { return networks_[i]; }
+    // Whether any network sees reference planes.
+    bool describes_references() const { return describes_references_; }
     size_t widest_layer() const { return widest_; }
     // How far steps look around in reference planes.
     int reference_reach() const { return reference_reach_; }
@@ -88,6 +90,7 @@ private:
     std::vector<ByteLayer> byte_layers_;
     std::vector<Network> networks_;
     size_t widest_ = 0;
+    bool describes_references_ = false;
     SymbolTables<uint8_t> tables_;
 };
 

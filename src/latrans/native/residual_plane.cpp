@@ -1,18 +1,20 @@
 #include "residual_plane.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
+#include <type_traits>
 
 #include "residual_weights.h"
 
 namespace latrans {
 
-namespace {
-
-constexpr int64_t kChunk = 64;  // columns whose cells stay in the nearest cache
-
-}  // namespace
+template <>
+const Loops<int32_t> &loops<int32_t>(const Model &model) {
+    return model.kernel().narrow;
+}
+template <>
+const Loops<int64_t> &loops<int64_t>(const Model &model) {
+    return model.kernel().wide;
+}
 
 template <class T>
 Plane<T>::Plane(const Model &model, const Job &job)
@@ -20,13 +22,13 @@ Plane<T>::Plane(const Model &model, const Job &job)
       job_(job),
       columns_(job.schedule.columns),
       coded_(std::make_shared<Coded>()),
-      rows_((3 * model.widest_layer() + 1) * kLanes),
-      scene_(std::make_unique<Scene<T>>()) {
+      scene_(new (scratch_.take<Scene<T>>(1)) Scene<T>()) {
     const Layout &layout = model.layout();
-    const auto start = static_cast<T>(int64_t{std::min(std::max(0, job.lo), job.hi)} - job.lo);
-    samples_ = Canvas<T>(layout, columns_, start);
-    errors_ = Canvas<T>(layout, columns_, static_cast<T>(job.bands[0].sigma));
-    energy_ = Canvas<T>(layout, columns_, 1);
+    const auto canvas = [&](int64_t start) {
+        return Canvas<T>(layout, columns_, static_cast<T>(start), scratch_);
+    };
+    samples_ = canvas(int64_t{std::min(std::max(0, job.lo), job.hi)} - job.lo);
+    errors_ = canvas(job.bands[0].sigma);
 
     Scene<T> &scene = *scene_;
     scene.plan = &model.plan();
@@ -42,26 +44,25 @@ Plane<T>::Plane(const Model &model, const Job &job)
     scene.largest = static_cast<T>(int64_t{job.hi} - job.lo);
     scene.n_weights = job.n_weights;
     if (job.picture) {
-        picture_ = Canvas<T>(layout, columns_, 0);
+        picture_ = canvas(0);
         scene.picture = picture_.origin();
     }
-    references_.resize(job.references.size());
-    for (size_t i = 0; i < references_.size(); ++i) {
-        references_[i].samples = Canvas<T>(layout, columns_, 0);
+    for (size_t i = 0; i < job.references.size(); ++i) {
+        references_[i].samples = canvas(0);
         scene.references[i].samples = references_[i].samples.origin();
         if (i >= n_described_) continue;
-        references_[i].errors = Canvas<T>(layout, columns_, 0);
-        references_[i].energy = Canvas<T>(layout, columns_, 1);
+        references_[i].errors = canvas(0);
+        references_[i].energy = canvas(1);
         scene.references[i].errors = references_[i].errors.origin();
         scene.references[i].energy = references_[i].energy.origin();
     }
-    scene.n_references = static_cast<int>(references_.size());
+    scene.n_references = static_cast<int>(job.references.size());
     scene.wide_sums = sizeof(T) == 4 && job.has_wide_sums(model);
-    void *rows = rows_.data();
-    size_t space = rows_.size() * sizeof(int32_t);
-    std::align(64, 1, rows, space);
-    for (size_t i = 0; i < 3; ++i)
-        answer_.rows[i] = static_cast<int32_t *>(rows) + i * model.widest_layer() * kLanes;
+    const size_t rows = model.widest_layer() * kLanes;
+    for (int32_t *&to : answer_.rows) {
+        to = scratch_.take<int32_t>(rows);
+        std::fill_n(to, rows, 0);
+    }
 
     Coded &coded = *coded_;
     coded.rows = job.schedule.rows;
@@ -70,21 +71,39 @@ Plane<T>::Plane(const Model &model, const Job &job)
     coded.lo = job.lo;
     coded.hi = job.hi;
     coded.narrow = sizeof(T) == 4;
+    coded.described = job.keep && model.describes_references();
     const auto size = static_cast<size_t>(coded.rows * coded.columns);
-    coded.samples.resize(size);
-    if constexpr (sizeof(T) == 4) {
-        coded.errors32.resize(size);
-        coded.energy32.resize(size);
-    } else {
-        coded.errors64.resize(size);
-        coded.energy64.resize(size);
+    if (job.keep || job.step > 1 || !job.known) {
+        coded.samples = Cells<int32_t>(size);
+        std::fill(coded.samples.data() + coded.n_samples, coded.samples.data() + size, job.lo);
     }
+    if (coded.described) {
+        energy_ = canvas(1);
+        coded.errors<T>() = Cells<T>(size);
+        coded.energy<T>() = Cells<T>(size);
+    }
+    strip_ = {{job.schedule.plane, 0, columns_, 0},
+              scene_,
+              &answer_,
+              samples_.origin(),
+              errors_.origin(),
+              energy_.origin(),
+              layout.stride(),
+              model.geometry().up,
+              layout.left,
+              layout.right,
+              0,
+              {}};
+    for (const Window &window : model.geometry().windows)
+        strip_.windows[strip_.n_windows++] = {window.above, window.left, window.right};
 }
 
 template <class T>
 void Plane<T>::begin(int64_t top, const int32_t *firsts) {
     top_ = top;
     n_lanes_ = job_.schedule.lanes(top);
+    strip_.extent.n_lanes = static_cast<int>(n_lanes_);
+    strip_.extent.n_there = job_.schedule.n_samples - top * columns_;
     const ptrdiff_t left = model_.layout().left;
     scene_->first_row = job_.schedule.plane && top == 0;
     set_bands();
@@ -96,7 +115,7 @@ void Plane<T>::begin(int64_t top, const int32_t *firsts) {
                 samples_.at(lane, column) = static_cast<T>(int64_t{first} - job_.lo);
                 errors_.at(lane, column) = sigma;
             }
-            energy_.at(lane, 0) = sigma;
+            if (strip_.energy) energy_.at(lane, 0) = sigma;
             // Filters that know nothing.
             for (int k = 0; k < model_.geometry().n_adaptive; ++k)
                 answer_.filter[k][lane] = answer_.seen[k][lane] = 0;
@@ -112,7 +131,7 @@ void Plane<T>::begin(int64_t top, const int32_t *firsts) {
         }
     }
     if (job_.picture) fill(picture_, kPictureReach, job_.picture, job_.lo);
-    for (size_t i = 0; i < references_.size(); ++i) {
+    for (size_t i = 0; i < job_.references.size(); ++i) {
         const Coded &coded = *job_.references[i];
         fill(references_[i].samples, model_.reference_reach(), coded.samples.data(), coded.lo);
         if (i >= n_described_) continue;
@@ -144,114 +163,67 @@ template <class T>
 template <class From>
 void Plane<T>::fill(Canvas<T> &canvas, int margin, const From *values, int64_t origin) {
     const Schedule &s = job_.schedule;
-    const int64_t around = s.plane ? margin : 0;
-    const auto source = [&](int64_t row, int64_t column) {
-        if (s.plane) return row * columns_ + std::min(std::max(column, int64_t{0}), columns_ - 1);
-        return std::min(std::max(row * columns_ + column, int64_t{0}), s.n_samples - 1);
+    enter_rows(canvas.origin(), values + top_ * columns_, origin);
+    const auto put = [&](int64_t lane, int64_t column, int64_t from) {
+        canvas.put_row(lane, column, 1, values + from, origin);
     };
-    for (int64_t start = 0; start < columns_; start += kChunk)
-        for (int64_t lane = -around; lane < n_lanes_ + around; ++lane) {
-            const int64_t row = std::min(std::max(top_ + lane, int64_t{0}), s.rows - 1);
-            const int64_t end = std::min(start + kChunk, columns_);
-            const int64_t there = s.plane ? end : std::min(end, s.n_samples - row * columns_);
-            if (there > start)
-                canvas.put_row(lane, start, there - start, values + row * columns_ + start, origin);
-            const auto single = [&](int64_t column) {
-                canvas.put_row(lane, column, 1, values + source(row, column), origin);
-            };
-            for (int64_t column = std::max(there, start); column < end; ++column) single(column);
-            for (int64_t column = -margin; start == 0 && column < 0; ++column) single(column);
-            for (int64_t k = 0; end == columns_ && k < margin; ++k) single(columns_ + k);
-        }
-}
-
-template <class T>
-bool Plane<T>::look(int64_t step, Range lanes) {
-    if (job_.schedule.plane) {
-        if (step % kLag == 0 && step / kLag < lanes.end) start_sums(step / kLag, 0);
-    } else if (step == job_.schedule.first_step()) {
-        for (int64_t lane = lanes.begin; lane < lanes.end; ++lane) start_sums(lane, step);
-    }
-    Step<T> run;
-    if constexpr (sizeof(T) == 4)
-        run = model_.kernel().narrow;
-    else
-        run = model_.kernel().wide;
-    return run(*scene_, step * model_.layout().stride(), static_cast<int>(lanes.begin),
-               static_cast<int>(lanes.end), answer_);
-}
-
-// Box sums as they were one column before, in full.
-template <class T>
-void Plane<T>::start_sums(int64_t lane, int64_t column) {
-    const auto &windows = model_.geometry().windows;
-    for (size_t i = 0; i < windows.size(); ++i) {
-        using Sum = std::make_unsigned_t<T>;
-        const Window &w = windows[i];
-        Sum sum = 0;
-        const auto add = [&](int64_t dy, int64_t from, int64_t to) {
-            for (int64_t dx = from; dx <= to; ++dx)
-                sum += static_cast<Sum>(std::abs(errors_.at(lane + dy, column - 1 + dx)));
+    const int64_t around = s.plane ? margin : 0;
+    for (int64_t lane = -around; lane < n_lanes_ + around; ++lane) {
+        const int64_t row = std::min(std::max(top_ + lane, int64_t{0}), s.rows - 1);
+        const auto source = [&](int64_t column) {
+            const int64_t at = row * columns_ + column;
+            if (!s.plane) return std::min(std::max(at, int64_t{0}), s.n_samples - 1);
+            return std::min(std::max(at, row * columns_), (row + 1) * columns_ - 1);
         };
-        for (int dy = -w.above; dy < 0; ++dy) add(dy, -w.left, w.right);
-        add(0, -w.left, -1);
-        answer_.sums[i][lane] = static_cast<T>(sum);
+        if (lane < 0 || lane >= n_lanes_)
+            canvas.put_row(lane, 0, columns_, values + row * columns_, origin);
+        for (int64_t column = std::max<int64_t>(0, s.n_samples - row * columns_);
+             column < columns_; ++column)
+            put(lane, column, source(column));
+        for (int64_t k = 1; k <= margin; ++k) {
+            put(lane, -k, source(-k));
+            put(lane, columns_ + k - 1, source(columns_ + k - 1));
+        }
     }
 }
 
+// What lies above and left of the strip is there already; what lies right of it is not.
 template <class T>
-void Plane<T>::put(int64_t step, Range lanes, const T *values) {
-    const ptrdiff_t at = step * model_.layout().stride();
-    T *const samples = samples_.origin() + at, *const errors = errors_.origin() + at;
-    T *const energy = energy_.origin() + at;
-    for (int64_t lane = lanes.begin; lane < lanes.end; ++lane) {
-        samples[lane] = values[lane];
-        errors[lane] = values[lane] * 256 - answer_.prediction[lane];
-        energy[lane] = answer_.energy[lane];
-    }
-    if (!job_.schedule.plane) return;
-    if (scene_->first_row && step == 0) errors[0] = scene_->sigma[0];
-    // Margins that these samples imply: of the row below, of this row, and above the first one.
-    if (step % kLag == 0 && step / kLag < lanes.end && step / kLag + 1 < kLanes) {
-        const int64_t lane = step / kLag;
-        for (ptrdiff_t column = -model_.layout().left; column < 0; ++column) {
-            samples_.at(lane + 1, column) = samples[lane];
-            errors_.at(lane + 1, column) = errors[lane];
-        }
-    }
-    const int64_t past = step - (columns_ - 1);
-    const ptrdiff_t right = model_.layout().right;
-    if (past >= 0 && past % kLag == 0 && past / kLag < lanes.end)
-        for (ptrdiff_t k = 0; k < right; ++k) {
-            samples_.at(past / kLag, columns_ + k) = samples[past / kLag];
-            errors_.at(past / kLag, columns_ + k) = errors[past / kLag];
-        }
-    if (scene_->first_row && lanes.begin == 0)
-        for (ptrdiff_t lane = 1; lane <= model_.geometry().up; ++lane)
-            for (ptrdiff_t k = 0; k <= (past == 0 ? right : 0); ++k) {
-                samples_.at(-lane, step + k) = samples[0];
-                errors_.at(-lane, step + k) = errors[0];
-            }
+template <class From>
+void Plane<T>::enter(const From *samples) {
+    const From *rows = samples + top_ * columns_;
+    enter_rows(samples_.origin(), rows, job_.lo);
+    const int64_t there = std::min(n_lanes_ * columns_, strip_.extent.n_there);
+    if (coded_->samples.size())
+        std::transform(rows, rows + std::max<int64_t>(there, 0),
+                       coded_->samples.data() + top_ * columns_,
+                       [](From value) { return static_cast<int32_t>(value); });
 }
 
 template <class T>
 void Plane<T>::end() {
-    for (int64_t start = 0; start < columns_; start += kChunk)
-        for (int64_t lane = 0; lane < n_lanes_; ++lane) {
-            const int64_t n = std::min(kChunk, columns_ - start);
-            const auto to = static_cast<size_t>((top_ + lane) * columns_ + start);
-            samples_.get_row(lane, start, n, &coded_->samples[to], job_.lo);
-            if constexpr (sizeof(T) == 4) {
-                errors_.get_row(lane, start, n, &coded_->errors32[to], 0);
-                energy_.get_row(lane, start, n, &coded_->energy32[to], 0);
-            } else {
-                errors_.get_row(lane, start, n, &coded_->errors64[to], 0);
-                energy_.get_row(lane, start, n, &coded_->energy64[to], 0);
-            }
-        }
+    const auto leave = [&](Canvas<T> &canvas, int32_t *rows, int64_t origin) {
+        loops<T>(model_).leave(strip_, canvas.origin(), rows + top_ * columns_, origin);
+    };
+    if (coded_->samples.size() && (!job_.known || job_.step > 1))
+        leave(samples_, coded_->samples.data(), job_.lo);
+    if (!coded_->described) return;
+    if constexpr (sizeof(T) == 4) {
+        leave(errors_, coded_->errors32.data(), 0);
+        leave(energy_, coded_->energy32.data(), 0);
+    } else {
+        loops<T>(model_).leave_wide(strip_, errors_.origin(),
+                                    coded_->errors64.data() + top_ * columns_);
+        loops<T>(model_).leave_wide(strip_, energy_.origin(),
+                                    coded_->energy64.data() + top_ * columns_);
+    }
 }
 
 template class Plane<int32_t>;
 template class Plane<int64_t>;
+template void Plane<int32_t>::enter(const int32_t *);
+template void Plane<int32_t>::enter(const int64_t *);
+template void Plane<int64_t>::enter(const int32_t *);
+template void Plane<int64_t>::enter(const int64_t *);
 
 }  // namespace latrans

@@ -29,7 +29,11 @@ struct Term {
 struct Layout {
     int lag, up, down, left, right;
 
-    constexpr ptrdiff_t stride() const { return up + kLanes + down; }
+    // Lanes 0 to 15 of a step begin where vectors do; the lanes below those of one step and the
+    // lanes above those of the next lie between.
+    constexpr ptrdiff_t stride() const {
+        return kLanes + (up + down + kLanes - 1) / kLanes * kLanes;
+    }
     constexpr ptrdiff_t delta(ptrdiff_t dy, ptrdiff_t dx) const {
         return (dx + lag * dy) * stride() + dy;
     }

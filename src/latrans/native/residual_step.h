@@ -119,15 +119,4 @@ struct Answer {
     int32_t *rows[3];
 };
 
-// Fills the answer for lanes begin .. end of the step whose lane 0 lies `at` cells from the
-// origin.  Returns false where a value is beyond what int32 takes.
-template <class T>
-using Step = bool (*)(const Scene<T> &scene, ptrdiff_t at, int begin, int end, Answer<T> &answer);
-
-struct Kernel {
-    const char *name;
-    Step<int32_t> narrow;
-    Step<int64_t> wide;
-};
-
 }  // namespace latrans

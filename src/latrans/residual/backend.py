@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -50,8 +51,8 @@ class Backend(Protocol):
     def samples(self, coded: Any) -> npt.NDArray[Any]:
         """Samples (rows, columns) of a plane that `classify` returned, as they come back."""
 
-    def cost(self, job: Job, plane: Ints) -> int:
-        """What a plane takes in its classes' own tables, in 1/256 bit."""
+    def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
+        """What a plane takes with each expert in its classes' own tables, in 1/256 bit."""
 
     def table_map(self, planes: Sequence[Any]) -> TableMap:
         """The tables that suit the classes of all planes of a section."""
@@ -82,7 +83,10 @@ class Counting(ABC):
             classes.count(counts)
         return best_map(counts, self._costs)
 
-    def cost(self, job: Job, plane: Ints) -> int:
+    def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
+        return [self._cost(replace(job, expert=e), plane) for e in experts]
+
+    def _cost(self, job: Job, plane: Ints) -> int:
         classes, _ = self.classify(job, plane)
         counts = np.zeros((N_TABLES, N_TOKENS), np.int64)
         raw: int = classes.count(counts)

@@ -19,7 +19,7 @@ from .fixed import Ints
 from .header import BYTE_RANGE, Reader, Writer, deflate, inflate, pack_section
 from .job import Job
 from .plan import Plan, Surface, plan
-from .predictor import NO_NETWORK
+from .predictor import NO_NETWORK, Predictor
 from .schedule import track_shape
 
 STEP = 17  # of the closed loop in bounded mode
@@ -121,6 +121,7 @@ def _walk(
     lo, hi = limits(planes, step)
     finished: list[Any] = []
     previous: Plan | None = None
+    kept = {i - d for i, info in enumerate(infos) for c in info.candidates for d in c}
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
         picture = None if reconstructions is None else reconstructions[i]
         plane = np.ascontiguousarray(plane, backend.dtype)
@@ -130,7 +131,8 @@ def _walk(
         chosen = plan(surface, _indices(info, i), previous, trials=backend.trials(surface))
         job = surface.job(chosen, lo, hi)
         chosen = replace(chosen, expert=_expert(backend, job, plane, i, previous))
-        classes, coded = backend.classify(replace(job, expert=chosen.expert), plane)
+        job = replace(job, expert=chosen.expert, keep=i in kept)
+        classes, coded = backend.classify(job, plane)
         finished.append(coded)
         if i >= horizon:
             finished[i - horizon] = None
@@ -151,7 +153,7 @@ def _expert(backend: Backend, job: Job, plane: Ints, i: int, previous: Plan | No
     part = job.part(top, n, min(n * job.columns, job.n_samples - top * job.columns))
     rows = plane[top : top + n]
     experts = [*range(len(backend.predictor.experts)), NO_NETWORK]
-    costs = [backend.cost(replace(part, expert=e), rows) for e in experts]
+    costs = backend.costs(part, rows, experts)
     return experts[costs.index(min(costs))]
 
 
@@ -179,11 +181,10 @@ def decoded(
     reader = Reader(header)
     lo, hi, step, tables = reader.section()
     decoding = backend.decoding(body, tables, sum(info.n_samples for info in infos))
+    plans = list(_plans(reader, predictor, infos, lo, hi))
+    kept = {j for chosen, _ in plans for j in chosen.references}
     finished: list[Any] = []
-    previous: Plan | None = None
-    for i, info in enumerate(infos):
-        n_lanes = 0 if predictor.geometry.up else info.rows
-        chosen, firsts = reader.plane(predictor, previous, i, info.rows, n_lanes, lo, hi)
+    for i, (info, (chosen, firsts)) in enumerate(zip(infos, plans, strict=True)):
         if any(finished[j] is None for j in chosen.references):
             raise CodecError(f"frame is damaged: plane {i} refers to one too far back")
         shape = _shape(info)
@@ -201,14 +202,26 @@ def decoded(
             hi=hi,
             expert=chosen.expert,
             step=step,
+            keep=i in kept,
         )
         plane, coded = decoding.plane(job, firsts)
         finished.append(coded)
         if i >= horizon:
             finished[i - horizon] = None
-        previous = chosen
         yield plane
     decoding.finish()
+
+
+def _plans(
+    reader: Reader, predictor: Predictor, infos: Sequence[PlaneInfo], lo: int, hi: int
+) -> Iterator[tuple[Plan, Ints | None]]:
+    """Plan and first samples of every plane, from the records of a header."""
+    previous: Plan | None = None
+    for i, info in enumerate(infos):
+        n_lanes = 0 if predictor.geometry.up else info.rows
+        chosen, firsts = reader.plane(predictor, previous, i, info.rows, n_lanes, lo, hi)
+        yield chosen, firsts
+        previous = chosen
     reader.finish()
 
 

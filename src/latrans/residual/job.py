@@ -31,6 +31,7 @@ class Job:
     expert : index of the networks, or `NO_NETWORK`.
     step : samples are coded in multiples of this from their rounded prediction; 1 or an odd
         number from 9 to 255.
+    keep : whether a later plane may refer to this one.
     """
 
     rows: int
@@ -44,6 +45,7 @@ class Job:
     hi: int
     expert: int = 0
     step: int = 1
+    keep: bool = True
 
     def workspace(self, predictor: Predictor) -> Workspace:
         picture = self.reconstruction

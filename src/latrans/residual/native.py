@@ -7,7 +7,8 @@ coding itself runs without the GIL.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -21,7 +22,7 @@ from .fixed import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
 from .job import Job
 from .plan import Surface
 from .predictor import NO_NETWORK, Predictor
-from .remap import TableMap
+from .remap import COST_UNIT, TableMap
 from .schedule import n_states
 from .trials import Trial, WeightSet
 
@@ -71,15 +72,28 @@ class NativeBackend(Counting):
 
     def classify(self, job: Job, plane: Ints) -> tuple[Any, NativeCoded]:
         try:
-            classes, handle = self._model.classify(self._job(job), _int32(plane))
+            classes, handle = self._model.classify(self._job(job), _integers(plane))
         except ValueError as error:
             raise ConfigError(f"plane cannot be coded: {error}") from error
         return classes, _coded(job, handle)
 
     def samples(self, coded: NativeCoded) -> Int32:
-        (rows, columns), _ = coded.extent
-        flat: Int32 = coded.handle.samples()
-        return flat.reshape(rows, columns)
+        samples: Int32 = coded.handle.samples()
+        return samples
+
+    def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
+        networks = [self._network(replace(job, expert=e)) for e in experts]
+        try:
+            costs: list[int] = self._model.contest(
+                self._job(job), _integers(plane), networks, self._costs32, COST_UNIT
+            )
+        except ValueError as error:
+            raise ConfigError(f"plane cannot be coded: {error}") from error
+        return costs
+
+    @cached_property
+    def _costs32(self) -> Int32:
+        return self._costs.astype(np.int32)
 
     def encode(self, planes: Sequence[Any], tables: TableMap, n_samples: int) -> bytes:
         data: bytes = self._model.encode(list(planes), tables, n_states(n_samples))
@@ -94,12 +108,13 @@ class NativeBackend(Counting):
     ) -> tuple[Ints, NativeCoded]:
         try:
             start = None if firsts is None else _int32(firsts)
-            plane, handle = self._model.decode(decoder, self._job(job), tables, start)
+            handle = self._model.decode(decoder, self._job(job), tables, start)
         except CodecError:
             raise
         except ValueError as error:
             raise CodecError(f"frame is damaged: {error}") from error
-        return plane, _coded(job, handle)
+        samples: Ints = handle.samples()
+        return samples, _coded(job, handle)
 
     def _network(self, job: Job) -> int:
         """Place of the job's network among all of the model's."""
@@ -127,6 +142,7 @@ class NativeBackend(Counting):
             None if job.reconstruction is None else _int32(job.reconstruction),
             self._network(job),
             job.step,
+            job.keep,
         )
 
 
@@ -218,6 +234,13 @@ def _int32(values: npt.NDArray[Any]) -> Int32:
         if lo < -(1 << 31) or hi >= 1 << 31:
             raise ValueError(f"values from {lo} to {hi} do not fit 32 bits")
     return np.ascontiguousarray(values, np.int32)
+
+
+def _integers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Integers as contiguous int32 or int64, whichever they are nearer to."""
+    if values.dtype == np.int64:
+        return np.ascontiguousarray(values)
+    return _int32(values)
 
 
 def _model(predictor: Predictor, kernel: str) -> Any:

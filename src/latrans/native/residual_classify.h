@@ -1,0 +1,148 @@
+// Classes of a strip: places of a step, then tokens of its samples, or what they would cost.
+#pragma once
+#include "residual_kernel.h"
+#include "residual_put.h"
+#include "residual_tokens.h"
+
+namespace latrans {
+namespace {
+
+// Lanes first .. last as the next bytes; more may be written behind them.
+inline void store_bytes(uint8_t *to, const int32_t *values, int first, int last) {
+    if (first == 0) {
+        for (int lane = 0; lane < kLanes; ++lane) to[lane] = static_cast<uint8_t>(values[lane]);
+    } else {
+        for (int lane = first; lane < last; ++lane)
+            to[lane - first] = static_cast<uint8_t>(values[lane]);
+    }
+}
+
+// Raw bits of the lanes that have any.
+inline uint16_t store_raw(Sink &sink, const Tokens &found, int first, int last) {
+#if defined(LATRANS_AVX512)
+    const __m512i length = _mm512_load_si512(found.lengths), raw = _mm512_load_si512(found.raw);
+    const auto active = static_cast<__mmask16>((1u << last) - (1u << first));
+    const __mmask16 some = _mm512_mask_cmpgt_epi32_mask(active, length, _mm512_setzero_si512());
+    const __mmask16 longer = _mm512_mask_cmpgt_epi32_mask(some, length, _mm512_set1_epi32(16));
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(sink.lengths + sink.n_lengths),
+                     _mm512_cvtepi32_epi8(_mm512_maskz_compress_epi32(some, length)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(sink.low + sink.n_lengths),
+                        _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(some, raw)));
+    _mm256_storeu_si256(
+        reinterpret_cast<__m256i *>(sink.high + sink.n_high),
+        _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(longer, _mm512_srli_epi32(raw, 16))));
+    sink.n_lengths += static_cast<unsigned>(__builtin_popcount(some));
+    sink.n_high += static_cast<unsigned>(__builtin_popcount(longer));
+    return some;
+#else
+    unsigned which = 0;
+    for (int lane = first; lane < last; ++lane) {
+        const int length = found.lengths[lane];
+        if (!length) continue;
+        const auto raw = static_cast<uint32_t>(found.raw[lane]);
+        which |= 1u << lane;
+        sink.lengths[sink.n_lengths] = static_cast<uint8_t>(length);
+        sink.low[sink.n_lengths++] = static_cast<uint16_t>(raw);
+        sink.high[sink.n_high] = static_cast<uint16_t>(raw >> 16);
+        sink.n_high += length > 16;
+    }
+    return static_cast<uint16_t>(which);
+#endif
+}
+
+// Coded values of a step's samples.  With a step they replace the samples by what comes back;
+// false where that is out of range.
+template <class T>
+bool code_samples(const Strip<T> &strip, int64_t step, int first, int last, T *coded) {
+    const Scene<T> &scene = *strip.scene;
+    const Answer<T> &a = *strip.answer;
+    T *samples = strip.samples + step * strip.stride;
+    if (scene.step == 1) {
+        for (int b = 0; b < kLanes; b += width<T>) store(coded + b, load(samples + b));
+        return true;
+    }
+    // Quotients by a reciprocal a little too large: exact, for numerators that are not negative
+    // and have less bits than a double has left.
+    constexpr int kUp = sizeof(T) == 4 ? 18 : 36;
+    const double reciprocal = (1 + 1e-15) / scene.step;
+    const T up = static_cast<T>((T{scene.step} << kUp) + scene.step / 2);
+    bool inside = true;
+    for (int lane = first; lane < last; ++lane) {
+        const auto numerator = static_cast<double>(samples[lane] - a.anchor[lane] + up);
+        coded[lane] = static_cast<T>(numerator * reciprocal) - (T{1} << kUp);
+        const T back = a.anchor[lane] + coded[lane] * scene.step;
+        inside &= back >= 0 && back <= scene.largest;
+        samples[lane] = back;
+    }
+    return inside;
+}
+
+template <class T>
+Outcome classify(const Strip<T> &strip, Sink &sink) {
+    const Answer<T> &a = *strip.answer;
+    const Extent &extent = strip.extent;
+    Sink into = sink;
+    Tokens found{};
+    alignas(64) T coded[kLanes] = {};
+    for (int64_t step = first_step(extent), end = end_step(extent); step < end;) {
+        const Stretch stretch = stretch_at(extent, step);
+        const int first = stretch.first, last = stretch.last;
+        start_lanes(strip, stretch);
+        for (; step < stretch.end; ++step) {
+            if (!latrans::step(*strip.scene, step * strip.stride, first, last, *strip.answer))
+                return Outcome::kTooNarrow;
+            if (!code_samples(strip, step, first, last, coded)) return Outcome::kOutside;
+            put(strip, step, first, last);
+            tokenise_step(a, coded, found);
+            store_bytes(into.tokens + into.n, found.tokens, first, last);
+            store_bytes(into.tables + into.n, a.table, first, last);
+            into.n += static_cast<size_t>(last - first);
+            bool has_raw = false;
+            for (int b = 0; b < kLanes; b += width<int32_t>)
+                has_raw |= any<int32_t>(load(found.lengths + b) > 0);
+            into.raw[into.n_steps++] = has_raw ? store_raw(into, found, first, last) : 0;
+        }
+    }
+    sink = into;
+    return Outcome::kDone;
+}
+
+// Several networks on the same inputs.
+template <class T>
+Outcome contest(const Strip<T> &strip, const Contest &contest) {
+    Answer<T> &a = *strip.answer;
+    const Scene<T> &scene = *strip.scene;
+    const Extent &extent = strip.extent;
+    Tokens found{};
+    alignas(64) T coded[kLanes] = {};
+    for (int64_t step = first_step(extent), end = end_step(extent); step < end;) {
+        const Stretch stretch = stretch_at(extent, step);
+        const int first = stretch.first, last = stretch.last;
+        start_lanes(strip, stretch);
+        for (; step < stretch.end; ++step) {
+            bool described = false;
+            if (!describe(scene, step * strip.stride, first, last, a, described))
+                return Outcome::kTooNarrow;
+            for (int n = 0; n < contest.n_networks; ++n) {
+                const Network *network = described ? contest.networks[n] : nullptr;
+                conclude(scene, network, first, last, a);
+                // Anchors, and so what comes back, are the same with every network.
+                if (n == 0) {
+                    if (!code_samples(strip, step, first, last, coded)) return Outcome::kOutside;
+                    put(strip, step, first, last);
+                }
+                tokenise_step(a, coded, found);
+                int64_t total = 0;
+                for (int lane = first; lane < last; ++lane)
+                    total += contest.costs[a.table[lane] * static_cast<int>(kTokens) +
+                                           found.tokens[lane]] +
+                             contest.per_raw_bit * found.lengths[lane];
+                contest.totals[n] += total;
+            }
+        }
+    }
+    return Outcome::kDone;
+}
+
+}  // namespace
+}  // namespace latrans
