@@ -7,7 +7,7 @@ suit is stored by the fallback, so that nothing an array can hold is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from .carrier import carrier_of, contiguous, finish, to_carrier
 from .errors import CodecError, ConfigError
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 from .rate import Rate
+from .threads import count, spread
 
 if TYPE_CHECKING:
     from .model import Model
@@ -168,13 +169,43 @@ class Codec:
             return pack(_fallback_frame(data, data.dtype, False))
         return Codec(model, "lossless", engine=self.engine).encode(data)
 
-    def encode_batch(self, arrays: Sequence[npt.ArrayLike]) -> list[bytes]:
-        """Encode many arrays; the frames are those of `encode`."""
-        return [self.encode(a) for a in arrays]
+    def encode_batch(
+        self, arrays: Iterable[npt.ArrayLike], threads: int | None = None
+    ) -> list[bytes]:
+        """Encode many arrays, side by side; the frames are those of `encode`, in order.
 
-    def decode_batch(self, frames: Sequence[Buffer]) -> list[Array]:
-        """Decode many frames."""
-        return [self.decode(f) for f in frames]
+        Parameters
+        ----------
+        arrays : iterable of arrays, of any shapes and dtypes
+        threads : int, optional
+            How many threads work on the batch, one chunk each.  By default as many as the
+            environment variable ``LATRANS_NUM_THREADS`` says, else as many as there are cores,
+            or one where the caller is not the main thread, such as a Dask worker.
+
+        Raises
+        ------
+        ConfigError
+            If the number of threads is none; else what `encode` raises for the first array that
+            it refuses.  Nothing runs any more then.
+        """
+        return spread(self.encode, list(arrays), count(threads))
+
+    def decode_batch(self, frames: Iterable[Buffer], threads: int | None = None) -> list[Array]:
+        """Decode many frames, side by side; arrays are those of `decode`, in order.
+
+        Parameters
+        ----------
+        frames : iterable of bytes-like
+        threads : int, optional
+            As in `encode_batch`.
+
+        Raises
+        ------
+        ConfigError
+            If the number of threads is none; else what `decode` raises for the first frame that
+            it refuses.  Nothing runs any more then.
+        """
+        return spread(self.decode, list(frames), count(threads))
 
     def latents(self, item: Array | Buffer) -> Array:
         """Latents of an array or of a frame, (planes, ...) in their dtype.
