@@ -84,7 +84,7 @@ auto classify(const ValueModel &model, Items items, Items pictures) {
         const nb::gil_scoped_release release;
         classes = model.classify(items.data(), pictures.data(), n);
     }
-    return numpy(std::move(classes), {model.rows(), model.columns(), n});
+    return numpy(std::move(classes), {n, model.rows(), model.columns()});
 }
 
 nb::bytes encode(const ValueModel &model, Items items, Items pictures, size_t n_states) {

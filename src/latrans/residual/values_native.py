@@ -49,7 +49,7 @@ class NativeValueCoder:
     def classes(self, items: Array, pictures: Array) -> Array:
         """Class of every pixel, (items, rows, columns)."""
         found: Array = self._model.classify(_bytes(items), _bytes(pictures))
-        return np.moveaxis(found, 2, 0).astype(np.int64)
+        return found.astype(np.int64)
 
     def decode(self, section: bytes, pictures: Array) -> Array:
         """Inverse of `encode`: (items, rows, columns) int64."""
