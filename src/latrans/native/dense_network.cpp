@@ -82,7 +82,7 @@ void DenseNetwork::add(const LayerSource &source, int32_t base, int32_t next_bas
     for (size_t o = 0; o < source.n_out; ++o) {
         require(source.shift[o] >= 1 && source.shift[o] <= 31, "a layer shifts by 1 to 31");
         store.shift[o] = source.shift[o];
-        store.bias[o] = source.bias[o];
+        store.bias[o] = source.bias[o] + (INT32_C(1) << (source.shift[o] - 1));
         for (size_t k = 0; k < n_words; ++k) {
             int32_t values[4] = {};
             const size_t n = std::min(group, source.n_in - k * group);

@@ -42,33 +42,53 @@ public:
                        static_cast<int>(n_out_), inputs, rows, classes);
     }
 
-    // Class of one site: the largest output, the first of equals.  Input i is get(i).
-    template <class Get>
-    size_t classify_one(int32_t *const rows[2], Get &&get) const {
-        const int32_t *outputs = run(rows, get);
-        size_t found = 0;
-        for (size_t i = 1; i < n_out_; ++i)
-            if (outputs[i] > outputs[found]) found = i;
-        return found;
+    // Class of one site; its inputs, 0 to 255, are first bytes at fixed distances from `from`, then
+    // bytes of `more`.
+    size_t classify_one(const uint8_t *from, const std::vector<ptrdiff_t> &distances,
+                        const uint8_t *more, int32_t *const rows[2]) const {
+        const size_t n = distances.size(), group = static_cast<size_t>(kernel_->group);
+        const ptrdiff_t *d = distances.data();
+        size_t k = 0;
+        // Words are put together in a register: loads of bytes just stored would wait for them.
+        if (group == 4)
+            for (; 4 * k + 4 <= n; ++k, d += 4)
+                rows[0][k] = static_cast<int32_t>(from[d[0]] | from[d[1]] << 8 | from[d[2]] << 16 |
+                                                  uint32_t{from[d[3]]} << 24);
+        else
+            for (; 2 * k + 2 <= n; ++k, d += 2) rows[0][k] = from[d[0]] | from[d[1]] << 16;
+        fill(rows, k, [&](size_t i) -> int32_t {
+            return i < n ? from[distances[i]] : more[i - n];
+        });
+        return static_cast<size_t>(kernel_->largest(answer(rows), static_cast<int>(n_out_)));
     }
 
-    // Outputs of one site.
+    // Outputs of one site.  Input i is get(i).
     template <class Get>
     const int32_t *run(int32_t *const rows[2], Get &&get) const {
-        const auto group = static_cast<size_t>(kernel_->group);
-        for (size_t k = 0; k * group < n_in_; ++k) {
-            int32_t values[4];
-            size_t n = 0;
-            for (; n < group && k * group + n < n_in_; ++n) values[n] = get(k * group + n);
-            rows[0][k] = value_word(values, static_cast<int>(n), kernel_->group, base_);
-        }
-        return kernel_->one(layers_.data(), static_cast<int>(layers_.size()), rows);
+        fill(rows, 0, get);
+        return answer(rows);
     }
 
 private:
     struct Store {
         std::vector<int32_t> weights, columns, bias, shift;
     };
+
+    const int32_t *answer(int32_t *const rows[2]) const {
+        return kernel_->one(layers_.data(), static_cast<int>(layers_.size()), rows);
+    }
+
+    // Words from the k-th on.
+    template <class Get>
+    void fill(int32_t *const rows[2], size_t k, Get &&get) const {
+        const auto group = static_cast<size_t>(kernel_->group);
+        for (; k * group < n_in_; ++k) {
+            int32_t values[4];
+            size_t n = 0;
+            for (; n < group && k * group + n < n_in_; ++n) values[n] = get(k * group + n);
+            rows[0][k] = value_word(values, static_cast<int>(n), kernel_->group, base_);
+        }
+    }
 
     void add(const LayerSource &source, int32_t base, int32_t next_base);
 

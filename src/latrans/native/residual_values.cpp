@@ -26,75 +26,63 @@ public:
     ValueGroup(const ValueModel &model, size_t stride)
         : model_(model),
           stride_(stride),
-          width_(model.left_ + model.columns_ + model.right_),
-          picture_width_(model.columns_ + 2 * model.around_),
-          values_((model.up_ + model.rows_) * width_ * stride + kSites),
-          pictures_((model.rows_ + 2 * model.around_) * picture_width_ * stride + kSites),
+          width_(model.margin_.left + model.columns_ + model.margin_.right),
+          height_(model.margin_.up + model.rows_ + model.margin_.down),
+          // Pictures lie behind the items, so that all inputs of a pixel are at fixed distances.
+          bytes_(2 * height_ * width_ * stride + kSites),
           inputs_(model.network_.n_filled(), zeros_) {
-        const auto places = [&](const std::vector<Offset> &offsets, size_t width) {
-            for (Offset o : offsets)
-                deltas_.push_back((o.dy * static_cast<ptrdiff_t>(width) + o.dx) *
-                                  static_cast<ptrdiff_t>(stride));
+        const auto row = static_cast<ptrdiff_t>(width_ * stride);
+        const auto add = [&](Offset o, ptrdiff_t from) {
+            distances_.push_back(from + o.dy * row + o.dx * static_cast<ptrdiff_t>(stride));
         };
-        places(model.taps_, width_);
-        places(model.picture_taps_, picture_width_);
+        for (Offset o : model.taps_) add(o, 0);
+        for (Offset o : model.picture_taps_) add(o, row * static_cast<ptrdiff_t>(height_));
     }
 
     // Reads an item, or its picture, into one of the lanes.
-    void enter(size_t lane, const uint8_t *item) {
-        each_pixel([&](size_t y, size_t x) { at(y, x)[lane] = *item++; });
-    }
+    void enter(size_t lane, const uint8_t *item) { fill(at(0, 0) + lane, item); }
     void enter_picture(size_t lane, const uint8_t *picture) {
-        each_pixel([&](size_t y, size_t x) { picture_at(y, x)[lane] = *picture++; });
+        fill(at(height_, 0) + lane, picture);
     }
 
     // The lanes' values at a pixel.
     uint8_t *at(size_t y, size_t x) {
-        return &values_[((y + model_.up_) * width_ + x + model_.left_) * stride_];
+        return &bytes_[((y + model_.margin_.up) * width_ + x + model_.margin_.left) * stride_];
     }
 
     // Classes of the kSites bytes from a pixel on: of as many items, or of pixels of one.
     void classify(size_t y, size_t x, int32_t *const rows[2], int32_t *classes) {
-        const size_t n_taps = model_.taps_.size(), n = n_taps + model_.picture_taps_.size();
-        const uint8_t *values = at(y, x), *picture = picture_at(y, x);
-        for (size_t i = 0; i < n_taps; ++i) inputs_[i] = values + deltas_[i];
-        for (size_t i = n_taps; i < n; ++i) inputs_[i] = picture + deltas_[i];
-        inputs_[n] = &model_.row_places_[y * kSites];
-        inputs_[n + 1] = column_;
-        for (size_t lane = 0; lane < kSites; ++lane)
-            column_[lane] = model_.column_places_[stride_ == 1 ? x + lane : x];
+        const uint8_t *from = at(y, x);
+        const size_t n = distances_.size();
+        for (size_t i = 0; i < n; ++i) inputs_[i] = from + distances_[i];
+        uint8_t row[kSites], column[kSites];
+        for (size_t lane = 0; lane < kSites; ++lane) {
+            row[lane] = model_.row_places_[y];
+            column[lane] = model_.column_places_[stride_ == 1 ? x + lane : x];
+        }
+        inputs_[n] = row;
+        inputs_[n + 1] = column;
         model_.network_.classify(inputs_.data(), rows, classes);
     }
 
     // Class of a pixel of the one item there is.
     size_t classify_one(size_t y, size_t x, int32_t *const rows[2]) {
-        const size_t n_taps = model_.taps_.size(), n = n_taps + model_.picture_taps_.size();
-        const uint8_t *values = at(y, x), *picture = picture_at(y, x);
-        return model_.network_.classify_one(rows, [&](size_t i) -> int32_t {
-            if (i < n_taps) return values[deltas_[i]];
-            if (i < n) return picture[deltas_[i]];
-            return i == n ? model_.row_places_[y * kSites] : model_.column_places_[x];
-        });
+        const uint8_t places[2] = {model_.row_places_[y], model_.column_places_[x]};
+        return model_.network_.classify_one(at(y, x), distances_, places, rows);
     }
 
 private:
-    uint8_t *picture_at(size_t y, size_t x) {
-        return &pictures_[((y + model_.around_) * picture_width_ + x + model_.around_) * stride_];
-    }
-
-    template <class Visit>
-    void each_pixel(Visit &&visit) {
+    void fill(uint8_t *to, const uint8_t *from) {
         for (size_t y = 0; y < model_.rows_; ++y)
-            for (size_t x = 0; x < model_.columns_; ++x) visit(y, x);
+            for (size_t x = 0; x < model_.columns_; ++x) to[(y * width_ + x) * stride_] = *from++;
     }
 
     static constexpr uint8_t zeros_[kSites] = {};
     const ValueModel &model_;
-    const size_t stride_, width_, picture_width_;
-    std::vector<uint8_t> values_, pictures_;
-    std::vector<ptrdiff_t> deltas_;
+    const size_t stride_, width_, height_;
+    std::vector<uint8_t> bytes_;
+    std::vector<ptrdiff_t> distances_;
     std::vector<const uint8_t *> inputs_;
-    uint8_t column_[kSites];
 };
 
 ValueModel::ValueModel(const ValueSource &source)
@@ -106,25 +94,25 @@ ValueModel::ValueModel(const ValueSource &source)
       tables_(source.frequencies, source.n_classes, kValueSymbols) {
     require(rows_ >= 1 && columns_ >= 1 && rows_ <= 1 << 15 && columns_ <= 1 << 15,
             "impossible shape of a sample");
+    for (Offset o : taps_)
+        require(o.dy < 0 || (o.dy == 0 && o.dx < 0), "a tap is not decoded before its sample");
     const auto reach = [](size_t &margin, int distance) {
         require(distance <= 64, "a tap is too far away");
         margin = std::max(margin, static_cast<size_t>(std::max(distance, 0)));
     };
-    for (Offset o : taps_) {
-        require(o.dy < 0 || (o.dy == 0 && o.dx < 0), "a tap is not decoded before its sample");
-        reach(up_, -o.dy);
-        reach(left_, -o.dx);
-        reach(right_, o.dx);
-    }
-    for (Offset o : picture_taps_)
-        for (int distance : {-o.dy, o.dy, -o.dx, o.dx}) reach(around_, distance);
+    for (const auto *offsets : {&taps_, &picture_taps_})
+        for (Offset o : *offsets) {
+            reach(margin_.up, -o.dy);
+            reach(margin_.down, o.dy);
+            reach(margin_.left, -o.dx);
+            reach(margin_.right, o.dx);
+        }
     require(network_.n_in() == taps_.size() + picture_taps_.size() + 2,
             "the network takes another number of inputs");
     const size_t n_classes = source.n_classes;
     require(network_.n_out() == n_classes && n_classes >= 1 && n_classes <= 1 << 16,
             "the network has another number of outputs than there are tables");
-    for (size_t y = 0; y < rows_; ++y)
-        row_places_.insert(row_places_.end(), kSites, position(y, rows_));
+    for (size_t y = 0; y < rows_; ++y) row_places_.push_back(position(y, rows_));
     for (size_t x = 0; x < columns_ + kSites; ++x)
         column_places_.push_back(position(x, columns_));
     for (size_t table = 0; table < n_classes; ++table)
@@ -220,7 +208,7 @@ void ValueModel::decode(RansDecoder &decoder, const uint8_t *pictures, size_t n,
         [&](size_t item) { return item % n_states; });
 }
 
-void ValueModel::decode_each(std::vector<RansDecoder> &decoders, const uint8_t *pictures,
+void ValueModel::decode_each(std::deque<RansDecoder> &decoders, const uint8_t *pictures,
                              uint8_t *items) const {
     decode_from(
         pictures, decoders.size(), items,

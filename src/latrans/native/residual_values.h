@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "dense_network.h"
@@ -40,7 +41,7 @@ public:
     // Throws Damaged.
     void decode(RansDecoder &decoder, const uint8_t *pictures, size_t n, uint8_t *items) const;
     // Items of a section each.  Throws Damaged.
-    void decode_each(std::vector<RansDecoder> &decoders, const uint8_t *pictures,
+    void decode_each(std::deque<RansDecoder> &decoders, const uint8_t *pictures,
                      uint8_t *items) const;
 
 private:
@@ -52,9 +53,11 @@ private:
                      StateOf &&state_of) const;
 
     size_t rows_, columns_;
-    size_t up_ = 0, left_ = 0, right_ = 0, around_ = 0;  // margins of items and of pictures
+    struct {
+        size_t up = 0, down = 0, left = 0, right = 0;
+    } margin_;  // that taps reach into
     std::vector<Offset> taps_, picture_taps_;
-    std::vector<uint8_t> row_places_, column_places_;  // the last inputs; rows kLanes bytes each
+    std::vector<uint8_t> row_places_, column_places_;  // the last two inputs
     DenseNetwork network_;
     SymbolTables<uint16_t> tables_;
 };

@@ -1,6 +1,4 @@
 // A network that names a class per site, by its largest output; one copy per instruction set.
-#include <type_traits>
-
 #include "residual_simd.h"
 #include "residual_values_step.h"
 
@@ -30,20 +28,29 @@ V<int32_t> as_word(const V<int32_t> *values, int32_t base) {
     return bits<V<int32_t>>(word);
 }
 
+// The compiler's own conversions go byte by byte.
 inline V<int32_t> widen(const uint8_t *bytes) {
-#if defined(__GNUC__) && !defined(LATRANS_SCALAR)
-    typedef uint8_t Bytes
-        __attribute__((vector_size(width<int32_t>), aligned(1), may_alias));
-    return convert<int32_t, width<int32_t>>(*reinterpret_cast<const Bytes *>(bytes));
+#if defined(LATRANS_AVX512)
+    const auto part = _mm_loadu_si128(reinterpret_cast<const __m128i *>(bytes));
+    return reinterpret_cast<V<int32_t>>(_mm512_cvtepu8_epi32(part));
+#elif defined(LATRANS_AVX2)
+    const auto part = _mm_loadl_epi64(reinterpret_cast<const __m128i *>(bytes));
+    return reinterpret_cast<V<int32_t>>(_mm256_cvtepu8_epi32(part));
 #else
-    return *bytes;
+    int32_t values[width<int32_t>];
+    for (int i = 0; i < width<int32_t>; ++i) values[i] = bytes[i];
+    return load(values);
 #endif
 }
 
+// Outputs from sums that begin with half a unit.
 inline V<int32_t> requantised(const ValueLayer &layer, int o, V<int32_t> sum) {
-    const int shift = layer.shift[o];
-    return clamp((sum + (INT32_C(1) << (shift - 1))) >> shift, number(layer.lo),
-                 number(layer.hi));
+#if defined(LATRANS_AVX2) || defined(LATRANS_AVX512)
+    sum = sum >> number(layer.shift[o]);
+#else
+    sum = sum >> layer.shift[o];
+#endif
+    return clamp(sum, number(layer.lo), number(layer.hi));
 }
 
 // Calls visit(b, first, values) for each kOutputBlock outputs of a layer.
@@ -100,46 +107,47 @@ void run_sites(const ValueLayer *layers, int n_layers, int n_classes,
     for (int b = 0; b < kLanes; b += width<int32_t>) store(classes + b, found[b / width<int32_t>]);
 }
 
-// One site: outputs side by side.
+// One site: n vectors of outputs side by side.
+template <int group, int n>
+void run_outputs(const ValueLayer &layer, const int32_t *words, int first, int32_t *out) {
+    // Even and odd words have sums of their own, or each would wait for the one before.
+    V<int32_t> even[n], odd[n];
+    for (int v = 0; v < n; ++v) {
+        even[v] = load(layer.bias + first + v * width<int32_t>);
+        odd[v] = V<int32_t>{};
+    }
+    const int32_t *w = layer.columns + first;
+    int k = 0;
+    for (; k + 1 < layer.n_words; k += 2, w += 2 * layer.n_out) {
+        const V<int32_t> x = number(words[k]), next = number(words[k + 1]);
+        for (int v = 0; v < n; ++v) {
+            even[v] = add_word<group>(even[v], x, load(w + v * width<int32_t>));
+            odd[v] = add_word<group>(odd[v], next, load(w + layer.n_out + v * width<int32_t>));
+        }
+    }
+    if (k < layer.n_words)
+        for (int v = 0; v < n; ++v)
+            even[v] = add_word<group>(even[v], number(words[k]), load(w + v * width<int32_t>));
+    for (int v = 0; v < n; ++v) {
+        const int at = first + v * width<int32_t>;
+        const V<int32_t> sum = (even[v] + odd[v]) >> load(layer.shift + at);
+        store(out + at, clamp(sum, number(layer.lo), number(layer.hi)));
+    }
+}
+
 template <int group>
 void run_layer(const ValueLayer &layer, const int32_t *words, int32_t *out) {
-    constexpr int kAbreast = 4;
-    constexpr int kStride = kAbreast * width<int32_t>;
-    for (int first = 0; first < layer.n_out; first += kStride) {
-        // Even and odd words have sums of their own, or each would wait for the one before.
-        V<int32_t> even[kAbreast], odd[kAbreast];
-        const int n = least((layer.n_out - first) / width<int32_t>, kAbreast);
-        for (int v = 0; v < n; ++v) {
-            even[v] = load(layer.bias + first + v * width<int32_t>);
-            odd[v] = V<int32_t>{};
-        }
-        const int32_t *w = layer.columns + first;
-        const auto add = [&](V<int32_t> *sums, int k, int v) {
-            sums[v] = add_word<group>(sums[v], number(words[k]),
-                                      load(w + k * layer.n_out + v * width<int32_t>));
-        };
-        int k = 0;
-        if (n == kAbreast) {
-            for (; k + 1 < layer.n_words; k += 2)
-                for (int v = 0; v < kAbreast; ++v) {
-                    add(even, k, v);
-                    add(odd, k + 1, v);
-                }
+    for (int first = 0; first < layer.n_out;) {
+        const int left = (layer.n_out - first) / width<int32_t>;
+        if (left >= 4) {
+            run_outputs<group, 4>(layer, words, first, out);
+            first += 4 * width<int32_t>;
+        } else if (left >= 2) {
+            run_outputs<group, 2>(layer, words, first, out);
+            first += 2 * width<int32_t>;
         } else {
-            for (; k + 1 < layer.n_words; k += 2)
-                for (int v = 0; v < n; ++v) {
-                    add(even, k, v);
-                    add(odd, k + 1, v);
-                }
-        }
-        for (; k < layer.n_words; ++k)
-            for (int v = 0; v < n; ++v) add(even, k, v);
-        for (int v = 0; v < n; ++v) {
-            const int at = first + v * width<int32_t>;
-            const V<int32_t> shift = load(layer.shift + at);
-            const V<int32_t> half = number(INT32_C(1)) << (shift - 1);
-            store(out + at, clamp((even[v] + odd[v] + half) >> shift, number(layer.lo),
-                                  number(layer.hi)));
+            run_outputs<group, 1>(layer, words, first, out);
+            first += width<int32_t>;
         }
     }
 }
@@ -147,12 +155,14 @@ void run_layer(const ValueLayer &layer, const int32_t *words, int32_t *out) {
 // Outputs of one site as words of the layer that takes them.
 template <int group>
 void pack(const int32_t *values, int n, int32_t base, int32_t *words) {
-#if defined(__GNUC__) && !defined(LATRANS_SCALAR) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    using Part = std::conditional_t<group == 4, uint8_t, uint16_t>;
-    constexpr int n_parts = width<int32_t>;
-    auto *to = reinterpret_cast<typename Lane<Part, n_parts>::memory *>(words);
-    for (int i = 0; i < n; i += n_parts)
-        *to++ = convert<Part, n_parts>(bits<V<uint32_t>>(load(values + i) - number(base)));
+#if defined(LATRANS_AVX512)
+    for (int i = 0; i < n; i += kLanes, words += kLanes / group) {
+        const auto v = reinterpret_cast<__m512i>(load(values + i) - number(base));
+        if constexpr (group == 4)
+            _mm_storeu_si128(reinterpret_cast<__m128i *>(words), _mm512_cvtepi32_epi8(v));
+        else
+            _mm256_storeu_si256(reinterpret_cast<__m256i *>(words), _mm512_cvtepi32_epi16(v));
+    }
 #else
     for (int i = 0; i < n; i += group) *words++ = value_word(values + i, group, group, base);
 #endif
@@ -168,16 +178,45 @@ const int32_t *run_one(const ValueLayer *layers, int n_layers, int32_t *const ro
     }
 }
 
+// Place of the largest of n outputs, the first of equals.
+inline int first_largest(const int32_t *outputs, int n) {
+    const V<int32_t> lowest = number(INT32_MIN);
+    V<int32_t> places, largest = lowest, found = V<int32_t>{};
+    for (int i = 0; i < width<int32_t>; ++i) reinterpret_cast<int32_t *>(&places)[i] = i;
+    for (int i = 0; i < n; i += width<int32_t>, places += width<int32_t>) {
+        const V<int32_t> output = select(places < n, load(outputs + i), lowest);
+        found = select(output > largest, places, found);
+        largest = most(output, largest);
+    }
+#if defined(LATRANS_AVX512)
+    const auto values = reinterpret_cast<__m512i>(largest);
+    const __mmask16 equal =
+        _mm512_cmpeq_epi32_mask(values, _mm512_set1_epi32(_mm512_reduce_max_epi32(values)));
+    return _mm512_mask_reduce_min_epi32(equal, reinterpret_cast<__m512i>(found));
+#else
+    int32_t value[width<int32_t>], place[width<int32_t>];
+    store(value, largest);
+    store(place, found);
+    int best = 0;
+    for (int i = 1; i < width<int32_t>; ++i)
+        if (value[i] > value[best] || (value[i] == value[best] && place[i] < place[best])) best = i;
+    return place[best];
+#endif
+}
+
 }  // namespace
 
 extern const ValueKernel LATRANS_KERNEL;
 #if defined(LATRANS_VNNI)
 namespace {
-const ValueKernel pairs{LATRANS_KERNEL_NAME, 2, nullptr, &run_sites<2>, &run_one<2>};
+const ValueKernel pairs{LATRANS_KERNEL_NAME, 2, nullptr, &run_sites<2>, &run_one<2>,
+                               &first_largest};
 }
-const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 4, &pairs, &run_sites<4>, &run_one<4>};
+const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 4, &pairs, &run_sites<4>, &run_one<4>,
+                                 &first_largest};
 #else
-const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 2, nullptr, &run_sites<2>, &run_one<2>};
+const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 2, nullptr, &run_sites<2>, &run_one<2>,
+                               &first_largest};
 #endif
 
 }  // namespace latrans

@@ -14,7 +14,7 @@ struct ValueLayer {
     int n_words, n_out;      // n_out is a multiple of kLanes; the last ones are zeros
     const int32_t *weights;  // (n_out / kOutputBlock, n_words, kOutputBlock)
     const int32_t *columns;  // the same weights, (n_words, n_out)
-    const int32_t *bias, *shift;
+    const int32_t *bias, *shift;  // bias: with half a unit of the outputs on top
     int32_t lo, hi;
     int32_t next_base;  // of the layer that takes the outputs
 };
@@ -32,6 +32,9 @@ struct ValueKernel {
 
     // Outputs of one site, whose words are in rows[0]; returns where they are.
     const int32_t *(*one)(const ValueLayer *layers, int n_layers, int32_t *const rows[2]);
+
+    // Place of the largest of n outputs, the first of equals.
+    int (*largest)(const int32_t *outputs, int n);
 };
 
 extern const ValueKernel values_base, values_avx2, values_avx512, values_vnni;
