@@ -90,6 +90,7 @@ ValueModel::ValueModel(const ValueSource &source)
       columns_(source.columns),
       taps_(source.taps),
       picture_taps_(source.picture_taps),
+      kernel_(*source.kernel),
       network_(source.layers, 0, 255, *source.kernel),
       tables_(source.frequencies, source.n_classes, kValueSymbols) {
     require(rows_ >= 1 && columns_ >= 1 && rows_ <= 1 << 15 && columns_ <= 1 << 15,
@@ -143,7 +144,11 @@ std::vector<uint16_t> ValueModel::classify(const uint8_t *items, const uint8_t *
 
 std::vector<uint8_t> ValueModel::encode(const uint8_t *items, const uint8_t *pictures, size_t n,
                                         size_t n_states) const {
-    const std::vector<uint16_t> classes = classify(items, pictures, n);
+    return encode_classes(items, classify(items, pictures, n).data(), n, n_states);
+}
+
+std::vector<uint8_t> ValueModel::encode_classes(const uint8_t *items, const uint16_t *classes,
+                                                size_t n, size_t n_states) const {
     RansEncoder encoder(n_states);
     for (size_t p = area(); p-- > 0;)
         for (size_t i = n; i-- > 0;) {

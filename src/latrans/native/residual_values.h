@@ -32,12 +32,16 @@ public:
     size_t rows() const { return rows_; }
     size_t columns() const { return columns_; }
     size_t area() const { return rows_ * columns_; }
+    const ValueKernel &kernel() const { return kernel_; }
 
     // Classes of items and their pictures, all (n, rows, columns).
     std::vector<uint16_t> classify(const uint8_t *items, const uint8_t *pictures, size_t n) const;
     // One section of all items.
     std::vector<uint8_t> encode(const uint8_t *items, const uint8_t *pictures, size_t n,
                                 size_t n_states) const;
+    // The same, of classes that are known.
+    std::vector<uint8_t> encode_classes(const uint8_t *items, const uint16_t *classes, size_t n,
+                                        size_t n_states) const;
     // Throws Damaged.
     void decode(RansDecoder &decoder, const uint8_t *pictures, size_t n, uint8_t *items) const;
     // Items of a section each.  Throws Damaged.
@@ -58,6 +62,7 @@ private:
     } margin_;  // that taps reach into
     std::vector<Offset> taps_, picture_taps_;
     std::vector<uint8_t> row_places_, column_places_;  // the last two inputs
+    const ValueKernel &kernel_;
     DenseNetwork network_;
     SymbolTables<uint16_t> tables_;
 };
