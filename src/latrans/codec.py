@@ -19,12 +19,15 @@ from .carrier import carrier_of, contiguous, finish, to_carrier
 from .errors import CodecError, ConfigError
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 from .rate import Rate
+from .squeeze import MAX_GUESSED, hopeless
 from .threads import count, spread
 
 if TYPE_CHECKING:
     from .model import Model
 
 Array = npt.NDArray[Any]
+
+_AROUND = 8  # bytes of a fallback frame around its payload, at least
 
 
 class Codec:
@@ -342,4 +345,7 @@ def _fallback_frame(
 
 def _or_fallback(packed: bytes, array: Array, dtype: np.dtype[Any], fortran: bool) -> bytes:
     """A model's frame, or the fallback's where that is smaller."""
+    if 0 < array.nbytes <= MAX_GUESSED:
+        if hopeless(array.tobytes(), dtype.itemsize, len(packed) - _AROUND):
+            return packed
     return min(packed, pack(_fallback_frame(array, dtype, fortran, len(packed))), key=len)

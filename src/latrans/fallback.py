@@ -37,7 +37,8 @@ def encode(array: np.ndarray[Any, Any], limit: int | None = None) -> bytes:
         return bytes((CONSTANT,)) + data[:size]
     candidates = [bytes((RAW,)) + data]
     for method, quick, thorough, typed in _methods(data, size):
-        if limit is not None and len(data) > _SMALL_NBYTES:
+        # Blosc's effort costs most of all, and seldom pays for its header on little data.
+        if limit is not None and (len(data) > _SMALL_NBYTES or method == BLOSC):
             nbytes = len(quick.encode(typed))
             # Effort has saved up to 20 % where there was much to save, 5 % where there was little.
             if nbytes * (0.68 + 0.2 * nbytes / len(data)) >= limit:
