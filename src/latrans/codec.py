@@ -7,9 +7,9 @@ suit is stored by the fallback, so that nothing an array can hold is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,13 @@ from .errors import CodecError, ConfigError
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 from .rate import Rate
 from .squeeze import MAX_GUESSED, hopeless
-from .threads import count, spread
+from .threads import count, slabs, spread
 
 if TYPE_CHECKING:
     from .model import Model
 
 Array = npt.NDArray[Any]
+Out = TypeVar("Out")
 
 _AROUND = 8  # bytes of a fallback frame around its payload, at least
 
@@ -114,6 +115,11 @@ class Codec:
         ModelNotFoundError
             If the model is not at hand.
         """
+        (frame,) = self._encode_quickly([array])
+        return self._encode(array) if frame is None else frame
+
+    def _encode(self, array: npt.ArrayLike | Buffer) -> bytes:
+        """The frame of any array."""
         if isinstance(array, (bytes, bytearray, memoryview)):
             array = np.frombuffer(array, np.uint8)
             return pack(_fallback_frame(array, array.dtype, False))
@@ -153,8 +159,7 @@ class Codec:
         ModelNotFoundError
             If the model that wrote the frame is not at hand.
         """
-        parts = unpack(as_bytes(frame))
-        array = self._decode(parts)
+        (array,) = self._decode_some([frame])
         if out is None:
             return array
         if out.shape != array.shape or out.dtype != array.dtype:
@@ -191,7 +196,8 @@ class Codec:
             If the number of threads is none; else what `encode` raises for the first array that
             it refuses.  Nothing runs any more then.
         """
-        return spread(self.encode, list(arrays), count(threads))
+        chunks, threads = list(arrays), count(threads)
+        return _joined(spread(self._encode_some, slabs(chunks, threads), threads))
 
     def decode_batch(self, frames: Iterable[Buffer], threads: int | None = None) -> list[Array]:
         """Decode many frames, side by side; arrays are those of `decode`, in order.
@@ -208,7 +214,39 @@ class Codec:
             If the number of threads is none; else what `decode` raises for the first frame that
             it refuses.  Nothing runs any more then.
         """
-        return spread(self.decode, list(frames), count(threads))
+        chunks, threads = list(frames), count(threads)
+        return _joined(spread(self._decode_some, slabs(chunks, threads), threads))
+
+    def _encode_some(self, arrays: Sequence[npt.ArrayLike]) -> list[bytes]:
+        quick = self._encode_quickly(arrays)
+        return [
+            self._encode(array) if frame is None else frame
+            for array, frame in zip(arrays, quick, strict=True)
+        ]
+
+    def _encode_quickly(self, arrays: Sequence[Any]) -> list[bytes | None]:
+        """Frames of those arrays for which all at once is an option, None for others."""
+        usual = self.mode == "lossless" and self.axes is None and self.model != "auto"
+        if not usual or not any(isinstance(a, np.ndarray) and a.dtype == np.uint8 for a in arrays):
+            return [None] * len(arrays)
+        from . import small
+        from .store import open_model
+
+        quick = small.encoded(open_model(self.model), self.engine, arrays)
+        return [
+            frame and _or_fallback(frame, array, array.dtype, False)
+            for frame, array in zip(quick, arrays, strict=True)
+        ]
+
+    def _decode_some(self, frames: Sequence[Buffer]) -> list[Array]:
+        from . import small
+
+        data = [as_bytes(frame) for frame in frames]
+        arrays = small.decoded(data, self.engine)
+        return [
+            self._decode(unpack(frame)) if array is None else array
+            for frame, array in zip(data, arrays, strict=True)
+        ]
 
     def latents(self, item: Array | Buffer) -> Array:
         """Latents of an array or of a frame, (planes, ...) in their dtype.
@@ -300,8 +338,13 @@ class Codec:
             return finish(fallback.decode(parts.residual, parts.dtype, parts.shape), parts)
         from . import chunk
 
-        carrier = carrier_of(parts)
-        return finish(chunk.decode(self._model_of(parts), parts, carrier, self.engine), parts)
+        model, carrier = self._model_of(parts), carrier_of(parts)
+        array = finish(chunk.decode(model, parts, carrier, self.engine), parts)
+        if model.by_value:
+            from .small import learn
+
+            learn(model, parts, self.engine)
+        return array
 
     def _model_of(self, parts: Frame) -> Model:
         from . import store
@@ -337,6 +380,10 @@ def decode(frame: Buffer, out: Array | None = None, engine: str | None = None) -
     return Codec(engine=engine).decode(frame, out)
 
 
+def _joined(runs: Iterable[list[Out]]) -> list[Out]:
+    return [item for run in runs for item in run]
+
+
 def _fallback_frame(
     array: Array, dtype: np.dtype[Any], fortran: bool, limit: int | None = None
 ) -> Frame:
@@ -345,7 +392,7 @@ def _fallback_frame(
 
 def _or_fallback(packed: bytes, array: Array, dtype: np.dtype[Any], fortran: bool) -> bytes:
     """A model's frame, or the fallback's where that is smaller."""
-    if 0 < array.nbytes <= MAX_GUESSED:
-        if hopeless(array.tobytes(), dtype.itemsize, len(packed) - _AROUND):
-            return packed
+    guessed = 0 < array.nbytes <= MAX_GUESSED
+    if guessed and hopeless(array.tobytes(), dtype.itemsize, len(packed) - _AROUND):
+        return packed
     return min(packed, pack(_fallback_frame(array, dtype, fortran, len(packed))), key=len)

@@ -19,6 +19,9 @@ from .errors import ConfigError
 VARIABLE = "LATRANS_NUM_THREADS"
 MAX_THREADS = 256  # of a batch; more of them only wait for each other
 
+_SLAB = 64  # chunks that are handed to a thread together
+_SLAB_NBYTES = 1 << 12  # of a chunk or frame that may share a slab
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -79,6 +82,32 @@ def spread(work: Callable[[In], Out], items: Sequence[In], threads: int) -> list
     if batch.failed:
         raise min(batch.failed)[1]
     return batch.results
+
+
+def slabs(chunks: Sequence[Any], threads: int) -> list[Sequence[Any]]:
+    """Runs of chunks (arrays or frames) to hand to threads: small ones together."""
+    most = max(1, min(_SLAB, len(chunks) // (4 * threads)))
+    runs: list[Sequence[Any]] = []
+    first = 0
+    for i, chunk in enumerate(chunks):
+        small = _nbytes(chunk) <= _SLAB_NBYTES
+        if i > first and (not small or i - first >= most):
+            runs.append(chunks[first:i])
+            first = i
+        if not small:
+            runs.append(chunks[first : i + 1])
+            first = i + 1
+    if first < len(chunks):
+        runs.append(chunks[first:])
+    return runs
+
+
+def _nbytes(chunk: Any) -> int:
+    """Bytes of an array or frame; of what is neither, too many for a slab."""
+    if isinstance(chunk, (bytes, bytearray)):
+        return len(chunk)
+    found = getattr(chunk, "nbytes", None)
+    return found if isinstance(found, int) else _SLAB_NBYTES + 1
 
 
 class _Batch:
