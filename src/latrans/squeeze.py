@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .engine import select
+try:
+    from ._native import squeezed as _compiled
+except ImportError:
+    _compiled = None
 
 MAX_GUESSED = 1 << 13  # bytes that are worth a guess
 _LEAST = 32  # bytes; of what nearly vanishes a guess says too little
@@ -29,12 +32,7 @@ def hopeless(data: bytes, item_size: int, limit: int) -> bool:
 
 def squeezed(data: bytes, item_size: int) -> int:
     """Bytes that the fallback may take for items of `item_size` bytes."""
-    if select().name == "native":
-        from . import _native
-
-        found: int = _native.squeezed(data, item_size)
-        return found
-    return reference(data, item_size)
+    return reference(data, item_size) if _compiled is None else _compiled(data, item_size)
 
 
 def reference(data: bytes, item_size: int) -> int:

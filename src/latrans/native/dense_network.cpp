@@ -75,6 +75,7 @@ DenseNetwork::DenseNetwork(const std::vector<LayerSource> &layers, int32_t lo, i
 
 void DenseNetwork::add(const LayerSource &source, int32_t base, int32_t next_base) {
     const auto group = static_cast<size_t>(kernel_->group), lanes = static_cast<size_t>(kLanes);
+    const auto block = static_cast<size_t>(kernel_->block);
     const size_t n_words = (source.n_in + group - 1) / group;
     const size_t n_out = (source.n_out + lanes - 1) / lanes * lanes;
     Store store{std::vector<int32_t>(n_out * n_words), std::vector<int32_t>(n_out * n_words),
@@ -91,8 +92,7 @@ void DenseNetwork::add(const LayerSource &source, int32_t base, int32_t next_bas
                 store.bias[o] += base * values[i];
             }
             const int32_t word = value_word(values, kernel_->group, kernel_->group, 0);
-            const size_t block = o / kOutputBlock, place = o % kOutputBlock;
-            store.weights[(block * n_words + k) * kOutputBlock + place] = word;
+            store.weights[(o / block * n_words + k) * block + o % block] = word;
             store.columns[k * n_out + o] = word;
         }
     }

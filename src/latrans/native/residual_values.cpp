@@ -125,12 +125,27 @@ std::vector<uint16_t> ValueModel::classify(const uint8_t *items, const uint8_t *
                                            size_t n) const {
     std::vector<uint16_t> found(area() * n);
     const NetworkRows work(network_.widest());
-    ValueGroup group(*this, 1);
     int32_t classes[kSites];
-    uint16_t *to = found.data();
-    for (size_t i = 0; i < n; ++i) {
+    size_t i = 0;
+    if (n >= kSites) {
+        ValueGroup group(*this, kSites);
+        for (; i + kSites <= n; i += kSites) {
+            for (size_t lane = 0; lane < kSites; ++lane) {
+                group.enter(lane, items + (i + lane) * area());
+                group.enter_picture(lane, pictures + (i + lane) * area());
+            }
+            for (size_t p = 0; p < area(); ++p) {
+                group.classify(p / columns_, p % columns_, work.rows, classes);
+                for (size_t lane = 0; lane < kSites; ++lane)
+                    found[(i + lane) * area() + p] = static_cast<uint16_t>(classes[lane]);
+            }
+        }
+    }
+    ValueGroup group(*this, 1);
+    for (; i < n; ++i) {
         group.enter(0, items + i * area());
         group.enter_picture(0, pictures + i * area());
+        uint16_t *to = &found[i * area()];
         for (size_t y = 0; y < rows_; ++y)
             for (size_t x = 0; x < columns_; x += kSites) {
                 const size_t here = std::min(kSites, columns_ - x);

@@ -5,6 +5,9 @@
 namespace latrans {
 namespace {
 
+// Outputs that are summed side by side: sums wait for each other, but registers are few.
+constexpr int kBlock = width<int32_t> == kLanes ? 16 : 8;
+
 // sum + the products of a word's inputs and weights.
 template <int group>
 V<int32_t> add_word(V<int32_t> sum, V<int32_t> x, V<int32_t> w) {
@@ -53,20 +56,20 @@ inline V<int32_t> requantised(const ValueLayer &layer, int o, V<int32_t> sum) {
     return clamp(sum, number(layer.lo), number(layer.hi));
 }
 
-// Calls visit(b, first, values) for each kOutputBlock outputs of a layer.
+// Calls visit(b, first, values) for each kBlock outputs of a layer.
 template <int group, class Visit>
 void each_block(const ValueLayer &layer, const int32_t *words, Visit &&visit) {
     for (int b = 0; b < kLanes; b += width<int32_t>) {
         const int32_t *w = layer.weights;
-        for (int first = 0; first < layer.n_out; first += kOutputBlock) {
-            V<int32_t> sums[kOutputBlock];
-            for (int o = 0; o < kOutputBlock; ++o) sums[o] = number(layer.bias[first + o]);
-            for (int k = 0; k < layer.n_words; ++k, w += kOutputBlock) {
+        for (int first = 0; first < layer.n_out; first += kBlock) {
+            V<int32_t> sums[kBlock];
+            for (int o = 0; o < kBlock; ++o) sums[o] = number(layer.bias[first + o]);
+            for (int k = 0; k < layer.n_words; ++k, w += kBlock) {
                 const V<int32_t> x = load(words + k * kLanes + b);
-                for (int o = 0; o < kOutputBlock; ++o)
+                for (int o = 0; o < kBlock; ++o)
                     sums[o] = add_word<group>(sums[o], x, number(w[o]));
             }
-            for (int o = 0; o < kOutputBlock; ++o)
+            for (int o = 0; o < kBlock; ++o)
                 sums[o] = requantised(layer, first + o, sums[o]);
             visit(b, first, sums);
         }
@@ -87,7 +90,7 @@ void run_sites(const ValueLayer *layers, int n_layers, int n_classes,
         const ValueLayer &layer = layers[i];
         each_block<group>(layer, rows[now], [&](int b, int first, const V<int32_t> *values) {
             int32_t *to = rows[now ^ 1] + first / group * kLanes + b;
-            for (int k = 0; k < kOutputBlock; k += group, to += kLanes)
+            for (int k = 0; k < kBlock; k += group, to += kLanes)
                 store(to, as_word<group>(values + k, layer.next_base));
         });
     }
@@ -98,7 +101,7 @@ void run_sites(const ValueLayer *layers, int n_layers, int n_classes,
             most_yet = values[0];
             where = V<int32_t>{};
         }
-        for (int o = 0; o < kOutputBlock && first + o < n_classes; ++o) {
+        for (int o = 0; o < kBlock && first + o < n_classes; ++o) {
             where = select(values[o] > most_yet, number(first + o), where);
             most_yet = most(values[o], most_yet);
         }
@@ -209,13 +212,13 @@ inline int first_largest(const int32_t *outputs, int n) {
 extern const ValueKernel LATRANS_KERNEL;
 #if defined(LATRANS_VNNI)
 namespace {
-const ValueKernel pairs{LATRANS_KERNEL_NAME, 2, nullptr, &run_sites<2>, &run_one<2>,
+const ValueKernel pairs{LATRANS_KERNEL_NAME, 2, kBlock, nullptr, &run_sites<2>, &run_one<2>,
                                &first_largest};
 }
-const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 4, &pairs, &run_sites<4>, &run_one<4>,
+const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 4, kBlock, &pairs, &run_sites<4>, &run_one<4>,
                                  &first_largest};
 #else
-const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 2, nullptr, &run_sites<2>, &run_one<2>,
+const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 2, kBlock, nullptr, &run_sites<2>, &run_one<2>,
                                &first_largest};
 #endif
 

@@ -12,7 +12,7 @@ namespace latrans {
 
 struct ValueLayer {
     int n_words, n_out;      // n_out is a multiple of kLanes; the last ones are zeros
-    const int32_t *weights;  // (n_out / kOutputBlock, n_words, kOutputBlock)
+    const int32_t *weights;  // (n_out / block, n_words, block)
     const int32_t *columns;  // the same weights, (n_words, n_out)
     const int32_t *bias, *shift;  // bias: with half a unit of the outputs on top
     int32_t lo, hi;
@@ -22,6 +22,7 @@ struct ValueLayer {
 struct ValueKernel {
     const char *name;
     int group;                // inputs of a word
+    int block;                // outputs whose weights stand together, at most kLanes
     const ValueKernel *wide;  // for inputs that are no bytes; null where that is this one
 
     // Classes of kLanes sites: the largest output, the first of equals.  Of every input there are
