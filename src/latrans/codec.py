@@ -7,31 +7,29 @@ suit is stored by the fallback, so that nothing an array can hold is refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import fallback
+from .batches import Batches
 from .carrier import carrier_of, contiguous, finish, to_carrier
 from .errors import CodecError, ConfigError
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 from .rate import Rate
 from .squeeze import MAX_GUESSED, hopeless
-from .threads import count, slabs, spread
 
 if TYPE_CHECKING:
     from .model import Model
 
 Array = npt.NDArray[Any]
-Out = TypeVar("Out")
 
 _AROUND = 8  # bytes of a fallback frame around its payload, at least
 
 
-class Codec:
+class Codec(Batches):
     """Compress arrays with a model.
 
     Parameters
@@ -115,11 +113,9 @@ class Codec:
         ModelNotFoundError
             If the model is not at hand.
         """
-        (frame,) = self._encode_quickly([array])
-        return self._encode(array) if frame is None else frame
+        return self._encode_some([array])[0]
 
     def _encode(self, array: npt.ArrayLike | Buffer) -> bytes:
-        """The frame of any array."""
         if isinstance(array, (bytes, bytearray, memoryview)):
             array = np.frombuffer(array, np.uint8)
             return pack(_fallback_frame(array, array.dtype, False))
@@ -176,77 +172,6 @@ class Codec:
         if model is None or model.lossy_only:
             return pack(_fallback_frame(data, data.dtype, False))
         return Codec(model, "lossless", engine=self.engine).encode(data)
-
-    def encode_batch(
-        self, arrays: Iterable[npt.ArrayLike], threads: int | None = None
-    ) -> list[bytes]:
-        """Encode many arrays, side by side; the frames are those of `encode`, in order.
-
-        Parameters
-        ----------
-        arrays : iterable of arrays, of any shapes and dtypes
-        threads : int, optional
-            How many threads work on the batch, one chunk each.  By default as many as the
-            environment variable ``LATRANS_NUM_THREADS`` says, else as many as there are cores,
-            or one where the caller is not the main thread, such as a Dask worker.
-
-        Raises
-        ------
-        ConfigError
-            If the number of threads is none; else what `encode` raises for the first array that
-            it refuses.  Nothing runs any more then.
-        """
-        chunks, threads = list(arrays), count(threads)
-        return _joined(spread(self._encode_some, slabs(chunks, threads), threads))
-
-    def decode_batch(self, frames: Iterable[Buffer], threads: int | None = None) -> list[Array]:
-        """Decode many frames, side by side; arrays are those of `decode`, in order.
-
-        Parameters
-        ----------
-        frames : iterable of bytes-like
-        threads : int, optional
-            As in `encode_batch`.
-
-        Raises
-        ------
-        ConfigError
-            If the number of threads is none; else what `decode` raises for the first frame that
-            it refuses.  Nothing runs any more then.
-        """
-        chunks, threads = list(frames), count(threads)
-        return _joined(spread(self._decode_some, slabs(chunks, threads), threads))
-
-    def _encode_some(self, arrays: Sequence[npt.ArrayLike]) -> list[bytes]:
-        quick = self._encode_quickly(arrays)
-        return [
-            self._encode(array) if frame is None else frame
-            for array, frame in zip(arrays, quick, strict=True)
-        ]
-
-    def _encode_quickly(self, arrays: Sequence[Any]) -> list[bytes | None]:
-        """Frames of those arrays for which all at once is an option, None for others."""
-        usual = self.mode == "lossless" and self.axes is None and self.model != "auto"
-        if not usual or not any(isinstance(a, np.ndarray) and a.dtype == np.uint8 for a in arrays):
-            return [None] * len(arrays)
-        from . import small
-        from .store import open_model
-
-        quick = small.encoded(open_model(self.model), self.engine, arrays)
-        return [
-            frame and _or_fallback(frame, array, array.dtype, False)
-            for frame, array in zip(quick, arrays, strict=True)
-        ]
-
-    def _decode_some(self, frames: Sequence[Buffer]) -> list[Array]:
-        from . import small
-
-        data = [as_bytes(frame) for frame in frames]
-        arrays = small.decoded(data, self.engine)
-        return [
-            self._decode(unpack(frame)) if array is None else array
-            for frame, array in zip(data, arrays, strict=True)
-        ]
 
     def latents(self, item: Array | Buffer) -> Array:
         """Latents of an array or of a frame, (planes, ...) in their dtype.
@@ -333,7 +258,11 @@ class Codec:
             frame = chunk.encode(task, carried, dtype, fortran)
         return frame
 
-    def _decode(self, parts: Frame) -> Array:
+    def _keep(self, packed: bytes, array: Array) -> bytes:
+        return _or_fallback(packed, array, array.dtype, False)
+
+    def _decode(self, frame: bytes) -> Array:
+        parts = unpack(frame)
         if parts.fallback:
             return finish(fallback.decode(parts.residual, parts.dtype, parts.shape), parts)
         from . import chunk
@@ -378,10 +307,6 @@ def encode(array: npt.ArrayLike, **options: Any) -> bytes:
 def decode(frame: Buffer, out: Array | None = None, engine: str | None = None) -> Array:
     """Decode a frame; the model is found by the digest that the frame records."""
     return Codec(engine=engine).decode(frame, out)
-
-
-def _joined(runs: Iterable[list[Out]]) -> list[Out]:
-    return [item for run in runs for item in run]
 
 
 def _fallback_frame(

@@ -60,12 +60,15 @@ def encoded(model: Model, engine: str | None, arrays: Sequence[Any]) -> list[byt
 def decoded(frames: Sequence[bytes], engine: str | None) -> list[Array | None]:
     """Arrays of those frames that are intact and of a known place, None for others."""
     arrays: list[Array | None] = [None] * len(frames)
-    if not _lengths or not frames or select(engine).name != "native":
+    if not _lengths:
         return arrays
-    places, sections = zip(*map(_opened, frames), strict=True)
-    for place, members in _groups(places).items():
+    opened = [_opened(frame) for frame in frames]
+    groups = _groups([place for place, _ in opened])
+    if not groups or select(engine).name != "native":
+        return arrays
+    for place, members in groups.items():
         try:
-            found = place.coder.decode(place, [sections[i] for i in members])
+            found = place.coder.decode(place, [opened[i][1] for i in members])
         except CodecError:
             continue  # one of them is damaged; which one will show
         for i, array in zip(members, found, strict=True):

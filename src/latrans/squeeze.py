@@ -1,9 +1,9 @@
 """Squeeze: about how many bytes the fallback would make of a little data, without making them.
 
 Zstandard takes longer to set out on a small chunk than a model to code all of it.  This guesses
-what it would come to: a greedy search for repeats, literals at their entropy.  For pictures,
-digits, recordings and noise the guess is 0 to 20 % below what comes out; one in a hundred small
-chunks takes up to 5 % less than the guess.  Integers alone, so every machine guesses alike.
+what it would come to: a greedy search for repeats, literals at their entropy.  What came out for
+digits, pictures, recordings, noise and repeats was 0.85 to 1.3 times the guess.  Integers alone, so
+every machine guesses alike.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LEAST = 32  # bytes; of what nearly vanishes a guess says too little
 _REPEAT = 3  # bytes, the shortest
 _FRAME = 15  # bytes around a frame's symbols
 _SHUFFLE = 12  # bytes more where bytes of items are sorted by place
-_SEQUENCE = 17  # sixteenths of a byte that a repeat takes
+_SEQUENCE = 30  # sixteenths of a byte that a repeat takes
 _NAMED = 64  # symbols of a literal code that cost something to name, 7/16 byte each
 
 
@@ -37,33 +37,49 @@ def squeezed(data: bytes, item_size: int) -> int:
 
 def reference(data: bytes, item_size: int) -> int:
     """The definition of `squeezed`."""
-    least = min(_in_order(data), 1 + len(data))  # they may also be kept as they are
+    least = min(_FRAME + _in_order(data), 1 + len(data))  # they may also be kept as they are
     if item_size > 1:
-        sorted_ = np.frombuffer(data, np.uint8).reshape(-1, item_size).T.tobytes()
-        least = min(least, _SHUFFLE + _in_order(sorted_))
+        parts = (_in_order(data[i::item_size]) for i in range(item_size))
+        least = min(least, _FRAME + _SHUFFLE + sum(parts))
     return least
 
 
 def _in_order(data: bytes) -> int:
-    seen: dict[bytes, int] = {}  # where each run of three bytes began last
+    """Bytes of symbols alone."""
+    seen: dict[bytes, tuple[int, int]] = {}  # where each run of three bytes was first and last
     literals = [0] * 256
     n, at, n_repeats = len(data), 0, 0
     while at < n:
-        from_ = seen.get(data[at : at + _REPEAT]) if at + _REPEAT <= n else None
         end = at + 1
-        if from_ is None:
+        before = seen.get(data[at : at + _REPEAT]) if at + _REPEAT <= n else None
+        if before is None:
             literals[data[at]] += 1
         else:
             n_repeats += 1
-            while end < n and data[from_ + end - at] == data[end]:
-                end += 1
+            end = at + max(_alike(data, start, at) for start in before)
         for i in range(at, min(end, n - _REPEAT + 1)):
-            seen[data[i : i + _REPEAT]] = i
+            run = data[i : i + _REPEAT]
+            seen[run] = (seen.get(run, (i, i))[0], i)
         at = end
-    total = sum(literals)
-    entropy = total * _log(total) - sum(count * _log(count) for count in literals)
-    code = (entropy >> 11) + (min(sum(map(bool, literals)), _NAMED) * 7 >> 4)
-    return min(total, code) + (n_repeats * _SEQUENCE >> 4) + _FRAME
+    with_repeats = _coded(literals) + (n_repeats * _SEQUENCE >> 4)
+    whole = np.bincount(np.frombuffer(data, np.uint8), minlength=256).tolist()
+    return min(with_repeats, _coded(whole))
+
+
+def _alike(data: bytes, start: int, at: int) -> int:
+    """How many bytes from two places on are the same."""
+    n = 0
+    while at + n < len(data) and data[start + n] == data[at + n]:
+        n += 1
+    return n
+
+
+def _coded(counts: list[int]) -> int:
+    """Bytes of so many of each symbol by a code of their own, or as they are."""
+    total = sum(counts)
+    entropy = total * _log(total) - sum(count * _log(count) for count in counts)
+    named = min(sum(map(bool, counts)), _NAMED) * 7 >> 4
+    return min(total, (entropy >> 11) + named)
 
 
 def _log(value: int) -> int:
