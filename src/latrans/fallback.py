@@ -38,7 +38,8 @@ def encode(array: np.ndarray[Any, Any], limit: int | None = None) -> bytes:
         return bytes((CONSTANT,)) + data[:size].tobytes()
     best, method = None, RAW
     for tried, quick, thorough, typed in _methods(data, size):
-        if limit is not None and data.size > _SMALL_NBYTES:
+        # Blosc's effort costs most of all, and seldom pays for its header on little data.
+        if limit is not None and (data.size > _SMALL_NBYTES or tried == BLOSC):
             nbytes = len(quick.encode(typed))
             if nbytes * effort(nbytes / data.size) >= limit:
                 continue

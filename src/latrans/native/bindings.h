@@ -9,3 +9,4 @@ void bind_residual(nanobind::module_ &module);
 void bind_trials(nanobind::module_ &module);
 void bind_values(nanobind::module_ &module);
 void bind_transform(nanobind::module_ &module);
+void bind_squeeze(nanobind::module_ &module);

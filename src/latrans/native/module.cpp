@@ -9,4 +9,5 @@ NB_MODULE(_native, module) {
     bind_trials(module);
     bind_values(module);
     bind_transform(module);
+    bind_squeeze(module);
 }
