@@ -21,18 +21,26 @@ inline __m512i gathered(__m512i packed) {
                                                      11, 15)));
 }
 
+// sums + products of four bytes each; one weight cell serves all lanes.  Written out because GCC 12
+// neither reads the weights in place nor keeps many such sums where they are.
+inline __m512i add_byte_products(__m512i sums, __m512i x, const int32_t &weights) {
+    asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sums) : "v"(x), "m"(weights));
+    return sums;
+}
+
 // Outputs `first` and the n - 1 after it.  `weights` are those of the block.
 template <int n, bool last>
 void run_block(const ByteLayer &layer, int first, const int32_t *weights, const int32_t *cells,
                int32_t *out) {
     __m512i sums[n];
     unrolled<n>([&](auto o) { sums[o] = _mm512_set1_epi32(layer.bias[first + o]); });
-    for (int k = 0; k < layer.n_cells; ++k, weights += n, cells += kLanes) {
+    const int32_t *const end = cells + layer.n_cells * kLanes;
+    do {
         const __m512i x = _mm512_load_si512(cells);
-        unrolled<n>([&](auto o) {
-            sums[o] = _mm512_dpbusd_epi32(sums[o], x, _mm512_set1_epi32(weights[o]));
-        });
-    }
+        unrolled<n>([&](auto o) { sums[o] = add_byte_products(sums[o], x, weights[o]); });
+        weights += n;
+        cells += kLanes;
+    } while (cells != end);
     unrolled<n>([&](auto o) {
         sums[o] = _mm512_srav_epi32(sums[o], _mm512_set1_epi32(layer.shift[first + o]));
     });

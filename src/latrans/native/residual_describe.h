@@ -195,7 +195,7 @@ private:
     const int b;
     const Known<T> &k;
     const Unit<T> &by_energy;
-    const Unit<T> by_scale;
+    const WholeUnit<T> by_scale;
 };
 
 }  // namespace

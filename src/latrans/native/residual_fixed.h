@@ -95,8 +95,6 @@ struct Unit {
         value = clamp(value, -limit, limit);
         return ((value >> drop) * reciprocal + (1 << 21)) >> 22;
     }
-    // Of a value without fraction bits.
-    V<T> ratio_of_whole(V<T> value) const { return ratio(value * 256); }
 };
 
 #if defined(LATRANS_AVX512)
@@ -107,7 +105,7 @@ struct Unit {
 template <>
 struct Unit<int32_t> {
     V<int32_t> log, drop;
-    __m512 factor;  // r * 2^-22 * 2^(12 - e + d)
+    __m512 factor;  // r * 2^-(10 + e - d)
 
     Unit(const Plan &plan, V<int32_t> unit) {
         const V<int32_t> key = log_key<int32_t>(bits<V<uint32_t>>(unit));
@@ -135,7 +133,32 @@ struct Unit<int32_t> {
             _mm512_fmadd_round_ps(x, factor, _mm512_set1_ps(0.5f), kDown), kDown));
     }
     V<int32_t> ratio(V<int32_t> value) const { return floor_of_product(value >> drop, factor); }
-    V<int32_t> ratio_of_whole(V<int32_t> value) const { return ratio(value << 8); }
+};
+
+#endif
+
+// A unit that also measures values without fraction bits.
+template <class T>
+struct WholeUnit : Unit<T> {
+    using Unit<T>::Unit;
+    V<T> ratio_of_whole(V<T> value) const { return this->ratio(value << 8); }
+};
+
+#if defined(LATRANS_AVX512)
+template <>
+struct WholeUnit<int32_t> : Unit<int32_t> {
+    // v * 256 >> d is v >> (d - 8), or v * 2^(8 - d) exactly.
+    V<int32_t> whole_drop;
+    __m512 whole_factor;  // factor * 2^(8 - d), or factor where d > 8
+
+    WholeUnit(const Plan &plan, V<int32_t> unit) : Unit(plan, unit) {
+        whole_drop = most(drop, number(8)) - 8;
+        whole_factor = _mm512_castsi512_ps(_mm512_add_epi32(
+            _mm512_castps_si512(factor), bits<__m512i>((whole_drop - drop + 8) << 23)));
+    }
+    V<int32_t> ratio_of_whole(V<int32_t> value) const {
+        return floor_of_product(value >> whole_drop, whole_factor);
+    }
 };
 #endif
 

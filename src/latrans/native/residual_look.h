@@ -142,17 +142,27 @@ private:
     struct Sum {
         V<int32_t> low, high;
 
-        // Two samples of 16 bits, times two weights: as int16 they are 2^15 too small, so that
-        // `less` has to add what is missing.  Without wide sums all of it may wrap on the way,
-        // for the outcome does not.  With them samples are taken as two bytes, and each sum stays
-        // below 2^30 over 64 taps [B].
-        void add(V<int32_t> samples, V<int32_t> weights) {
+        // Two samples of 16 bits side by side.  As int16 they are 2^15 less, which `less` makes
+        // good; all of it may wrap on the way, for the outcome does not.  For wide sums they are
+        // taken as two bytes each, and sums stay below 2^30 over 64 taps [B].
+        static V<int32_t> pair(V<int32_t> a, V<int32_t> b) {
+            const auto moved = bits<V<int32_t>>(bits<V<uint32_t>>(b) << 16);
+            const V<int32_t> halves = number(INT32_MIN | 0x8000);
+#if defined(LATRANS_AVX512)
+            constexpr int kOrThenXor = 0x56;
+            if constexpr (!wide)
+                return bits<V<int32_t>>(_mm512_ternarylogic_epi32(
+                    bits<__m512i>(a), bits<__m512i>(moved), bits<__m512i>(halves), kOrThenXor));
+#endif
+            return wide ? a | moved : (a | moved) ^ halves;
+        }
+        void add(V<int32_t> pair, V<int32_t> weights) {
             if constexpr (wide) {
-                const auto above = bits<V<int32_t>>(bits<V<uint32_t>>(samples) >> 8);
-                low = add_products(low, samples & 0x00FF00FF, weights);
+                const auto above = bits<V<int32_t>>(bits<V<uint32_t>>(pair) >> 8);
+                low = add_products(low, pair & 0x00FF00FF, weights);
                 high = add_products(high, above & 0x00FF00FF, weights);
             } else {
-                low = add_products(low, samples ^ number(INT32_MIN | 0x8000), weights);
+                low = add_products(low, pair, weights);
             }
         }
         // Takes a reference level off all samples, whose weights have this sum.
@@ -186,10 +196,10 @@ private:
     void weigh_pairs(Known<T> &k) const {
         constexpr int n_pairs = G::n_taps / 2;
         Sum<wide> sum{}, trained{};
-        const V<T> levels = pair_of(k.level, k.level);
+        const V<T> levels = sum.pair(k.level, k.level);
         V<T> counts[3] = {};
         const auto take = [&](auto i) {
-            const V<T> pair = pair_of(tap<2 * i>(), tap<2 * i + 1>());
+            const V<T> pair = sum.pair(tap<2 * i>(), tap<2 * i + 1>());
             constexpr int which = i < 3 ? 0 : i < 6 ? 1 : 2;
             if constexpr (i < 12) counts[which] = count_equal_halves(counts[which], pair, levels);
             sum.add(pair, load(s.pairs[i] + b));
@@ -224,8 +234,8 @@ private:
             unrolled<(n + 1) / 2>([&](auto i) {
                 // The weight that an odd one's partner has is 0.
                 constexpr int other = 2 * i + 1 < n ? 2 * i + 1 : 0;
-                sum.add(pair_of(elsewhere(samples, G::reference_taps[2 * i]),
-                                elsewhere(samples, G::reference_taps[other])),
+                sum.add(sum.pair(elsewhere(samples, G::reference_taps[2 * i]),
+                                 elsewhere(samples, G::reference_taps[other])),
                         load(weights));
                 weights += kLanes;
             });
