@@ -13,8 +13,9 @@ import synthetic
 from latrans.errors import ConfigError
 from latrans.residual.backend import ReferenceBackend
 from latrans.residual.linear import fit
-from latrans.residual.plan import Surface, plan
+from latrans.residual.plan import plan
 from latrans.residual.schedule import track_shape
+from latrans.residual.surface import Surface
 from latrans.residual.trials import subsample
 
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")

@@ -1,6 +1,7 @@
 // Columns of the planner's fits, and the noise that hides errors.
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 
 #include "residual_fit.h"
@@ -30,6 +31,23 @@ Columns::Columns(size_t n_columns, size_t n_values) : n(n_values), n_columns_(n_
 void Columns::clear_rest() {
     for (size_t i = 0; i < n_columns_; ++i)
         std::fill((*this)[i] + n, (*this)[i] + stride_, int16_t{0});
+}
+
+Predict::Predict(const FitKernel &kernel, const Solution &solution)
+    : kernel_(kernel), solution_(solution) {
+    int64_t total = 1;
+    bool fits = true;
+    for (int32_t weight : solution.weights) {
+        total += std::abs(int64_t{weight});
+        fits = fits && weight <= INT16_MAX;
+    }
+    constexpr int64_t most = int64_t{1} << 30, whole = INT16_MAX - 1;
+    const int shift = solution.shift;
+    const bool may_part = shift >= 8 && solution.weights.size() <= kFarWeights;
+    limit_ = static_cast<int>(std::min((most >> std::max(0, 8 - shift)) / total, whole));
+    far_limit_ = limit_;
+    if (may_part) far_limit_ = static_cast<int>(std::min((most << (shift - 8)) / total, whole));
+    if (!fits) limit_ = far_limit_ = -1;
 }
 
 const int32_t *TapGroup::exact_row(size_t row) const {

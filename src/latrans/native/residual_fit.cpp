@@ -84,14 +84,7 @@ Table::Table(const FitKernel &k, const std::vector<const TapGroup *> &groups)
     const int16_t *target = nullptr;
     for (size_t g = 0; g < groups.size(); ++g) {
         const TapGroup &group = *groups[g];
-        int64_t sum = 0;
-        for (size_t i = 0; i < group.columns.size(); ++i)
-            sum += kernel.magnitudes(group.columns[i], padded);
-        for (size_t f = 0; f < group.far.size(); ++f)
-            for (size_t i = 0; i < group.columns.size(); ++i)
-                sum += std::abs(int64_t{group.exact[f * group.columns.size() + i]}) -
-                       std::abs(group.columns[i][group.far[f]]);
-        drops.push_back(drop_of(sum, group.columns.size() * n));
+        drops.push_back(drop_of(group.magnitudes, group.columns.size() * n));
         const bool exceeds = drops[g] || group.greatest > kColumnLimit;
         if (exceeds) scale(group, g, stores_[g]);
         const Columns &found = drops[g] || (g && exceeds) ? stores_[g] : group.columns;
@@ -101,24 +94,31 @@ Table::Table(const FitKernel &k, const std::vector<const TapGroup *> &groups)
         starts.push_back(columns.size());
     }
     columns.push_back(target);
-    largest.resize(padded);
-    if (plain)
-        for (const TapGroup *group : groups)
+    if (plain) {
+        largest = groups[0]->largest;
+        for (size_t g = 1; g < groups.size(); ++g)
             for (size_t i = 0; i < padded; ++i)
-                largest[i] = std::max(largest[i], group->largest[i]);
-    else
-        for (const int16_t *column : columns) kernel.raise(column, padded, largest.data());
+                largest[i] = std::max(largest[i], groups[g]->largest[i]);
+    } else {
+        largest.resize(padded);
+        for (const int16_t *column : columns) kernel.survey(column, padded, largest.data());
+    }
     zeros_.resize(padded);
     while (columns.size() % kernel.tile) columns.push_back(zeros_.data());
-    n_live = static_cast<size_t>(-std::accumulate(live.begin(), live.end(), int64_t{0}));
+    int32_t n_dead = 0;
+    for (size_t i = 0; i < n; ++i) n_dead += live[i] + 1;
+    n_live = n - static_cast<size_t>(n_dead);
 }
 
 void Table::scale(const TapGroup &group, size_t index, Columns &out) {
     const int drop = drops[index];
     const size_t n_columns = group.columns.size();
-    if (!index)
-        for (size_t i = 0; i < n_columns; ++i)
-            kernel.keep(group.columns[i], padded, drop, kColumnLimit, live.data());
+    const int largest = kColumnLimit << std::min(drop, 16);
+    for (size_t k = 0; !index && k < n; ++k)
+        for (size_t i = 0; group.largest[k] > largest && i < n_columns; ++i) {
+            const int value = group.columns[i][k] >> drop;
+            if (value > kColumnLimit || value < -kColumnLimit) live[k] = 0;
+        }
     if (!drop && !index) return;  // rows that do not count may be large
     out = Columns(n_columns, n);
     for (size_t i = 0; i < n_columns; ++i)
@@ -148,7 +148,8 @@ private:
     Rows<E> rows() {
         return {table_.columns[table_.n_taps()], table_.live.data(), scale_.data(), error_.data()};
     }
-    void predict(const Solution &solution, size_t begin, int32_t *predicted) const;
+    void predict(const Predict &fast, const Solution &solution, size_t begin,
+                 int32_t *predicted) const;
     void sum_products();
     void sum_apart();
     void add_noise();
@@ -294,17 +295,15 @@ std::optional<std::vector<double>> System<E>::solve(const std::vector<size_t> &c
 
 // Of one block; what exceeds 32 bits is far beyond any error that counts.
 template <class E>
-void System<E>::predict(const Solution &solution, size_t begin, int32_t *predicted) const {
-    const int shift = solution.shift;
-    int64_t most = kColumnLimit;
-    int64_t total = 0;
-    for (int32_t weight : solution.weights) total += std::abs(weight);
-    if (total * most << std::max(0, 8 - shift) < int64_t{1} << 30) {
-        table_.kernel.predict(table_.columns.data(), solution.weights.data(), table_.n_taps(),
-                              shift, begin, predicted);
+void System<E>::predict(const Predict &fast, const Solution &solution, size_t begin,
+                        int32_t *predicted) const {
+    const bool far = fast.limit(false) < kColumnLimit;
+    if (fast.limit(far) >= kColumnLimit) {
+        fast(table_.columns.data(), table_.n_taps(), far, begin, predicted);
         return;
     }
     constexpr int64_t limit = 1 << 29;
+    const int shift = solution.shift;
     for (size_t k = 0; k < kFitRows; ++k) {
         int64_t sum = 0;
         for (size_t i = 0; i < table_.n_taps(); ++i)
@@ -323,11 +322,12 @@ bool System<E>::refine(int rounds) {
         const auto found = solve(all);
         if (!found) return false;
         const Solution solution = quantise(*found);
+        const Predict fast(table_.kernel, solution);
         sum_ = 0;
         least_ = std::numeric_limits<E>::max();
         for (size_t begin = 0; begin < table_.padded; begin += kFitRows) {
             int32_t predicted[kFitRows];
-            predict(solution, begin, predicted);
+            predict(fast, solution, begin, predicted);
             if constexpr (sizeof(E) == 4)
                 table_.kernel.refresh(rows(), predicted, table_.drops[0], begin, sum_, least_);
             else

@@ -35,6 +35,7 @@ struct TapGroup {
     Columns columns;               // 16 bits, saturated
     std::vector<int16_t> largest;  // magnitude in each row; what lies behind the rows exceeds all
     int16_t greatest = 0;          // of all rows
+    int64_t magnitudes = 0;        // sum over all columns
     std::vector<uint32_t> far;     // rows with values that 16 bits do not hold
     std::vector<int32_t> exact;    // those rows, all columns
 
@@ -45,6 +46,25 @@ struct TapGroup {
 struct Solution {
     std::vector<int32_t> weights;
     int shift;
+};
+
+// Predictions from weights of 16 bits, chosen by how large the values may be.
+class Predict {
+public:
+    Predict(const FitKernel &kernel, const Solution &solution);
+
+    // Values up to this in magnitude are predicted right; -1 for none.
+    int limit(bool far) const { return far ? far_limit_ : limit_; }
+    void operator()(const int16_t *const *columns, size_t n_columns, bool far, size_t begin,
+                    int32_t *predicted) const {
+        (far ? kernel_.predict_far : kernel_.predict)(columns, solution_.weights.data(), n_columns,
+                                                      solution_.shift, begin, predicted);
+    }
+
+private:
+    const FitKernel &kernel_;
+    const Solution &solution_;
+    int limit_, far_limit_;
 };
 
 // How much the error of a prediction grows where its taps are noisy: quadratic forms in the weights

@@ -18,15 +18,15 @@ inline T most(T a, T b) {
 }
 
 void subtract(const int32_t *values, const int32_t *levels, size_t n, int16_t *out) {
-    for (size_t begin = 0; begin < n; begin += 16)
-        for (size_t k = begin; k < begin + 16; ++k) {
-            const int32_t a = values[k], b = levels[k];
-            const auto wrapped =
-                static_cast<int32_t>(static_cast<uint32_t>(a) - static_cast<uint32_t>(b));
-            const bool overflows = ((a ^ b) & (a ^ wrapped)) < 0;
-            const int32_t difference = overflows ? (a >> 31) ^ INT32_MAX : wrapped;
-            out[k] = static_cast<int16_t>(least(most(difference, -INT16_MAX), INT16_MAX + 0));
-        }
+    for (size_t k = 0; k < n; k += kGroup) {
+        const Ints a = group(values + k), b = group(levels + k);
+        const Ints wrapped =
+            reinterpret_cast<Ints>(reinterpret_cast<Counts>(a) - reinterpret_cast<Counts>(b));
+        const Ints overflows = ((a ^ b) & (a ^ wrapped)) >> 31;
+        const Ints exact = overflows ? (a >> 31) ^ INT32_MAX : wrapped;
+        const Ints below = exact > INT16_MAX ? Ints{} + INT16_MAX : exact;
+        put(out + k, convert<int16_t>(below < -INT16_MAX ? Ints{} - INT16_MAX : below));
+    }
 }
 
 void level(const int32_t *a, const int32_t *b, size_t n, int32_t *out) {
@@ -52,26 +52,27 @@ void split(const int32_t *values, size_t n, size_t s, int32_t *out, size_t strid
         for (size_t i = phase, k = 0; i < n; i += s, ++k) out[phase * stride + k] = values[i];
 }
 
-int64_t magnitudes(const int16_t *values, size_t n) {
+// Raises limits to the magnitudes of values, and returns these.
+inline Ints raise(const int16_t *values, int16_t *largest) {
+    const Group<int16_t> v = group(values), before = group(largest);
+    const Group<int16_t> size = v < 0 ? -v : v;
+    put(largest, size > before ? size : before);
+    return convert<int32_t>(size);
+}
+
+int64_t survey(const int16_t *values, size_t n, int16_t *largest) {
     int64_t sum = 0;
     for (size_t begin = 0; begin < n; begin += kFitRows) {
-        uint32_t part = 0;
-        for (size_t k = begin; k < begin + kFitRows; ++k)
-            part += static_cast<uint32_t>(values[k] < 0 ? -values[k] : +values[k]);
-        sum += part;
+        Ints part{};
+        for (size_t k = begin; k < begin + kFitRows; k += kGroup)
+            part += raise(values + k, largest + k);
+        sum += total(part);
     }
     return sum;
 }
 
 void add_activity(const int16_t *values, size_t n, int32_t *sums) {
     for (size_t k = 0; k < n; ++k) sums[k] += (values[k] < 0 ? -values[k] : +values[k]) * 32;
-}
-
-void raise(const int16_t *values, size_t n, int16_t *largest) {
-    for (size_t k = 0; k < n; ++k) {
-        const auto size = static_cast<int16_t>(values[k] < 0 ? -values[k] : +values[k]);
-        largest[k] = most(largest[k], size);
-    }
 }
 
 void shrink(const int16_t *values, size_t n, int drop, int limit, int16_t *out) {
@@ -82,43 +83,60 @@ void shrink(const int16_t *values, size_t n, int drop, int limit, int16_t *out) 
     }
 }
 
-void keep(const int16_t *values, size_t n, int drop, int limit, int16_t *live) {
-    for (size_t k = 0; k < n; ++k) {
-        const auto value = static_cast<int16_t>(values[k] >> drop);
-        live[k] = value > limit || value < -limit ? 0 : live[k];
-    }
-}
-
+// Two weights side by side.
 inline int32_t pair(int32_t first, int32_t second) {
     return static_cast<int32_t>((static_cast<uint32_t>(first) & 0xFFFF) |
                                 static_cast<uint32_t>(second) << 16);
 }
 
+// Sums of weights times values of one block.
+inline void sum_up(const int16_t *const *columns, const int32_t *weights, size_t n_weights,
+                   size_t begin, int32_t *sums) {
+    constexpr size_t n = 4;  // vectors at a time, to hide the latency of sums
+    for (size_t k = 0; k < kFitRows; k += n * kWidth) {
+        Vector lows[n], highs[n];
+        for (size_t v = 0; v < n; ++v) lows[v] = highs[v] = zero();
+        for (size_t i = 0; i < n_weights; i += 2) {
+            const bool last = i + 1 == n_weights;
+            const int16_t *first = columns[i] + begin + k;
+            const int16_t *second = last ? first : columns[i + 1] + begin + k;
+            const Vector both = every(pair(weights[i], last ? 0 : weights[i + 1]));
+#pragma GCC unroll 4
+            for (size_t v = 0; v < n; ++v) {
+                const Vector a = load(first + v * kWidth), b = load(second + v * kWidth);
+                lows[v] = add_products(lows[v], low(a, b), both);
+                highs[v] = add_products(highs[v], high(a, b), both);
+            }
+        }
+        for (size_t v = 0; v < n; ++v) store_sums(sums + k + v * kWidth, lows[v], highs[v]);
+    }
+}
+
 void predict(const int16_t *const *columns, const int32_t *weights, size_t n_weights, int shift,
              size_t begin, int32_t *predicted) {
-    for (size_t k = 0; k < kFitRows; k += kWidth) {
-        Vector low_sums = zero(), high_sums = zero();
-        size_t i = 0;
-        for (; i + 1 < n_weights; i += 2) {
-            const Vector a = load(columns[i] + begin + k), b = load(columns[i + 1] + begin + k);
-            const Vector both = every(pair(weights[i], weights[i + 1]));
-            low_sums = add_products(low_sums, low(a, b), both);
-            high_sums = add_products(high_sums, high(a, b), both);
-        }
-        if (i < n_weights) {
-            const Vector a = load(columns[i] + begin + k);
-            const Vector one = every(pair(weights[i], 0));
-            low_sums = add_products(low_sums, low(a, a), one);
-            high_sums = add_products(high_sums, high(a, a), one);
-        }
-        store_sums(predicted + k, low_sums, high_sums);
-    }
+    sum_up(columns, weights, n_weights, begin, predicted);
     if (shift > 8)
-        for (size_t k = 0; k < kFitRows; ++k) predicted[k] >>= shift - 8;
+        for (size_t k = 0; k < kFitRows; k += kGroup)
+            put(predicted + k, group(predicted + k) >> (shift - 8));
     else if (shift < 8)
         for (size_t k = 0; k < kFitRows; ++k)
             predicted[k] = static_cast<int32_t>(static_cast<uint32_t>(predicted[k])
                                                 << (8 - shift));
+}
+
+// High and low bytes of weights apart.
+void predict_far(const int16_t *const *columns, const int32_t *weights, size_t n_weights,
+                 int shift, size_t begin, int32_t *predicted) {
+    int32_t parts[kFarWeights], lows[kFitRows];
+    for (size_t i = 0; i < n_weights; ++i) parts[i] = weights[i] & 255;
+    sum_up(columns, parts, n_weights, begin, lows);
+    for (size_t i = 0; i < n_weights; ++i) parts[i] = weights[i] >> 8;
+    sum_up(columns, parts, n_weights, begin, predicted);
+    for (size_t k = 0; k < kFitRows; k += kGroup) {
+        const Counts high = reinterpret_cast<Counts>(group(predicted + k)) << (16 - shift);
+        const Ints low = group(lows + k) >> (shift - 8);
+        put(predicted + k, reinterpret_cast<Ints>(high + reinterpret_cast<Counts>(low)));
+    }
 }
 
 template <class E>
@@ -294,8 +312,8 @@ bool eliminate(double *work, size_t n, size_t stride) {
 extern const FitKernel LATRANS_FIT_KERNEL;
 const FitKernel LATRANS_FIT_KERNEL{
     LATRANS_FIT_NAME, kTile,       kLanes,        subtract,         level,
-    split,            magnitudes,  add_activity,  raise,            shrink,
-    keep,             predict,     refresh<int32_t>, refresh<int64_t>, weigh<int32_t>,
+    split,            survey,      add_activity,  shrink,           predict,
+    predict_far,     refresh<int32_t>, refresh<int64_t>, weigh<int32_t>,
     weigh<int64_t>,   products,    score,         eliminate,
 };
 

@@ -11,6 +11,7 @@ constexpr size_t kFitRows = 256;
 constexpr size_t kProductRows = 512;
 // What a product, times its row's multiplier, stays below: 32 of them fit 32 bits.
 constexpr int32_t kProductLimit = 1 << 26;
+constexpr size_t kFarWeights = 128;
 constexpr int kOctaves = 8;      // of weights of rows
 constexpr int kMainOctave = 4;   // rows that weigh at least 2 to this stay in place
 constexpr int64_t kErrorLimit = int64_t{1} << 22;  // of a row that is fitted
@@ -48,14 +49,16 @@ struct FitKernel {
     // Every s-th value: out[phase * stride + i] = values[i * s + phase].
     void (*split)(const int32_t *values, size_t n, size_t s, int32_t *out, size_t stride);
     // The following take n in whole blocks.
-    int64_t (*magnitudes)(const int16_t *values, size_t n);
+    // Raises limits to the magnitudes of values, and returns the sum of these.
+    int64_t (*survey)(const int16_t *values, size_t n, int16_t *largest);
     void (*add_activity)(const int16_t *values, size_t n, int32_t *sums);
-    void (*raise)(const int16_t *values, size_t n, int16_t *largest);
     void (*shrink)(const int16_t *values, size_t n, int drop, int limit, int16_t *out);
-    void (*keep)(const int16_t *values, size_t n, int drop, int limit, int16_t *live);
-    // Prediction of one block with 8 fraction bits; sums of weights times values fit 30 bits.
+    // Prediction of one block with 8 fraction bits; sums of weights times values fit 32 bits.
     void (*predict)(const int16_t *const *columns, const int32_t *weights, size_t n_weights,
                     int shift, size_t begin, int32_t *predicted);
+    // The same for shifts from 8 on and up to kFarWeights weights: predictions fit 32 bits.
+    void (*predict_far)(const int16_t *const *columns, const int32_t *weights, size_t n_weights,
+                        int shift, size_t begin, int32_t *predicted);
     // New errors of one block: their sum and the least are updated.
     void (*refresh)(const Rows<int32_t> &rows, const int32_t *predicted, int drop, size_t begin,
                     int64_t &sum, int32_t &least);

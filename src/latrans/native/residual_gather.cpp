@@ -156,7 +156,7 @@ TapGroup gather(const FitKernel &kernel, const Offset (&base)[2], const Subsampl
     const size_t padded = group.columns.padded();
     group.largest.resize(padded);
     for (size_t i = 0; i < group.columns.size(); ++i)
-        kernel.raise(group.columns[i], padded, group.largest.data());
+        group.magnitudes += kernel.survey(group.columns[i], padded, group.largest.data());
     for (int16_t size : group.largest) group.greatest = std::max(group.greatest, size);
     if (group.greatest == INT16_MAX)
         for (size_t k = 0; k < n; ++k) {
@@ -169,6 +169,11 @@ TapGroup gather(const FitKernel &kernel, const Offset (&base)[2], const Subsampl
                 for (Offset at : *source.taps)
                     group.exact.push_back(difference(source.picture.at(row, column, at), level));
             if (target) group.exact.push_back(difference(first.values[p], level));
+            for (size_t column = 0; column < group.columns.size(); ++column)
+                group.magnitudes +=
+                    std::abs(int64_t{group.exact[group.exact.size() - group.columns.size() +
+                                                 column]}) -
+                    std::abs(group.columns[column][k]);
         }
     std::fill(group.largest.begin() + static_cast<ptrdiff_t>(n), group.largest.end(), INT16_MAX);
     return group;

@@ -125,19 +125,18 @@ namespace {
 // Groups of columns under one predictor.
 class Weighted {
 public:
-    Weighted(const std::vector<const TapGroup *> &groups, const Solution &solution)
-        : groups_(groups), weights_(solution.weights), shift_(solution.shift) {
+    Weighted(const FitKernel &kernel, const std::vector<const TapGroup *> &groups,
+             const Solution &solution)
+        : groups_(groups),
+          weights_(solution.weights),
+          shift_(solution.shift),
+          predict_(kernel, solution) {
         const TapGroup &own = *groups[0];
         largest_ = own.largest.data();
         greatest_ = own.greatest;
-        int64_t total = 0, most = 0;
         for (const TapGroup *group : groups) {
-            for (size_t i = 0; i < group->n_taps && columns_.size() < weights_.size(); ++i) {
-                const int64_t size = std::abs(int64_t{weights_[columns_.size()]});
-                total += size;
-                most = std::max(most, size);
+            for (size_t i = 0; i < group->n_taps && columns_.size() < weights_.size(); ++i)
                 columns_.push_back(group->columns[i]);
-            }
             if (group == &own) continue;
             if (raised_.empty()) raised_ = own.largest;
             for (size_t k = 0; k < raised_.size(); ++k)
@@ -145,19 +144,16 @@ public:
             largest_ = raised_.data();
             greatest_ = std::max(greatest_, group->greatest);
         }
-        limit_ = static_cast<int>(std::min<int64_t>(
-            ((int64_t{1} << 30) >> std::max(0, 8 - shift_)) / std::max<int64_t>(total, 1),
-            INT16_MAX - 1));
-        if (most > INT16_MAX) limit_ = -1;
+        far_ = greatest_ > predict_.limit(false);
     }
 
     // Rows up to this in magnitude are summed in 32 bits.
-    int limit() const { return limit_; }
-    bool all() const { return greatest_ <= limit_; }
+    int limit() const { return predict_.limit(far_); }
+    bool all() const { return greatest_ <= limit(); }
     const int16_t *largest() const { return largest_; }
 
-    void predict(const FitKernel &kernel, size_t begin, int32_t *predicted) const {
-        kernel.predict(columns_.data(), weights_.data(), columns_.size(), shift_, begin, predicted);
+    void predict(size_t begin, int32_t *predicted) const {
+        predict_(columns_.data(), columns_.size(), far_, begin, predicted);
     }
 
     // Of any row.
@@ -185,14 +181,15 @@ private:
     std::vector<int16_t> raised_;
     const int16_t *largest_;
     int16_t greatest_;
-    int limit_;
+    const Predict predict_;
+    bool far_;
 };
 
 }  // namespace
 
 Score Trials::score(const Groups &groups, const Solution &solution) const {
     const TapGroup &own = *groups[0];
-    const Weighted weighted(groups, solution);
+    const Weighted weighted(kernel_, groups, solution);
     const int64_t floor = noise_ ? noise_->floor(solution, own.n_taps,
                                                  model_.geometry().reference_taps.size())
                                  : kFloor;
@@ -200,7 +197,7 @@ Score Trials::score(const Groups &groups, const Solution &solution) const {
     Score found;
     for (size_t begin = 0; begin < own.columns.padded() && narrow; begin += kFitRows) {
         int32_t predicted[kFitRows];
-        weighted.predict(kernel_, begin, predicted);
+        weighted.predict(begin, predicted);
         kernel_.score(predicted, own.columns[own.n_taps], weighted.largest(), weighted.limit(),
                       static_cast<int32_t>(floor), logs_.data(), begin, found.error, found.cost);
     }
@@ -215,11 +212,11 @@ Score Trials::score(const Groups &groups, const Solution &solution) const {
 }
 
 Activity Trials::errors(const Seen &seen, const Groups &groups, const Solution &solution) const {
-    const Weighted weighted(groups, solution);
+    const Weighted weighted(kernel_, groups, solution);
     Activity found = seen.activity;
     for (size_t begin = 0; begin < seen.own.columns.padded(); begin += kFitRows) {
         int32_t predicted[kFitRows];
-        weighted.predict(kernel_, begin, predicted);
+        weighted.predict(begin, predicted);
         for (size_t k = begin; k < std::min(begin + kFitRows, seen.own.columns.n); ++k) {
             const bool plain = weighted.largest()[k] <= weighted.limit();
             const int64_t error =

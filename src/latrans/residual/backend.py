@@ -19,10 +19,10 @@ from .classes import N_TABLES, N_TOKENS
 from .fixed import Ints
 from .gather import Coded
 from .job import Classes, Job
-from .plan import Surface
 from .predictor import Predictor
 from .remap import COST_UNIT, TableMap, best_map, token_costs
 from .schedule import n_states
+from .surface import Surface
 from .trials import Trials, Trier
 
 

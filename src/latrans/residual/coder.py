@@ -18,9 +18,10 @@ from .backend import Backend
 from .fixed import Ints
 from .header import BYTE_RANGE, Reader, Writer, deflate, inflate, pack_section
 from .job import Job
-from .plan import Plan, Surface, plan
+from .plan import plan
 from .predictor import NO_NETWORK, Predictor
 from .schedule import track_shape
+from .surface import Plan, Surface
 
 STEP = 17  # of the closed loop in bounded mode
 _TRIAL_SAMPLES = 1 << 12  # that every expert codes before one is chosen

@@ -20,10 +20,10 @@ from ..program import Program
 from .backend import Counting
 from .fixed import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
 from .job import Job
-from .plan import Surface
 from .predictor import NO_NETWORK, Predictor
 from .remap import COST_UNIT, TableMap
 from .schedule import n_states
+from .surface import Surface
 from .trials import Trial, WeightSet
 
 Int32 = npt.NDArray[np.int32]
