@@ -18,8 +18,10 @@ Array = npt.NDArray[Any]
 
 _SMALL_NBYTES = 1 << 18  # smaller arrays are compressed rather than looked at
 _PIECES = 16
-_PIECE_NBYTES = 1 << 14
-_MARGIN = 0.9  # of sizes; pieces may differ from the whole
+_PART = 16  # of the bytes, one in so many is looked at
+_PIECE_NBYTES = 1 << 12, 1 << 14
+_MARGIN = 0.95  # of sizes; pieces may differ from the whole
+_FAIR = 0.92  # of what middle levels make, thorough ones need so much
 _STRIKING = 1 / 16  # of the size: then what repeats counts, and no piece tells
 _SEEN = 1 << 12  # places that say which marks are rare
 _RARE = 16  # of so many
@@ -37,11 +39,16 @@ def may_win(array: Array, limit: int) -> bool:
     if array.nbytes < _SMALL_NBYTES:
         return True
     data = array.reshape(-1).view(np.uint8)
-    nbytes = min(_PIECE_NBYTES, data.size // (4 * _PIECES)) // 8 * 8
+    nbytes = min(max(data.size // _PART // _PIECES, _PIECE_NBYTES[0]), _PIECE_NBYTES[1]) // 8 * 8
     tops = np.linspace(0, data.size - nbytes, _PIECES).astype(np.int64) // 8 * 8
     part = np.concatenate([data[top : top + nbytes] for top in tops.tolist()])
-    least = fallback.quick_nbytes(part, array.dtype.itemsize) / part.size
-    if least < _STRIKING or fallback.effort(least) * _MARGIN * least * data.size < limit:
+    for level, method in enumerate((fallback.quick_nbytes, fallback.fair_nbytes)):
+        share = method(part, array.dtype.itemsize) / part.size
+        if share < _STRIKING:
+            return True
+        if share * (_FAIR if level else fallback.effort(share)) * _MARGIN * data.size >= limit:
+            break
+    else:
         return True
     return _repeats(data, array.dtype.itemsize)
 
