@@ -55,8 +55,17 @@ def encode(array: np.ndarray[Any, Any], limit: int | None = None) -> bytes:
 
 
 def quick_nbytes(data: np.ndarray[Any, Any], size: int) -> int:
-    """What the best method takes for bytes of items of `size` bytes, at its quick level."""
+    """What bytes of items of `size` bytes take by the best method at its quick level."""
     return min(len(quick.encode(typed)) for _, quick, _, typed in _methods(data, size))
+
+
+def fair_nbytes(data: np.ndarray[Any, Any], size: int) -> int:
+    """As `quick_nbytes`, at the middle level of the method whose quick level is best."""
+    found = [(len(quick.encode(t)), quick, t) for _, quick, _, t in _methods(data, size)]
+    _, quick, typed = min(found, key=lambda f: f[0])
+    if isinstance(quick, Blosc):
+        return len(Blosc("zstd", clevel=4, shuffle=quick.shuffle).encode(typed))
+    return len(Zstd(7).encode(typed))
 
 
 def effort(share: float) -> float:

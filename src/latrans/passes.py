@@ -71,7 +71,8 @@ class NumPy:
 
     @staticmethod
     def restore(integers: Array, step: float, dtype: np.dtype[Any]) -> Array:
-        values = integers.astype(np.float64) * step
+        with np.errstate(over="ignore"):
+            values = integers.astype(np.float64) * step
         if dtype.kind in "iu":
             return np.clip(values, *_limits(dtype)).astype(np.int64).astype(dtype)
         single = np.dtype(np.float32) if dtype.itemsize < 4 else dtype

@@ -17,11 +17,14 @@ double magnitude(double x) { return x < 0 ? -x : x; }
 // What a product comes back as: floats round, integers stay within their type.
 template <class T> struct Value {
     static double of(double x, const Range &r) {
-        x = x < r.lo ? r.lo : x;
-        return x > r.hi ? r.hi : x;
+        return static_cast<double>(whole(x, r));
     }
-    static T stored(double x, const Range &r) {
-        return static_cast<T>(static_cast<int64_t>(of(x, r)));
+    static T stored(double x, const Range &r) { return static_cast<T>(whole(x, r)); }
+
+  private:
+    static int64_t whole(double x, const Range &r) {
+        x = x < r.lo ? r.lo : x;
+        return static_cast<int64_t>(x > r.hi ? r.hi : x);
     }
 };
 template <> struct Value<float> {
