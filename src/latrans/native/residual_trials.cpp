@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <stdexcept>
 
 #include "residual_products.h"
 
@@ -143,6 +144,7 @@ void Trials::gather(const Subsample &look) {
 const TapGroup &Trials::reference(const std::shared_ptr<const Coded> &coded) {
     const auto known = references_.find(coded.get());
     if (known != references_.end()) return known->second.second;
+    if (!coded->samples.size()) throw std::invalid_argument("a reference plane was not kept");
     const int32_t *values = coded->samples.data();
     const auto border = [&](int64_t y, int64_t x, Offset at) { return nearest(values, y, x, at); };
     auto &[owner, group] = references_[coded.get()];

@@ -77,7 +77,10 @@ class NativeBackend(Counting):
         return classes, _coded(job, handle)
 
     def samples(self, coded: NativeCoded) -> Ints:
-        samples: Ints = coded.handle.samples().astype(np.int64)
+        try:
+            samples: Ints = coded.handle.samples().astype(np.int64)
+        except ValueError as error:
+            raise ConfigError(f"samples of a plane are gone: {error}") from error
         return samples
 
     def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:

@@ -33,8 +33,11 @@ def token_costs(tables: Frequencies) -> npt.NDArray[np.float64]:
 
 def best_map(counts: Ints, costs: npt.NDArray[np.float64]) -> TableMap:
     """The cheapest table for every class that pays for naming it; all sums are exact."""
-    total = counts.astype(np.float64) @ costs.T
-    best = total.argmin(1)
-    own = total.diagonal()
-    pays = own - total.min(1) > _WORTH
-    return np.where(pays, best, np.arange(N_TABLES)).astype(np.uint8)
+    map_ = same()
+    met = np.flatnonzero(counts.any(1))
+    tokens = np.flatnonzero(counts.any(0))
+    total = counts[np.ix_(met, tokens)].astype(np.float64) @ costs[:, tokens].T
+    own = total[np.arange(len(met)), met]
+    pays = own - total.min(1, initial=np.inf) > _WORTH
+    map_[met[pays]] = total[pays].argmin(1)
+    return map_
