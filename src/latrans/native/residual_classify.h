@@ -1,4 +1,4 @@
-// Classes of a strip: places of a step, then tokens of its samples, or what they would cost.
+// Classes of a strip: places of a step, then tokens of its samples.
 #pragma once
 #include "residual_kernel.h"
 #include "residual_put.h"
@@ -104,43 +104,6 @@ Outcome classify(const Strip<T> &strip, Sink &sink) {
         }
     }
     sink = into;
-    return Outcome::kDone;
-}
-
-// Several networks on the same inputs.
-template <class T>
-Outcome contest(const Strip<T> &strip, const Contest &contest) {
-    Answer<T> &a = *strip.answer;
-    const Scene<T> &scene = *strip.scene;
-    const Extent &extent = strip.extent;
-    Tokens found{};
-    alignas(64) T coded[kLanes] = {};
-    for (int64_t step = first_step(extent), end = end_step(extent); step < end;) {
-        const Stretch stretch = stretch_at(extent, step);
-        const int first = stretch.first, last = stretch.last;
-        start_lanes(strip, stretch);
-        for (; step < stretch.end; ++step) {
-            bool described = false;
-            if (!describe(scene, step * strip.stride, first, last, a, described))
-                return Outcome::kTooNarrow;
-            for (int n = 0; n < contest.n_networks; ++n) {
-                const Network *network = described ? contest.networks[n] : nullptr;
-                conclude(scene, network, first, last, a);
-                // Anchors, and so what comes back, are the same with every network.
-                if (n == 0) {
-                    if (!code_samples(strip, step, first, last, coded)) return Outcome::kOutside;
-                    put(strip, step, first, last);
-                }
-                tokenise_step(a, coded, found);
-                int64_t total = 0;
-                for (int lane = first; lane < last; ++lane)
-                    total += contest.costs[a.table[lane] * static_cast<int>(kTokens) +
-                                           found.tokens[lane]] +
-                             contest.per_raw_bit * found.lengths[lane];
-                contest.totals[n] += total;
-            }
-        }
-    }
     return Outcome::kDone;
 }
 

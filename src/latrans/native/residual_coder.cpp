@@ -153,8 +153,15 @@ std::vector<int64_t> contest(const Model &model, Job job, Given plane,
     }
     check_range(model, job, plane);
     std::vector<int64_t> totals(all.size());
-    const Contest contest{all.data(),  static_cast<int>(all.size()), costs, per_raw_bit,
-                          totals.data()};
+    ScratchFrame scratch;
+    const auto rows = [&] {
+        const size_t n = model.widest_layer() * kLanes;
+        auto *room = scratch.take<int32_t>(n);
+        std::fill_n(room, n, 0);
+        return room;
+    };
+    const Contest contest{all.data(),  static_cast<int>(all.size()), costs,
+                          per_raw_bit, totals.data(),                {rows(), rows(), rows()}};
     if (!job.narrow(model) || !contest_as<int32_t>(model, job, plane, contest))
         contest_as<int64_t>(model, job, plane, contest);
     return totals;

@@ -7,8 +7,14 @@
 namespace latrans {
 namespace {
 
-// Inputs of one vector of lanes, in cells of four: of four bytes, 128 too large (AVX-512), or two
-// cells of two int16 each.
+#if defined(LATRANS_AVX512)
+constexpr int kInputsPerCell = 4;
+#else
+constexpr int kInputsPerCell = 2;
+#endif
+
+// Inputs of one vector of lanes, four at a time: four bytes to a cell, 128 too large (AVX-512), or
+// two int16.
 class Inputs {
 public:
     explicit Inputs(int32_t *rows) : row_(rows) {}

@@ -81,16 +81,11 @@ public:
         const __mmask16 full = _mm512_mask_cmpge_epu32_mask(
             active, _mm512_srli_epi32(states_, 32 - kProbabilityBits), frequency);
         const __m512i state = shortened(full);
-        // Quotients of such integers are never rounded up to the next one.
-        const auto half = [](__m512i v, int which) {
-            return _mm512_cvtepu32_pd(which ? _mm512_extracti64x4_epi64(v, 1)
-                                            : _mm512_castsi512_si256(v));
-        };
-        const auto divided = [&](int which) {
-            return _mm512_cvttpd_epu32(_mm512_div_pd(half(state, which), half(frequency, which)));
-        };
-        const __m512i quotient = _mm512_inserti64x4(_mm512_castsi256_si512(divided(0)),
-                                                    divided(1), 1);
+        const __m512i quotient = _mm512_inserti64x4(
+            _mm512_castsi256_si512(divided(_mm512_castsi512_si256(state),
+                                           _mm512_castsi512_si256(frequency))),
+            divided(_mm512_extracti64x4_epi64(state, 1), _mm512_extracti64x4_epi64(frequency, 1)),
+            1);
         const __m512i rest = _mm512_sub_epi32(state, _mm512_mullo_epi32(quotient, frequency));
         const __m512i pushed = _mm512_add_epi32(
             _mm512_slli_epi32(quotient, kProbabilityBits), _mm512_add_epi32(start, rest));
@@ -112,6 +107,12 @@ private:
         return static_cast<__mmask16>((1u << last) - (1u << first));
     }
 
+    // Quotients of states by frequencies are never rounded up to the next integer.
+    static __m256i divided(__m256i state, __m256i frequency) {
+        return _mm512_cvttpd_epu32(
+            _mm512_div_pd(_mm512_cvtepu32_pd(state), _mm512_cvtepu32_pd(frequency)));
+    }
+
     __m512i shortened(__mmask16 full) {
         const auto n = static_cast<unsigned>(__builtin_popcount(full));
         at_ -= n;
@@ -123,6 +124,10 @@ private:
     __m512i states_;
     uint16_t *at_;
 };
+
+inline __m512i widened(const uint8_t *bytes) {
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(bytes)));
+}
 
 #endif
 
@@ -162,12 +167,9 @@ void push_symbols(Target &target, const uint8_t *tokens, const uint8_t *classes,
     bool escaped = false;
 #if defined(LATRANS_AVX512)
     const auto active = static_cast<__mmask16>((1u << last) - (1u << first));
-    const auto bytes = [](const uint8_t *from) {
-        return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(from)));
-    };
-    const __m512i none = _mm512_setzero_si512(), token = bytes(tokens - first);
+    const __m512i none = _mm512_setzero_si512(), token = widened(tokens - first);
     const __m512i row = _mm512_mullo_epi32(
-        _mm512_mask_i32gather_epi32(none, active, bytes(classes - first), tables.map, 4),
+        _mm512_mask_i32gather_epi32(none, active, widened(classes - first), tables.map, 4),
         _mm512_set1_epi32(kSymbols));
     __m512i interval = _mm512_mask_i32gather_epi32(
         none, active, _mm512_add_epi32(row, token), tables.intervals, 4);

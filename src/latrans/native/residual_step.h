@@ -119,4 +119,19 @@ struct Answer {
     int32_t *rows[3];
 };
 
+// What it takes to conclude one lane, besides its network inputs, as another lane.  Units of
+// different instruction sets must not share it.
+namespace {
+template <class T>
+void copy_lane(const Answer<T> &from, int lane, int n_gates, Answer<T> &to, int as) {
+    to.prediction[as] = from.prediction[lane];
+    to.energy[as] = from.energy[lane];
+    to.level[as] = from.level[lane];
+    to.delta[as] = from.delta[lane];
+    for (int k = 0; k < n_gates; ++k) to.gates[k][as] = from.gates[k][lane];
+    to.flat[as] = from.flat[lane];
+    to.log_energy[as] = from.log_energy[lane];
+}
+}  // namespace
+
 }  // namespace latrans

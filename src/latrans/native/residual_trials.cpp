@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <stdexcept>
 
 #include "residual_bits.h"
 
@@ -57,6 +58,7 @@ Trials::Groups Trials::groups(Seen &seen, const References &references) {
     Groups found{&seen.own};
     const Geometry &g = model_.geometry();
     for (const auto &coded : references) {
+        if (!coded->samples.size()) throw std::invalid_argument("a reference plane was not kept");
         auto [known, fresh] = seen.references.try_emplace(coded.get());
         auto &[owner, group] = known->second;
         if (fresh) {

@@ -122,7 +122,7 @@ def _walk(
     lo, hi = limits(planes, step)
     finished: list[Any] = []
     previous: Plan | None = None
-    kept = {i - d for i, info in enumerate(infos) for c in info.candidates for d in c}
+    kept = _referred(infos)
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
         picture = None if reconstructions is None else reconstructions[i]
         plane = np.ascontiguousarray(plane, backend.dtype)
@@ -139,6 +139,19 @@ def _walk(
             finished[i - horizon] = None
         previous = chosen
         yield chosen, classes, coded
+
+
+def _referred(infos: Sequence[PlaneInfo]) -> set[int]:
+    """Indices of the planes that later ones may refer to.
+
+    A plane may refer as its candidates say, or as far back as the one before did.
+    """
+    distances: set[int] = set()
+    referred: set[int] = set()
+    for i, info in enumerate(infos):
+        distances.update(d for candidate in info.candidates for d in candidate)
+        referred.update(i - d for d in distances)
+    return referred
 
 
 def _expert(backend: Backend, job: Job, plane: Ints, i: int, previous: Plan | None) -> int:

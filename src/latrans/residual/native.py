@@ -78,7 +78,10 @@ class NativeBackend(Counting):
         return classes, _coded(job, handle)
 
     def samples(self, coded: NativeCoded) -> Int32:
-        samples: Int32 = coded.handle.samples()
+        try:
+            samples: Int32 = coded.handle.samples()
+        except ValueError as error:
+            raise ConfigError(f"samples of a plane are gone: {error}") from error
         return samples
 
     def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
