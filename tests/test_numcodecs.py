@@ -397,3 +397,26 @@ class TestFreshInterpreter:
 def _pickled(protocol: int, codec: Latrans) -> Latrans:
     again: Latrans = pickle.loads(pickle.dumps(codec, protocol))
     return again
+
+
+class TestBatches:
+    def test_they_are_what_is_made_one_by_one(self):
+        rng = np.random.default_rng(3)
+        codec = Latrans(model="digits-1")
+        chunks = [rng.integers(0, 9, (28, 28)).cumsum(1).astype("u1") for _ in range(9)]
+        chunks += [chunks[0].astype(">i2"), chunks[0][:5], np.zeros((0, 3), "f4")]
+        for n in (None, 1, 3):
+            frames = codec.encode_batch(chunks, n)
+            assert frames == [codec.encode(chunk) for chunk in chunks]
+            found = codec.decode_batch([bytearray(frame) for frame in frames], threads=n)
+            for back, chunk in zip(found, chunks, strict=True):
+                assert_same_bits(back, chunk)
+
+    def test_buffers_without_a_type_may_be_among_them(self, codec):
+        chunks = [b"bytes", array.array("i", range(90)), np.arange(9.0), bytearray(50)]
+        assert codec.encode_batch(chunks, 2) == [codec.encode(chunk) for chunk in chunks]
+
+    def test_threads_that_are_no_number_are_refused(self, codec):
+        for batch in (codec.encode_batch, codec.decode_batch):
+            with pytest.raises(ConfigError, match="threads"):
+                batch([], 0)

@@ -184,8 +184,9 @@ const int32_t *run_one(const ValueLayer *layers, int n_layers, int32_t *const ro
 // Place of the largest of n outputs, the first of equals.
 inline int first_largest(const int32_t *outputs, int n) {
     const V<int32_t> lowest = number(INT32_MIN);
-    V<int32_t> places, largest = lowest, found = V<int32_t>{};
-    for (int i = 0; i < width<int32_t>; ++i) reinterpret_cast<int32_t *>(&places)[i] = i;
+    int32_t first[width<int32_t>];
+    for (int i = 0; i < width<int32_t>; ++i) first[i] = i;
+    V<int32_t> places = load(first), largest = lowest, found = V<int32_t>{};
     for (int i = 0; i < n; i += width<int32_t>, places += width<int32_t>) {
         const V<int32_t> output = select(places < n, load(outputs + i), lowest);
         found = select(output > largest, places, found);
