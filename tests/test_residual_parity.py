@@ -108,6 +108,61 @@ def test_predictions_beyond_32_bits_are_the_same(geometry, weight):
     case.verify(case.decode(compiled, data))
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("geometry", ["plane", "track"])
+@pytest.mark.parametrize(
+    ("weights", "shift"),
+    [
+        ((32767, -32768, 32767, -32768, 12000), 14),  # sums of more than 31 bits
+        ((32768, -32768, 32767, -32767), 14),  # no int16
+        ((40, -25, 3), 3),  # less fraction bits than predictions have
+        ((9000, -3000, 700), 15),  # more than frames hold
+        ((30000, -20000, 6000), 16),
+    ],
+)
+def test_weights_and_samples_at_the_ends_of_their_ranges(kernel, geometry, weights, shift):
+    case = fixed_case(geometry, "extremes16", 20, 40)
+    used = np.zeros(case.predictor.n_own_taps, np.int64)
+    used[: len(weights)] = weights
+    job = replace(case.jobs[0], bands=[Coefficients(used, shift, 80)], band_rows=20)
+    case = replace(case, jobs=[job])
+    compiled = native.NativeBackend(case.predictor, kernel)
+    data = case.encode(compiled)
+    assert data == case.encode(ReferenceBackend(case.predictor))
+    case.verify(case.decode(compiled, data))
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("geometry", ["plane", "track"])
+@pytest.mark.parametrize("hidden", [(0, 200), (-128, 127), (-100, 3), (0, 256), (-2000, 2000)])
+def test_values_between_layers_may_be_bytes_or_not(kernel, geometry, hidden):
+    case = fixed_case(geometry, "smooth", 18, 30, n_planes=2, n_references=1)
+    lo, hi = hidden
+
+    def limited(network):
+        *before, last = network.layers
+        return replace(network, layers=(*(replace(b, lo=lo, hi=hi) for b in before), last))
+
+    experts = tuple(tuple(map(limited, networks)) for networks in case.predictor.experts)
+    case = replace(case, predictor=replace(case.predictor, experts=experts))
+    compiled = native.NativeBackend(case.predictor, kernel)
+    data = case.encode(compiled)
+    assert data == case.encode(ReferenceBackend(case.predictor))
+    case.verify(case.decode(compiled, data))
+
+
+@pytest.mark.parametrize("geometry", ["plane", "track"])
+@pytest.mark.parametrize(
+    "change", [{"n_near": 2}, {"left": 200}, {"error_weights": (1,) * 8}, {"median": None}]
+)
+def test_only_the_geometries_of_the_format_are_taken(geometry, change):
+    model = fixed_case(geometry).predictor
+    if change == {"median": None}:
+        change = {"median": not model.geometry.median}
+    with pytest.raises(ModelError, match="geometry"):
+        native.NativeBackend(replace(model, geometry=replace(model.geometry, **change)))
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])
 def test_any_integer_dtype_and_stride_is_taken(dtype):
     case = fixed_case(columns=16)
