@@ -7,7 +7,6 @@ subsample and in integers, so every machine decides alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -201,7 +200,7 @@ def _coarser(surface: Surface, trials: Trier, plan: Plan) -> Plan:
         trial, bits = found
         sets.append(band.coefficients(trial))
         total += bits
-    return replace(plan, bands=tuple(sets), cost_bits=total)
+    return Plan(True, tuple(sets), plan.band_rows, plan.references, total)
 
 
 def _again(surface: Surface, trials: Trier, previous: Plan) -> Plan | None:
@@ -226,5 +225,6 @@ def _again(surface: Surface, trials: Trier, previous: Plan) -> Plan | None:
 
 def side_bits(coefficients: Coefficients) -> int:
     """Bits that a coefficient set takes in the section's header."""
-    zigzag = 2 * np.abs(coefficients.weights)
-    return 16 + 8 * int((1 + (zigzag >= 128) + (zigzag >= 16384)).sum())
+    size = np.abs(coefficients.weights)  # as bytes of seven bits, behind the sign
+    n_bytes = len(size) + np.count_nonzero(size >= 1 << 6) + np.count_nonzero(size >= 1 << 13)
+    return 16 + 8 * int(n_bytes)
