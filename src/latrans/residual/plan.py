@@ -7,6 +7,7 @@ subsample and in integers, so every machine decides alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -176,9 +177,14 @@ def _parted(surface: Surface, trials: Trier, plan: Plan, height: int, share: flo
         assert new is not None
         gain += bands[i].bits(old) + share * side_bits(sets[i])
         gain -= bands[i].bits(new) + side_bits(bands[i].coefficients(new))
+        gain -= bands[i].flattery(new)
     if gain <= 0 or not fit([i for i in range(len(bands)) if i % _EVERY]):
         return None
-    return _assembled(plan.references, height, bands, found)
+    parted = _assembled(plan.references, height, bands, found)
+    if parted is None:
+        return None
+    flattery = sum(b.flattery(t) for b, t in zip(bands, found, strict=True) if t is not None)
+    return replace(parted, cost_bits=parted.cost_bits + flattery)
 
 
 def _coarser(surface: Surface, trials: Trier, plan: Plan) -> Plan:

@@ -125,6 +125,13 @@ class Band:
         """Estimated bits of all samples."""
         return trial.bits(self.look, self.n_samples)
 
+    def flattery(self, trial: Trial) -> float:
+        """Bits by which weights do better on the samples that they were fitted to than on all.
+
+        Twice the half nat per weight that they gain there (Akaike 1974), for all samples.
+        """
+        return 1.5 * len(trial.weights) * self.n_samples / len(self.look)
+
     def coefficients(self, trial: Trial) -> Coefficients:
         """The trial's, with its mean error."""
         sigma_code = code_from_sigma(trial.error / len(self.look))
