@@ -30,7 +30,7 @@ def related(rng, planes, kind, scale):
     return np.clip(planes[-1] + noise, -(1 << 31), (1 << 31) - 1)
 
 
-def surfaces(rng, model, kind, rows, columns, n_planes, missing=0):
+def surfaces(rng, model, kind, rows, columns, n_planes, missing=0, kernel=""):
     """(surface, candidates, backend) of every plane, for both backends, each with its own past."""
     g = model.geometry
     n_samples = rows * columns - (0 if g.up else min(missing, rows * columns - 1))
@@ -40,7 +40,7 @@ def surfaces(rng, model, kind, rows, columns, n_planes, missing=0):
     for p in planes:
         p.reshape(-1)[n_samples:] = p.reshape(-1)[n_samples - 1]
     lo, hi = min(int(p.min()) for p in planes), max(int(p.max()) for p in planes)
-    backends = ReferenceBackend(model), native.NativeBackend(model)
+    backends = ReferenceBackend(model), native.NativeBackend(model, kernel)
     finished = [], []
     previous = [None, None]
     step, parts = int(rng.choice([1, 1, 17])), int(rng.choice([12, 40, 160]))
@@ -124,6 +124,16 @@ def test_large_pieces_in_bands_are_planned_alike(kind, shape):
     rng = np.random.default_rng(5)
     model = predictor(rng, "track" if shape[0] == 16 else "plane")
     for pair in surfaces(rng, model, kind, *shape, 2, missing=700):
+        assert_same(pair)
+
+
+@pytest.mark.parametrize("kernel", native.kernels())
+@pytest.mark.parametrize("kind", ["smooth", "wide", "spikes"])
+@pytest.mark.parametrize("shape", [(150, 90), (3, 4300)])
+def test_every_instruction_set_plans_alike(kernel, kind, shape):
+    rng = np.random.default_rng(7)
+    model = predictor(rng, "track" if shape[0] == 3 else "plane")
+    for pair in surfaces(rng, model, kind, *shape, 3, kernel=kernel):
         assert_same(pair)
 
 

@@ -4,24 +4,18 @@
 #include <cmath>
 #include <cstdlib>
 #include <limits>
-#include <new>
 #include <numeric>
 
 #include "residual_bits.h"
+#include "residual_fit_table.h"
 
 namespace latrans {
 
 namespace {
 
 constexpr int kMaxShift = 14;
-constexpr int kColumnLimit = (1 << 13) - 1;  // of a value after scaling
 constexpr double kRidge = 1e-5;
 constexpr int kNarrowDrop = 6;  // up to which 32 bits hold errors
-
-// Bits to drop so that typical values keep about eight.
-int drop_of(int64_t sum, size_t n) {
-    return std::max(0, bit_length(16 * static_cast<uint64_t>(sum / static_cast<int64_t>(n))) - 12);
-}
 
 Solution quantise(const std::vector<double> &solution) {
     double largest = 0;
@@ -36,100 +30,6 @@ Solution quantise(const std::vector<double> &solution) {
         result.weights.push_back(static_cast<int32_t>(
             std::min(std::max(std::nearbyint(s * unit), -32768.0), 32767.0)));
     return result;
-}
-
-// Memory for vectors.
-template <class T>
-class Aligned {
-public:
-    explicit Aligned(size_t n)
-        : values_(static_cast<T *>(::operator new[](n * sizeof(T), std::align_val_t{64}))) {}
-    ~Aligned() { ::operator delete[](values_, std::align_val_t{64}); }
-    Aligned(const Aligned &) = delete;
-    Aligned &operator=(const Aligned &) = delete;
-    T *data() const { return values_; }
-
-private:
-    T *values_;
-};
-
-// Scaled columns, the right side last; rows that are too large in the plane's own do not count.
-class Table {
-public:
-    Table(const FitKernel &kernel, const std::vector<const TapGroup *> &groups);
-
-    const FitKernel &kernel;
-    std::vector<int> drops;
-    std::vector<size_t> starts;              // of the groups, and the target's
-    std::vector<const int16_t *> columns;    // a multiple of the kernel's tile
-    std::vector<int16_t> live, largest;
-    size_t n, padded, n_live = 0;
-
-    size_t n_taps() const { return starts.back(); }
-
-private:
-    void scale(const TapGroup &group, size_t index, Columns &out);
-
-    std::vector<Columns> stores_;
-    std::vector<int16_t> zeros_;
-};
-
-Table::Table(const FitKernel &k, const std::vector<const TapGroup *> &groups)
-    : kernel(k), n(groups[0]->columns.n), padded(groups[0]->columns.padded()) {
-    live.assign(padded, 0);
-    std::fill_n(live.begin(), n, int16_t{-1});
-    starts.push_back(0);
-    stores_.resize(groups.size());
-    bool plain = true;
-    const int16_t *target = nullptr;
-    for (size_t g = 0; g < groups.size(); ++g) {
-        const TapGroup &group = *groups[g];
-        drops.push_back(drop_of(group.magnitudes, group.columns.size() * n));
-        const bool exceeds = drops[g] || group.greatest > kColumnLimit;
-        if (exceeds) scale(group, g, stores_[g]);
-        const Columns &found = drops[g] || (g && exceeds) ? stores_[g] : group.columns;
-        plain = plain && &found == &group.columns;
-        for (size_t i = 0; i < group.n_taps; ++i) columns.push_back(found[i]);
-        if (!g) target = found[group.n_taps];
-        starts.push_back(columns.size());
-    }
-    columns.push_back(target);
-    if (plain) {
-        largest = groups[0]->largest;
-        for (size_t g = 1; g < groups.size(); ++g)
-            for (size_t i = 0; i < padded; ++i)
-                largest[i] = std::max(largest[i], groups[g]->largest[i]);
-    } else {
-        largest.resize(padded);
-        for (const int16_t *column : columns) kernel.survey(column, padded, largest.data());
-    }
-    zeros_.resize(padded);
-    while (columns.size() % kernel.tile) columns.push_back(zeros_.data());
-    int32_t n_dead = 0;
-    for (size_t i = 0; i < n; ++i) n_dead += live[i] + 1;
-    n_live = n - static_cast<size_t>(n_dead);
-}
-
-void Table::scale(const TapGroup &group, size_t index, Columns &out) {
-    const int drop = drops[index];
-    const size_t n_columns = group.columns.size();
-    const int largest = kColumnLimit << std::min(drop, 16);
-    for (size_t k = 0; !index && k < n; ++k)
-        for (size_t i = 0; group.largest[k] > largest && i < n_columns; ++i) {
-            const int value = group.columns[i][k] >> drop;
-            if (value > kColumnLimit || value < -kColumnLimit) live[k] = 0;
-        }
-    if (!drop && !index) return;  // rows that do not count may be large
-    out = Columns(n_columns, n);
-    for (size_t i = 0; i < n_columns; ++i)
-        kernel.shrink(group.columns[i], padded, drop, kColumnLimit, out[i]);
-    for (size_t f = 0; f < group.far.size(); ++f)
-        for (size_t i = 0; i < n_columns; ++i) {
-            const int32_t value = group.exact[f * n_columns + i] >> drop;
-            const int32_t within = std::min(std::max(value, -kColumnLimit), kColumnLimit);
-            out[i][group.far[f]] = static_cast<int16_t>(within);
-            if (!index && value != within) live[group.far[f]] = 0;
-        }
 }
 
 // Normal equations; errors are of type E.

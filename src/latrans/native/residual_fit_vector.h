@@ -3,9 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wpsabi"  // nothing here is called from other units
-#endif
+#include "residual_fit_step.h"
+
 #if defined(LATRANS_FIT_AVX512) || defined(LATRANS_FIT_AVX2) || defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -176,6 +175,15 @@ inline Ints look_up(const int32_t *table, Ints index) {
     for (size_t i = 0; i < kGroup; ++i) found[i] = table[index[i]];
     return found;
 #endif
+}
+
+template <class T>
+inline T least(T a, T b) {
+    return a < b ? a : b;
+}
+template <class T>
+inline T most(T a, T b) {
+    return a > b ? a : b;
 }
 
 constexpr size_t kWidth = 2 * kLanes;    // rows of a vector

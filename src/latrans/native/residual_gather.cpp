@@ -71,8 +71,12 @@ private:
         const int32_t *values = picture_.values, *own = values + row * s.columns;
         if (picture_.finished && !s.plane) {  // one line
             const int64_t start = row * s.columns - reach_.left;
-            for (int64_t i = 0; i < static_cast<int64_t>(length_); ++i)
-                out[i] = values[within(start + i, s.n_samples)];
+            const auto n = static_cast<int64_t>(length_);
+            const int64_t first = std::max<int64_t>(0, -start);
+            const int64_t end = std::min(n, s.n_samples - start);
+            std::fill_n(out, std::min(first, n), values[0]);
+            std::copy_n(values + start + first, end - first, out + first);
+            std::fill_n(out + end, n - end, values[s.n_samples - 1]);
             return;
         }
         int32_t left = own[0];

@@ -89,9 +89,11 @@ std::vector<std::optional<Trial>> Trials::fit(const Subsample &look, const Refer
         kernel_, all, guessed ? errors(seen, chosen[0], *guess) : seen.activity, within, rounds,
         noise_ ? &*noise_ : nullptr);
     std::vector<std::optional<Trial>> found(choices.size());
+    seen.fitted.clear();
     for (size_t i = 0; i < choices.size(); ++i) {
         if (!solutions[i]) continue;
         const Score found_score = score(chosen[i], *solutions[i]);
+        seen.fitted.push_back({chosen[i], *solutions[i], found_score});
         found[i] = Trial{std::move(*solutions[i]), found_score};
     }
     return found;
@@ -104,10 +106,19 @@ Score Trials::measure(const Subsample &look, const References &references,
 
 std::optional<Coarse> Trials::coarsen(const Subsample &look, int64_t n_samples,
                                       const References &references, Solution solution) {
-    const Groups all = groups(see(look), references);
+    Seen &seen = see(look);
+    const Groups all = groups(seen, references);
+    const auto known = [&]() -> std::optional<Score> {
+        for (const Fitted &fitted : seen.fitted)
+            if (fitted.groups == all && fitted.solution.shift == solution.shift &&
+                fitted.solution.weights == solution.weights)
+                return fitted.score;
+        return std::nullopt;
+    };
     std::optional<Coarse> best;
     while (solution.shift > kLeastShift) {
-        const Score now = score(all, solution);
+        const auto before = known();
+        const Score now = before ? *before : score(all, solution);
         int64_t side = 0;
         for (int32_t weight : solution.weights)
             side += bit_length(2 * static_cast<uint64_t>(std::abs(weight)) + 1) - 1;

@@ -53,13 +53,19 @@ public:
     const Schedule &schedule() const { return schedule_; }
 
 private:
+    using Groups = std::vector<const TapGroup *>;
+    struct Fitted {
+        Groups groups;
+        Solution solution;
+        Score score;
+    };
     struct Seen {
         Subsample look;
         TapGroup own;
         Activity activity;
         std::map<const Coded *, std::pair<std::shared_ptr<const Coded>, TapGroup>> references;
+        std::vector<Fitted> fitted;  // by the last fit
     };
-    using Groups = std::vector<const TapGroup *>;
 
     Seen &see(const Subsample &look);
     Groups groups(Seen &seen, const References &references);

@@ -177,9 +177,14 @@ def _parted(surface: Surface, trials: Trier, plan: Plan, height: int, share: flo
         assert new is not None
         gain += bands[i].bits(old) + share * side_bits(sets[i])
         gain -= bands[i].bits(new) + side_bits(bands[i].coefficients(new))
+        gain -= bands[i].flattery(new)
     if gain <= 0 or not fit([i for i in range(len(bands)) if i % _EVERY]):
         return None
-    return _assembled(plan.references, height, bands, found)
+    parted = _assembled(plan.references, height, bands, found)
+    if parted is None:
+        return None
+    flattery = sum(b.flattery(t) for b, t in zip(bands, found, strict=True) if t is not None)
+    return replace(parted, cost_bits=parted.cost_bits + flattery)
 
 
 def _coarser(surface: Surface, trials: Trier, plan: Plan) -> Plan:
@@ -201,7 +206,7 @@ def _coarser(surface: Surface, trials: Trier, plan: Plan) -> Plan:
         trial, bits = found
         sets.append(band.coefficients(trial))
         total += bits
-    return replace(plan, bands=tuple(sets), cost_bits=total)
+    return Plan(True, tuple(sets), plan.band_rows, plan.references, total)
 
 
 def _again(surface: Surface, trials: Trier, previous: Plan) -> Plan | None:
@@ -226,5 +231,6 @@ def _again(surface: Surface, trials: Trier, previous: Plan) -> Plan | None:
 
 def side_bits(coefficients: Coefficients) -> int:
     """Bits that a coefficient set takes in the section's header."""
-    zigzag = 2 * np.abs(coefficients.weights)
-    return 16 + 8 * int((1 + (zigzag >= 128) + (zigzag >= 16384)).sum())
+    size = np.abs(coefficients.weights)  # as bytes of seven bits, behind the sign
+    n_bytes = len(size) + np.count_nonzero(size >= 1 << 6) + np.count_nonzero(size >= 1 << 13)
+    return 16 + 8 * int(n_bytes)

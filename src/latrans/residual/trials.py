@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from .features import activity
 from .fixed import Ints, floor_log2
 from .gather import Coded, Samples, Workspace, predict
-from .geometry import Geometry, Offset
+from .geometry import Geometry, Offsets
 from .linear import Noise, estimate, fit
 
 _MOST = (1 << 31) - 1
@@ -95,7 +96,8 @@ def noise_of(geometry: Geometry, n_more: int, step: int, parts: int) -> Noise | 
     return Noise(own, others, step * step, 4 * parts)
 
 
-def _noise_form(taps: Sequence[Offset], base: Sequence[Offset], n_more: int, target: bool) -> Ints:
+@lru_cache
+def _noise_form(taps: Offsets, base: Offsets, n_more: int, target: bool) -> Ints:
     """Sum over samples of the square of twice their effective weight."""
     rows = []
     for place in dict.fromkeys((*taps, *base)):
