@@ -21,6 +21,7 @@ _PIECES = 16
 _PART = 16  # of the bytes, one in so many is looked at
 _PIECE_NBYTES = 1 << 12, 1 << 14
 _MARGIN = 0.95  # of sizes; pieces may differ from the whole
+_ROUGHLY = 0.6  # likewise, of a quarter of the pieces
 _FAIR = 0.92  # of what middle levels make, thorough ones need so much
 _STRIKING = 1 / 16  # of the size: then what repeats counts, and no piece tells
 _SEEN = 1 << 12  # places that say which marks are rare
@@ -44,15 +45,20 @@ def may_win(array: Array, limit: int) -> bool:
     nbytes = min(max(data.size // _PART // _PIECES, _PIECE_NBYTES[0]), _PIECE_NBYTES[1]) // 8 * 8
     tops = np.linspace(0, data.size - nbytes, _PIECES).astype(np.int64) // 8 * 8
     part = np.concatenate([data[top : top + nbytes] for top in tops.tolist()])
+    size = array.dtype.itemsize
+    some = part.reshape(_PIECES, -1)[:: _PIECES // 4].reshape(-1)
+    share = fallback.quick_nbytes(some, size) / some.size
+    if share * fallback.effort(share) * _ROUGHLY * data.size >= limit and share >= _STRIKING:
+        return _repeats(data, size)
     for level, method in enumerate((fallback.quick_nbytes, fallback.fair_nbytes)):
-        share = method(part, array.dtype.itemsize) / part.size
+        share = method(part, size) / part.size
         if share < _STRIKING:
             return True
         if share * (_FAIR if level else fallback.effort(share)) * _MARGIN * data.size >= limit:
             break
     else:
         return True
-    return _repeats(data, array.dtype.itemsize)
+    return _repeats(data, size)
 
 
 def _repeats(data: npt.NDArray[np.uint8], size: int) -> bool:
