@@ -28,6 +28,7 @@ from .wire import Reader
 Array = npt.NDArray[Any]
 
 _MOST_MISSED = 16  # one in so many values may be an exception
+_PIECE = 1 << 15
 _SINGLE, _MISSED = 64, 128  # FORMAT.md 5.1: values are float32, exceptions follow
 
 
@@ -125,11 +126,33 @@ def is_stored(section: bytes) -> bool:
     return bool(section) and MAPS[section[0] & 63] is Stored
 
 
-def step_of(section: bytes) -> float | None:
-    """The step of a map that does nothing but quantise, None for any other."""
-    if section[:1] != bytes((MAPS.index(Quantised),)):
+def _missed(
+    values: Array, integers: passes.Int32, step: float, max_error: float
+) -> npt.NDArray[np.int64]:
+    """Which values are further than the bound from what comes back."""
+    found = []
+    for start in range(0, values.size, _PIECE):
+        part, whole = values[start : start + _PIECE], integers[start : start + _PIECE]
+        if not passes.compare(part, whole, step, max_error).missed:
+            continue
+        back = passes.restore(whole, step, values.dtype)
+        with np.errstate(invalid="ignore"):
+            error = np.abs(back.astype(np.float64) - part.astype(np.float64))
+        found.append(np.flatnonzero(~(error <= max_error)) + start)
+    return np.concatenate(found)
+
+
+def grid_of(
+    section: bytes, n_samples: int, dtype: np.dtype[Any]
+) -> tuple[float, npt.NDArray[np.int64]] | None:
+    """Step of a map that quantises, and where its exceptions are; None for any other map."""
+    if not section or MAPS[section[0] & 63] is not Quantised:
         return None
-    return Quantised.read(Reader(section[1:])).step
+    reader = Reader(section[1:])
+    step = Quantised.read(reader).step
+    if not section[0] & _MISSED:
+        return step, np.zeros(0, np.int64)
+    return step, masks.read_exceptions(reader, n_samples, dtype.newbyteorder("="))[0]
 
 
 def bounded(array: Array, max_error: float, fill_value: float | None) -> Mapped | None:
@@ -151,10 +174,7 @@ def quantised(values: Array, max_error: float) -> Mapped | None:
         return Mapped(integers, _section(map_, False))
     if compared.missed > values.size // _MOST_MISSED:
         return None
-    restored = passes.restore(integers, map_.step, values.dtype)
-    with np.errstate(invalid="ignore"):
-        error = np.abs(restored.astype(np.float64) - values.astype(np.float64))
-    missed = np.flatnonzero(~(error <= max_error))
+    missed = _missed(values.reshape(-1), integers.reshape(-1), map_.step, max_error)
     return Mapped(integers, _section(map_, False, masks.exceptions(values, missed)))
 
 
@@ -208,7 +228,7 @@ class Inverse:
         return self._missed is not None
 
     def into(self, integers: Array, out: Array) -> None:
-        """Values of integers, into an array of their shape; exceptions are for `finish`."""
+        """Values of integers, into a contiguous array; exceptions are for `finish`."""
         map_ = self._map
         if self._approximate:
             integers, map_ = map_.approximate(integers)
@@ -252,7 +272,12 @@ def _fit(integers: Array, dtype: np.dtype[Any], out: Array, clip: bool) -> None:
     info = np.iinfo(dtype)
     if clip:
         integers = np.clip(integers, info.min, info.max)
-    certain = not integers.size or np.can_cast(integers.dtype, dtype)
-    if not certain and (int(integers.min()) < info.min or int(integers.max()) > info.max):
-        raise CodecError(f"frame is damaged: decoded integers do not fit {dtype}")
-    np.copyto(out, integers, casting="unsafe")
+    if np.can_cast(integers.dtype, dtype):
+        out[...] = integers
+        return
+    given, taken = integers.reshape(-1), out.reshape(-1)
+    for start in range(0, given.size, _PIECE):  # thrice from the nearest cache, not from memory
+        part = given[start : start + _PIECE]
+        if int(part.min()) < info.min or int(part.max()) > info.max:
+            raise CodecError(f"frame is damaged: decoded integers do not fit {dtype}")
+        np.copyto(taken[start : start + _PIECE], part, casting="unsafe")

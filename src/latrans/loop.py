@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import passes
+from . import field, passes
 from .arrange import Arrangement
 from .axes import Layout
 from .inversion import inverted
@@ -49,15 +49,23 @@ def _offer(
     return on_grid(layout, planes, max_error * (1 - 1 / _PRECISION) / STEP, fill_value)
 
 
+def _plain_grid(planes: Array, grid: Mapping) -> tuple[float, Ints] | None:
+    """Step of a grid without a mask, and where it keeps exact values; None for other maps."""
+    return None if grid.mask else field.grid_of(grid.sections[0], planes.size, planes.dtype)
+
+
 def _came_back_before(planes: Array, grid: Mapping) -> bool:
     """Whether values lie exactly on a grid, where only earlier decoding can have put them.
 
     Parts of a chunk that is written again must not move another time, or errors add up; another
     grid would move them, and so would steps from other predictions.
     """
-    if grid.step is not None:
-        found = passes.compare(planes, grid.integers, grid.step, 0.0)
-        return found.same * _SHARE > found.told
+    plain = _plain_grid(planes, grid)
+    if plain is not None:
+        step, exact = plain
+        found = passes.compare(planes, grid.integers, step, 0.0)
+        same = found.same + int(np.count_nonzero(grid.integers.reshape(-1)[exact]))
+        return same * _SHARE > found.told
     restored = inverted(grid, grid.integers, planes.dtype)
     told = grid.integers != 0
     return int(((restored == planes) & told).sum()) * _SHARE > int(told.sum())
@@ -96,9 +104,10 @@ def code(
 
 def _is_held(planes: Array, fine: Mapping, integers: Array, max_error: float) -> bool:
     """Whether what comes back from the fine grid keeps the bound everywhere."""
-    if fine.step is not None:
-        narrow = integers.astype(np.int32, copy=False)
-        return not passes.compare(planes, narrow, fine.step, max_error).missed
+    plain = _plain_grid(planes, fine)
+    narrow = integers.astype(np.int32, copy=False)
+    if plain is not None and not passes.compare(planes, narrow, plain[0], max_error).missed:
+        return True
     restored = inverted(fine, integers, planes.dtype)
     with np.errstate(invalid="ignore"):
         error = np.abs(restored.astype(np.float64) - planes.astype(np.float64))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import field
+from . import field, passes
 from . import mask as masks
 from .axes import Layout
 from .choice import bands, cheaper_exactly, cheapest, promised, sampled
@@ -55,11 +55,6 @@ class Mapping:
     colour: bool = False
     mask: Mask | None = None
     axis: int = _EVERY_PLANE
-
-    @property
-    def step(self) -> float | None:
-        """Of a grid that holds every value to its bound: no mask, no exceptions."""
-        return None if self.mask else field.step_of(self.sections[0])
 
     def section(self, axes: str) -> bytes:
         """The maps section; empty where everything is as expected."""
@@ -144,12 +139,15 @@ def _bounded(
     layout: Layout, planes: Array, max_error: float, fill_value: float | None
 ) -> Mapping | None:
     """Multiples of a step, or ranks among few distinct values where these cost less."""
-    grid = on_grid(layout, planes, max_error, fill_value)
+    mask = _find(layout, planes, fill_value, False)
+    shown = masks.hide(planes, mask)
+    grid = _quantised(planes, shown, mask, max_error)
     if grid is None:
         return None
-    mask = _find(layout, planes, fill_value, True)
-    once = 8.0 * len(grid.sections[0])
-    exactly = cheaper_exactly(masks.hide(planes, mask), grid.integers, once)
+    if planes.dtype.kind == "f" and passes.extent(shown).zeros:
+        mask = _find(layout, planes, fill_value, True)  # negative zeros count exactly
+        shown = masks.hide(planes, mask)
+    exactly = cheaper_exactly(shown, grid.integers, 8.0 * len(grid.sections[0]))
     if exactly is not None:
         exact = _applied(planes, [exactly.map_], 0, _whole(planes), mask)
         if exact is not None and not field.is_stored(exact.sections[0]):
@@ -162,7 +160,11 @@ def on_grid(
 ) -> Mapping | None:
     """Multiples of a step that miss no value by more than `max_error`."""
     mask = _find(layout, planes, fill_value, False)
-    mapped = field.quantised(masks.hide(planes, mask), max_error)
+    return _quantised(planes, masks.hide(planes, mask), mask, max_error)
+
+
+def _quantised(planes: Array, shown: Array, mask: Mask | None, max_error: float) -> Mapping | None:
+    mapped = field.quantised(shown, max_error)
     if mapped is None:
         return None
     return Mapping(mapped.integers, (mapped.section,), _whole(planes), mask=mask)

@@ -19,7 +19,7 @@ from .wire import Reader, pack_varint
 
 Array = npt.NDArray[Any]
 _FAR = 4.0  # times the range of all other values
-_LONG_RUN = 8
+_LONG_RUN = 8  # a power of two
 _SAMPLES = 1 << 14
 _GLANCE = 1 << 10
 _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
@@ -104,9 +104,10 @@ def of(array: Array, where: npt.NDArray[np.bool_]) -> Mask | None:
     """The mask of chosen values; None for none."""
     if not where.any():
         return None
-    patterns, index = np.unique(
-        np.ascontiguousarray(array).view(_BITS[array.dtype.itemsize])[where], return_inverse=True
-    )
+    bits = np.ascontiguousarray(array).view(_BITS[array.dtype.itemsize])[where]
+    if (bits == bits[0]).all():
+        return Mask(where, bits[:1].copy(), np.zeros(bits.shape, np.uint8))
+    patterns, index = np.unique(bits, return_inverse=True)
     return Mask(where, patterns, index)
 
 
@@ -135,29 +136,35 @@ def hide(array: Array, mask: Mask | None) -> Array:
     """
     if mask is None:
         return array
-    flat = array.reshape(-1)
-    valid = ~mask.where.reshape(-1)
-    if not valid.any():
+    flat, where = array.reshape(-1), mask.where.reshape(-1)
+    valid = np.flatnonzero(~where)
+    if not valid.size:
         return np.zeros_like(array)
-    source = np.maximum.accumulate(np.where(valid, np.arange(flat.size), -1))
-    source[source < 0] = int(np.argmax(valid))
-    hidden = flat[source].reshape(array.shape)
+    hidden = flat.copy()
     if array.ndim > 1 and array.shape[-2] > 1:
-        seen = np.sort(flat[valid][:: -(-int(valid.sum()) // _SAMPLES)])
-        hidden[_in_long_runs(mask.where)] = seen[seen.size // 2]
-    return hidden
+        long = _in_long_runs(mask.where).reshape(-1)
+        seen = np.sort(flat[valid[:: -(-valid.size // _SAMPLES)]])
+        hidden[long] = seen[seen.size // 2]
+        where = where & ~long
+    short = np.flatnonzero(where)
+    before = np.searchsorted(valid, short) - 1
+    hidden[short] = flat[valid[np.maximum(before, 0)]]
+    return hidden.reshape(array.shape)
 
 
 def _in_long_runs(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Which samples belong to at least `_LONG_RUN` in a row."""
     rows = where.reshape(-1, where.shape[-1])
-    edges = np.diff(np.pad(rows, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    first, last = np.argwhere(edges == 1), np.argwhere(edges == -1)
-    long = last[:, 1] - first[:, 1] >= _LONG_RUN
-    marks = np.zeros((rows.shape[0], rows.shape[1] + 1), np.int8)
-    marks[tuple(first[long].T)] = 1
-    marks[tuple(last[long].T)] -= 1
-    return np.cumsum(marks, 1)[:, :-1].astype(bool).reshape(where.shape)
+    found = np.zeros_like(rows)
+    if rows.shape[1] >= _LONG_RUN:
+        starts = rows
+        shifts = [1 << i for i in range(_LONG_RUN.bit_length() - 1)]
+        for shift in shifts:  # doubles the length of the runs that start at a sample
+            starts = starts[:, :-shift] & starts[:, shift:]
+        found[:, : starts.shape[1]] = starts
+        for shift in shifts:
+            found[:, shift:] |= found[:, :-shift]
+    return found.reshape(where.shape)
 
 
 def read(reader: Reader, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Mask:

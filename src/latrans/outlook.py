@@ -21,6 +21,7 @@ _PIECES = 16
 _PART = 16  # of the bytes, one in so many is looked at
 _PIECE_NBYTES = 1 << 12, 1 << 14
 _MARGIN = 0.95  # of sizes; pieces may differ from the whole
+_ROUGHLY = 0.6  # likewise, of a quarter of the pieces
 _FAIR = 0.92  # of what middle levels make, thorough ones need so much
 _STRIKING = 1 / 16  # of the size: then what repeats counts, and no piece tells
 _SEEN = 1 << 12  # places that say which marks are rare
@@ -44,24 +45,31 @@ def may_win(array: Array, limit: int) -> bool:
     nbytes = min(max(data.size // _PART // _PIECES, _PIECE_NBYTES[0]), _PIECE_NBYTES[1]) // 8 * 8
     tops = np.linspace(0, data.size - nbytes, _PIECES).astype(np.int64) // 8 * 8
     part = np.concatenate([data[top : top + nbytes] for top in tops.tolist()])
+    size = array.dtype.itemsize
+    some = part.reshape(_PIECES, -1)[:: _PIECES // 4].reshape(-1)
+    share = fallback.quick_nbytes(some, size) / some.size
+    if share * fallback.effort(share) * _ROUGHLY * data.size >= limit and share >= _STRIKING:
+        return _repeats(data, size)
     for level, method in enumerate((fallback.quick_nbytes, fallback.fair_nbytes)):
-        share = method(part, array.dtype.itemsize) / part.size
+        share = method(part, size) / part.size
         if share < _STRIKING:
             return True
         if share * (_FAIR if level else fallback.effort(share)) * _MARGIN * data.size >= limit:
             break
     else:
         return True
-    return _repeats(data, array.dtype.itemsize)
+    return _repeats(data, size)
 
 
 def _repeats(data: npt.NDArray[np.uint8], size: int) -> bool:
     """Whether parts of an array of items of `size` bytes occur again, however far away."""
-    marks, counts, grams = _rare(data, size)
+    grams = _grams(data, size)
+    step = max(2, size)  # bytes from one gram to the next
+    marks, counts = _rare(grams)
     if not marks.size:
         return True
     for mark in marks[np.argsort(counts, kind="stable")][:_MARKS]:
-        at = np.flatnonzero(grams == mark) * size
+        at = np.concatenate([np.flatnonzero(g == mark) * step + i for i, g in enumerate(grams)])
         at = at[at <= data.size - _CONTEXT]
         if at.size < _LEAST:
             continue
@@ -74,18 +82,30 @@ def _repeats(data: npt.NDArray[np.uint8], size: int) -> bool:
     return False
 
 
-def _rare(data: npt.NDArray[np.uint8], size: int) -> tuple[Array, Array, Array]:
-    """Rare marks, how often each was seen, and the mark of every item, from its content alone."""
-    grams = data.astype(np.uint16) if size == 1 else data.view(np.uint16)[:: size // 2]
+def _grams(data: npt.NDArray[np.uint8], size: int) -> list[npt.NDArray[np.uint16]]:
+    """A number of each item's content, of bytes that of pairs: those from even places, then odd."""
+    if size == 1:
+        return [data[i : i + (data.size - i) // 2 * 2].view(np.uint16) for i in (0, 1)]
+    words = data.view(np.uint16)
+    grams = words[:: size // 2]
     for i in range(1, size // 2):
-        grams = grams ^ data.view(np.uint16)[i :: size // 2]
-    bits = min(16, max(1, grams.size // _HITS).bit_length() - 1)
-    most = max(_RARE, _OFTEN * _SEEN // grams.size)
+        grams = grams ^ words[i :: size // 2]
+    return [grams]
+
+
+def _rare(grams: list[npt.NDArray[np.uint16]]) -> tuple[Array, Array]:
+    """Rare marks and how often each was seen; `grams` become marks, of as many bits as suit."""
+    n = sum(g.size for g in grams)
+    bits = min(16, max(1, n // _HITS).bit_length() - 1)
+    most = max(_RARE, _OFTEN * _SEEN // n)
     for _ in range(3):
-        short = grams & np.uint16((1 << bits) - 1)
-        marks, counts = np.unique(short[:: -(-grams.size // _SEEN)], return_counts=True)
+        short = [g & np.uint16((1 << bits) - 1) for g in grams] if bits < 16 else grams
+        some = np.concatenate([g[:: -(-n // _SEEN)] for g in short])
+        marks, counts = np.unique(some, return_counts=True)
         rare = counts <= most
         if 4 * np.count_nonzero(rare) > marks.size:
-            return marks[rare], counts[rare], short
-        grams = grams[:-1] * np.uint16(40503) ^ grams[1:]  # few values: pairs of them
-    return marks[:0], counts[:0], grams
+            grams[:] = short
+            return marks[rare], counts[rare]
+        # Few values: pairs of them.
+        grams[:] = [g[:-1] * np.uint16(40503) ^ g[1:] for g in grams]
+    return marks[:0], counts[:0]
