@@ -17,7 +17,7 @@ from format_reading import BASE, X, assert_same, channels, check, smooth
 from latrans.model import Model
 from latrans.residual import header
 from latrans.residual.backend import ReferenceBackend
-from latrans.residual.plan import Plan
+from latrans.residual.surface import Plan
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import synthetic
 from latrans.errors import ConfigError
 from latrans.residual.backend import ReferenceBackend
 from latrans.residual.linear import fit
-from latrans.residual.plan import Surface, plan
+from latrans.residual.plan import plan
 from latrans.residual.schedule import track_shape
+from latrans.residual.surface import Surface
 from latrans.residual.trials import subsample
 
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")
@@ -189,12 +190,12 @@ def test_trials_check_what_they_are_asked():
     weights = np.zeros(24, np.int64)
     for look in (range(0, 181), range(5, 5), range(-1, 20)):
         with pytest.raises(ValueError, match="no such samples"):
-            trials.measure(look, (), weights, 12)
+            trials.measure([look], (), [(weights, 12)])
     with pytest.raises(ValueError, match="another shape"):
-        trials.fit(range(180), [(0,)], 4)
+        trials.fit([range(180)], [(0,)], 4)
     with pytest.raises(ValueError, match="rounds"):
-        trials.fit(range(180), [()], 0)
+        trials.fit([range(180)], [()], 0)
     with pytest.raises(ValueError, match="shift"):
-        trials.measure(range(180), (), weights, -1)
+        trials.measure([range(180)], (), [(weights, -1)])
     with pytest.raises(ValueError, match="16 bits"):
-        trials.measure(range(180), (), weights + (1 << 20), 12)
+        trials.measure([range(180)], (), [(weights + (1 << 20), 12)])

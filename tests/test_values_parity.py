@@ -21,7 +21,7 @@ native = pytest.importorskip("latrans.residual.values_native", reason="no compil
 kernels = pytest.importorskip("latrans.residual.native").kernels
 
 
-def predictor(rng, shape, hidden=(9, 5), n_classes=7):
+def predictor(rng, shape, hidden=(9, 5), n_classes=7, between=(0, 255)):
     """Random network and tables, these with holes, so that escapes are common."""
     sizes = (N_INPUTS, *hidden, n_classes)
     layers = [
@@ -30,8 +30,8 @@ def predictor(rng, shape, hidden=(9, 5), n_classes=7):
             rng.integers(-60, 61, (n_out, n_in)).astype(np.int8),
             rng.integers(-500, 500, n_out).astype(np.int32),
             rng.integers(4, 9, n_out).astype(np.uint8),
-            lo=-2047 if i == len(hidden) else 0,
-            hi=2047 if i == len(hidden) else 255,
+            lo=-2047 if i == len(hidden) else between[0],
+            hi=2047 if i == len(hidden) else between[1],
         )
         for i, (n_in, n_out) in enumerate(itertools.pairwise(sizes))
     ]
@@ -74,6 +74,21 @@ def test_engines_write_and_read_the_same_bytes(seed, n, rows, columns, network, 
     assert np.array_equal(decoded, items)
     if items.size < 600:
         assert np.array_equal(reference.decode(section, pictures), items)
+
+
+@pytest.mark.parametrize("kernel", kernels())
+@pytest.mark.parametrize("between", [(0, 127), (-128, 127), (-100, 20), (5, 250), (-300, 2000)])
+def test_values_between_layers_may_have_any_range_of_16_bits(between, kernel):
+    rng = np.random.default_rng(5)
+    model = predictor(rng, (5, 6), (20, 33), 19, between)
+    compiled, reference = native.NativeValueCoder(model, kernel), coders(model)[1]
+    items, pictures = items_of(rng, 18, (5, 6))
+    assert np.array_equal(compiled.classes(items, pictures), reference.classes(items, pictures))
+    section = compiled.encode(items, pictures)
+    assert np.array_equal(compiled.decode(section, pictures), items)
+    for n in (1, 2, 3, 17):
+        part = compiled.encode(items[:n], pictures[:n])
+        assert np.array_equal(compiled.decode(part, pictures[:n]), items[:n])
 
 
 def test_the_coder_belongs_to_the_engine_of_its_name():

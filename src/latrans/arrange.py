@@ -112,7 +112,7 @@ def _sketch(plane: Ints) -> npt.NDArray[np.float64]:
     """First differences along a few rows, scaled to small integers."""
     rows, columns = plane.shape
     some = plane[:: max(1, rows * columns // _SKETCH_SAMPLES)]
-    steps = np.diff(some, axis=1).reshape(-1)
+    steps = np.diff(some.astype(np.int64), axis=1).reshape(-1)
     if steps.size == 0:
         return np.zeros(1)
     typical = max(1, int(np.abs(steps).sum()) // steps.size)
@@ -135,7 +135,7 @@ def _ranked_channels(tracks: Ints) -> list[Candidates]:
 
     Correlation of first differences, in exact arithmetic: every machine ranks alike.
     """
-    steps = np.diff(tracks, axis=1)[:, : 1 << 14]
+    steps = np.diff(tracks[:, : (1 << 14) + 1].astype(np.int64), axis=1)
     if steps.shape[1] == 0:
         return [()] * len(tracks)
     typical = np.maximum(1, np.abs(steps).sum(1) // steps.shape[1])

@@ -7,7 +7,9 @@ planes; in the track geometry `t` runs along a track and `c` orders the tracks.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from .errors import CodecError, ConfigError
 LETTERS = "ntzcyx"
 MAX_CHANNELS_LAST = 4
 _REACH, _CHANNEL_REACH = 2, 8
+_REMEMBERED = 256
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,9 @@ class Layout:
     ordered: tuple[bool, ...]
     shape: tuple[int, int]
 
-    @property
+    @cached_property
     def n_planes(self) -> int:
-        return int(np.prod(self.counts, dtype=np.int64))
+        return math.prod(self.counts)
 
     def split(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The planes of an array, (planes, rows, columns), contiguous."""
@@ -53,7 +56,12 @@ class Layout:
     def join(self, planes: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
         """Inverse of `split`."""
         moved = planes.reshape(tuple(shape[d] for d in self.order))
-        return np.ascontiguousarray(moved.transpose(np.argsort(self.order)))
+        return np.ascontiguousarray(moved.transpose(self._back))
+
+    @cached_property
+    def _back(self) -> tuple[int, ...]:
+        """The dimensions of `order`, as they were."""
+        return tuple(sorted(range(len(self.order)), key=self.order.__getitem__))
 
     def neighbours(self, index: int) -> list[list[int]]:
         """Distances back to earlier planes along each ordered dimension, nearest first.
@@ -67,7 +75,7 @@ class Layout:
                 distances.append([stride * (1 + i) for i in range(before)])
         return distances
 
-    @property
+    @cached_property
     def horizon(self) -> int:
         """How far back any plane may refer."""
         reaches = [stride * min(reach, size - 1) for stride, size, reach in self._ordered_strides()]
@@ -85,6 +93,8 @@ class Layout:
         return out
 
 
+# Chunks of one shape come in thousands.
+@lru_cache(_REMEMBERED)
 def check(axes: str, ndim: int, geometry: str) -> str:
     """Return `axes` if it fits, else raise `ConfigError`."""
     needed = "x" if geometry == "plane" else "t"
@@ -100,6 +110,7 @@ def check(axes: str, ndim: int, geometry: str) -> str:
     return axes
 
 
+@lru_cache(_REMEMBERED)
 def default(contract: str, shape: tuple[int, ...], geometry: str) -> str:
     """Axes of an array that came without: the contract's letters last, `n` before them.
 
@@ -121,6 +132,7 @@ def default(contract: str, shape: tuple[int, ...], geometry: str) -> str:
     return spatial[max(0, len(spatial) - ndim) :].rjust(ndim, "n")
 
 
+@lru_cache(_REMEMBERED)
 def layout(axes: str, shape: tuple[int, ...], geometry: str) -> Layout:
     """Arrange an array of `shape`; `axes` must have passed `check`."""
     inner = [axes.index(a) for a in ("yx" if geometry == "plane" else "t") if a in axes]

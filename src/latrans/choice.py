@@ -13,17 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import field
-from .maps import Lossless, Stored
+from . import field, passes
+from .maps import Identity, Lossless, Stored
+from .passes import GROUP
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
 _ROWS, _COLUMNS = 64, 96
 _RUNS, _RUN = 4, 2048
-_BLOCK = 32  # samples that share a scale
 _PLANES = 12
 _LITTLE = 0.06  # bits per sample
+WHOLE = 1 << 18  # samples; of more, some stand for all
+_BAND = 16
+_FEW_PLANES = 3
+_NEAR = 1.1
 
 
 @dataclass(frozen=True)
@@ -43,12 +47,15 @@ def sampled(n_planes: int) -> Ints:
     return np.array(_some(n_planes, _PLANES))
 
 
-def cheapest(values: Array, judged: Ints | None = None) -> Promise:
+def cheapest(values: Array, judged: Ints | None = None, rated: bool = True) -> Promise:
     """The lossless map of finite values (planes, rows, columns) that promises the fewest bits.
 
     What no map suits is stored.  `judged` are the planes to judge by, a few of all by default.
+    Unless it shall be `rated`, the identity that has no rival is not.
     """
     maps = list(field.offers(values)) or [Stored()]
+    if not rated and len(maps) == 1 and isinstance(maps[0], Identity):
+        return Promise(maps[0], 0.0, 0.0)
     chosen = sampled(len(values)) if judged is None else judged
     piece = np.concatenate([_cut(values[i]) for i in chosen])
     best = Promise(None, 0.0, float("inf"))
@@ -86,28 +93,57 @@ def _cut(plane: Array) -> Array:
     return plane[None, top : top + _ROWS, left : left + _COLUMNS]
 
 
-def promised(integers: Ints) -> float:
+def promised(integers: Array) -> float:
     """Bits that planes (planes, rows, columns) may take, from prediction by neighbours.
 
     Each block of samples takes the best of some fixed predictors, as a fitted one would be.
     """
-    if integers.shape[1] > 2 and integers.shape[2] > 2:
-        west, north = integers[:, 2:, 1:-1], integers[:, 1:-1, 2:]
-        low, high = np.minimum(west, north), np.maximum(west, north)
-        slope = west + north - integers[:, 1:-1, 1:-1]
-        across = np.diff(integers, 2, axis=2)
-        rests = [
-            integers[:, 2:, 2:] - np.clip(slope, low, high),
-            integers[:, 2:, 2:] - slope,
-            across[:, 2:],
-            np.diff(across, 1, axis=1)[:, 1:],
-            np.diff(across, 2, axis=1),
-        ]
-    else:
-        rests = [np.diff(integers, n, axis=2)[..., 3 - n :] for n in (1, 2, 3)]
-    if not rests[0].size:
+    misses = passes.misses(integers)
+    if not misses.size:
         return float(integers.size)
-    starts = np.arange(0, rests[0].size, _BLOCK)
-    means = [np.add.reduceat(np.abs(r).reshape(-1), starts) / _BLOCK for r in rests]
     # Two-sided geometric variables of known mean magnitude.
-    return float(np.log2(1 + 2 * np.e * np.min(means, axis=0)).mean()) * integers.size
+    return float(np.log2(1 + 2 * np.e * (misses / GROUP)).mean()) * integers.size
+
+
+def bands(planes: Array, together: int = 1) -> Array:
+    """Some rows of some planes, to judge many samples by; all where there are few.
+
+    So many planes `together` stay next to each other.
+    """
+    n, rows, columns = planes.shape
+    if planes.size <= WHOLE:
+        return planes
+    groups = sampled(n // together) * together
+    chosen = (groups[:, None] + np.arange(together)).reshape(-1)
+    wanted = max(1, WHOLE // (len(chosen) * columns * _BAND))
+    if wanted * _BAND >= rows:
+        return planes[chosen]
+    tops = _some(rows - _BAND + 1, wanted)
+    return np.concatenate([planes[chosen, top : top + _BAND] for top in tops])
+
+
+def cheaper_exactly(values: Array, integers: Array, once: float) -> Promise | None:
+    """The lossless map that promises fewer bits than `integers`, the values on a grid; if any.
+
+    `once` is what the grid's own map takes.
+    """
+    if values.size > WHOLE and not _may_be_cheaper(values, integers):
+        return None
+    part = bands(integers)
+    grid = once + promised(part) * (integers.size / part.size)
+    exactly = cheapest(values)
+    return exactly if exactly.bits(values.size) < grid else None
+
+
+def _may_be_cheaper(values: Array, integers: Array) -> bool:
+    """A first look for `cheaper_exactly`, at a few pieces."""
+    chosen = sampled(len(values))[:: _PLANES // _FEW_PLANES]
+    pieces = [_cut(values[i]) for i in chosen], [_cut(integers[i]) for i in chosen]
+    piece, on_grid = (np.concatenate(p) for p in pieces)
+    distinct = np.unique(piece)
+    if 4 * distinct.size > piece.size:
+        # Most samples differ within a cell of the grid: no map of the values is as coarse.
+        cells = np.unique(on_grid).size
+        if 2 * cells < distinct.size:
+            return False
+    return cheapest(piece).rate <= _NEAR * promised(on_grid) / piece.size

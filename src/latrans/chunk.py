@@ -22,6 +22,7 @@ from .carrier import carrier_of
 from .engine import select
 from .errors import CodecError
 from .frame import Frame
+from .inversion import Inversion, inverted
 from .mapping import Mapping, choose, lossy_mapping, read_mapping
 from .model import Model
 from .rate import DEFAULT_RATE, Rate
@@ -128,25 +129,25 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
         pictures = _reconstruct(model, frame, shape, engine)
     if model.lossy_only and frame.mode != "lossy":
         raise CodecError(f"frame is damaged: model {model.name!r} has no mode {frame.mode!r}")
-    if frame.mode == "lossy":
+    if frame.mode == "lossy" or model.by_value:
         assert pictures is not None
         integers = pictures
-    elif model.by_value:
-        assert pictures is not None
-        integers = model.value_coder(engine).decode(frame.residual, pictures)
-    else:
-        plan = arrange(model.geometry, layout, shape, None)
-        parts = coder.decode(
-            model.backend(engine),
-            plan.infos,
-            None if pictures is None else plan.cut(pictures),
-            plan.horizon,
-            frame.residual,
-        )
-        integers = plan.paste(parts)
-    return layout.join(
-        mapping.invert(integers, carrier, approximate=frame.mode == "lossy"), frame.shape
+        if frame.mode != "lossy":
+            integers = model.value_coder(engine).decode(frame.residual, pictures)
+        values = inverted(mapping, integers, carrier, approximate=frame.mode == "lossy")
+        return layout.join(values, frame.shape)
+    plan = arrange(model.geometry, layout, shape, None)
+    inversion = Inversion(mapping, shape, carrier)
+    parts = coder.decoded(
+        model.backend(engine),
+        plan.infos,
+        None if pictures is None else plan.cut(pictures),
+        plan.horizon,
+        frame.residual,
     )
+    for (plane, start), info, part in zip(plan.places, plan.infos, parts, strict=True):
+        inversion.put(plane, start, part.reshape(-1)[: info.n_samples])
+    return layout.join(inversion.finish(), frame.shape)
 
 
 def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:
@@ -154,7 +155,7 @@ def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | No
     layout, mapping = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
     pictures = _reconstruct(model, frame, shape, engine)
-    return layout.join(mapping.invert(pictures, carrier, approximate=True), frame.shape)
+    return layout.join(inverted(mapping, pictures, carrier, approximate=True), frame.shape)
 
 
 def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:

@@ -7,7 +7,6 @@ suit is stored by the fallback, so that nothing an array can hold is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +14,23 @@ import numpy as np
 import numpy.typing as npt
 
 from . import fallback
+from .batches import Batches
 from .carrier import carrier_of, contiguous, finish, to_carrier
 from .errors import CodecError, ConfigError
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
+from .outlook import may_win
 from .rate import Rate
+from .squeeze import MAX_GUESSED, hopeless
 
 if TYPE_CHECKING:
     from .model import Model
 
 Array = npt.NDArray[Any]
 
+_AROUND = 8  # bytes of a fallback frame around its payload, at least
 
-class Codec:
+
+class Codec(Batches):
     """Compress arrays with a model.
 
     Parameters
@@ -110,6 +114,9 @@ class Codec:
         ModelNotFoundError
             If the model is not at hand.
         """
+        return self._encode_some([array])[0]
+
+    def _encode(self, array: npt.ArrayLike | Buffer) -> bytes:
         if isinstance(array, (bytes, bytearray, memoryview)):
             array = np.frombuffer(array, np.uint8)
             return pack(_fallback_frame(array, array.dtype, False))
@@ -149,8 +156,7 @@ class Codec:
         ModelNotFoundError
             If the model that wrote the frame is not at hand.
         """
-        parts = unpack(as_bytes(frame))
-        array = self._decode(parts)
+        (array,) = self._decode_some([frame])
         if out is None:
             return array
         if out.shape != array.shape or out.dtype != array.dtype:
@@ -167,14 +173,6 @@ class Codec:
         if model is None or model.lossy_only:
             return pack(_fallback_frame(data, data.dtype, False))
         return Codec(model, "lossless", engine=self.engine).encode(data)
-
-    def encode_batch(self, arrays: Sequence[npt.ArrayLike]) -> list[bytes]:
-        """Encode many arrays; the frames are those of `encode`."""
-        return [self.encode(a) for a in arrays]
-
-    def decode_batch(self, frames: Sequence[Buffer]) -> list[Array]:
-        """Decode many frames."""
-        return [self.decode(f) for f in frames]
 
     def latents(self, item: Array | Buffer) -> Array:
         """Latents of an array or of a frame, (planes, ...) in their dtype.
@@ -261,13 +259,22 @@ class Codec:
             frame = chunk.encode(task, carried, dtype, fortran)
         return frame
 
-    def _decode(self, parts: Frame) -> Array:
+    def _keep(self, packed: bytes, array: Array) -> bytes:
+        return _or_fallback(packed, array, array.dtype, False)
+
+    def _decode(self, frame: bytes) -> Array:
+        parts = unpack(frame)
         if parts.fallback:
             return finish(fallback.decode(parts.residual, parts.dtype, parts.shape), parts)
         from . import chunk
 
-        carrier = carrier_of(parts)
-        return finish(chunk.decode(self._model_of(parts), parts, carrier, self.engine), parts)
+        model, carrier = self._model_of(parts), carrier_of(parts)
+        array = finish(chunk.decode(model, parts, carrier, self.engine), parts)
+        if model.by_value:
+            from .small import learn
+
+            learn(model, parts, self.engine)
+        return array
 
     def _model_of(self, parts: Frame) -> Model:
         from . import store
@@ -311,4 +318,10 @@ def _fallback_frame(
 
 def _or_fallback(packed: bytes, array: Array, dtype: np.dtype[Any], fortran: bool) -> bytes:
     """A model's frame, or the fallback's where that is smaller."""
-    return min(packed, pack(_fallback_frame(array, dtype, fortran, len(packed))), key=len)
+    guessed = 0 < array.nbytes <= MAX_GUESSED
+    if guessed and hopeless(array.tobytes(), dtype.itemsize, len(packed) - _AROUND):
+        return packed
+    if not may_win(array, len(packed)):
+        return packed
+    other = _fallback_frame(array, dtype, fortran, len(packed))
+    return packed if len(other.residual) >= len(packed) else min(packed, pack(other), key=len)

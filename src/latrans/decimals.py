@@ -79,14 +79,18 @@ class Divided:
     offset: int
     rests: bytes = b"\0"
 
+    @property
+    def pointwise(self) -> bool:
+        return self.rests == b"\0"
+
     @classmethod
     def of(cls, values: Array, decimals: int) -> Iterator[Divided]:
         """With the divisor that promises most, and with none."""
-        integers = scaled(values, decimals).reshape(-1)
-        lo, hi = int(integers.min()), int(integers.max())
+        lo, hi = scaled(np.array([values.min(), values.max()]), decimals).tolist()
         if max(-lo, hi, hi - lo) >= _WIDEST:
             return
-        divisor, offset = _divisor(integers[:: -(-integers.size // _SAMPLES)])
+        flat = values.reshape(-1)
+        divisor, offset = _divisor(scaled(flat[:: -(-flat.size // _SAMPLES)], decimals))
         for g, start in ((divisor, offset), (1, 0))[: 1 + (divisor > 1)]:
             if hi - lo >= g << 30:
                 continue
@@ -94,23 +98,23 @@ class Divided:
                 start += (lo - start) // g * g
             yield cls(decimals, g, start)
 
-    def forward(self, values: Array) -> tuple[Ints, Divided] | None:
+    def forward(self, values: Array) -> tuple[Array, Divided] | None:
         g = self.divisor
         integers = scaled(values, self.decimals) - self.offset
         q = (integers + g // 2) // g
         rests = numbers.pack_sparse(integers - q * g)
         return q, Divided(self.decimals, g, self.offset, rests)
 
-    def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
+    def invert(self, integers: Array, dtype: np.dtype[Any]) -> Array:
         positions, rests = numbers.unpack_sparse(Reader(self.rests), integers.size)
         farthest = int(np.abs(integers).max(initial=0)) * self.divisor + abs(self.offset)
         if farthest + int(np.abs(rests).max(initial=0)) >= 1 << 63:
             raise CodecError("frame is damaged: decimals of a value are out of range")
-        values = integers * self.divisor + self.offset
+        values = integers.astype(np.int64) * self.divisor + self.offset
         values.reshape(-1)[positions] += rests
         return unscaled(values, self.decimals, dtype)
 
-    def approximate(self, integers: Ints) -> tuple[Ints, Divided]:
+    def approximate(self, integers: Array) -> tuple[Array, Divided]:
         return integers, Divided(self.decimals, self.divisor, self.offset)
 
     def write(self) -> bytes:

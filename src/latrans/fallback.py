@@ -19,6 +19,7 @@ RAW, ZSTD, BLOSC, CONSTANT = range(4)  # FORMAT.md 3.1
 _SMALL_NBYTES = 1 << 15  # up to this every method is quick
 _THOROUGH_NBYTES = 1 << 23  # beyond this Zstandard's thorough level takes too long
 _WITHIN_REACH = 1.2  # the thorough level takes at most about a tenth off
+_CONSTANT_NBYTES = 1 << 18  # compared at once
 MAX_CONSTANT_NBYTES = 1 << 26  # FORMAT.md 3.1: what a payload of one item may ask for
 MAX_RATIO = 1 << 15  # FORMAT.md 3.1: a Zstandard block of 128 KiB takes four bytes or more
 
@@ -29,33 +30,66 @@ def encode(array: np.ndarray[Any, Any], limit: int | None = None) -> bytes:
     With a `limit`, methods that promise no fewer bytes than that are left out: the payload may
     then be longer than it could be, but hardly where it could be shorter than the limit.
     """
-    data, size = array.tobytes(), array.dtype.itemsize
-    if not data:
+    size = array.dtype.itemsize
+    if not array.nbytes:
         return bytes((RAW,))
-    constant = size < len(data) <= MAX_CONSTANT_NBYTES
-    if constant and data == data[:size] * (len(data) // size):
-        return bytes((CONSTANT,)) + data[:size]
-    candidates = [bytes((RAW,)) + data]
-    for method, quick, thorough, typed in _methods(data, size):
-        if limit is not None and len(data) > _SMALL_NBYTES:
+    data = array.reshape(-1).view(np.uint8)
+    if size < data.size <= MAX_CONSTANT_NBYTES and _is_constant(data, size):
+        return bytes((CONSTANT,)) + data[:size].tobytes()
+    best, method = None, RAW
+    for tried, quick, thorough, typed in _methods(data, size):
+        # Blosc's effort costs most of all, and seldom pays for its header on little data.
+        if limit is not None and (data.size > _SMALL_NBYTES or tried == BLOSC):
             nbytes = len(quick.encode(typed))
-            # Effort has saved up to 20 % where there was much to save, 5 % where there was little.
-            if nbytes * (0.68 + 0.2 * nbytes / len(data)) >= limit:
+            if nbytes * effort(nbytes / data.size) >= limit:
                 continue
-        candidates.append(bytes((method,)) + bytes(thorough.encode(typed)))
-    best = min(candidates, key=len)
-    if len(data) <= _THOROUGH_NBYTES and (limit is None or len(best) <= limit * _WITHIN_REACH):
-        candidates.append(bytes((ZSTD,)) + bytes(Zstd(19).encode(data)))
-    return min(candidates, key=len)
+        packed = bytes(thorough.encode(typed))
+        if len(packed) < (data.size if best is None else len(best)):
+            best, method = packed, tried
+    least = 1 + (data.size if best is None else len(best))
+    if data.size <= _THOROUGH_NBYTES and (limit is None or least <= limit * _WITHIN_REACH):
+        packed = bytes(Zstd(19).encode(data))
+        if 1 + len(packed) < least:
+            best, method = packed, ZSTD
+    return bytes((method,)) + (data.tobytes() if best is None else best)
 
 
-def _methods(data: bytes, size: int) -> Iterator[tuple[int, Any, Any, Any]]:
+def quick_nbytes(data: np.ndarray[Any, Any], size: int) -> int:
+    """What bytes of items of `size` bytes take by the best method at its quick level."""
+    return min(len(quick.encode(typed)) for _, quick, _, typed in _methods(data, size))
+
+
+def fair_nbytes(data: np.ndarray[Any, Any], size: int) -> int:
+    """As `quick_nbytes`, at the middle level of the method whose quick level is best."""
+    found = [(len(quick.encode(t)), quick, t) for _, quick, _, t in _methods(data, size)]
+    _, quick, typed = min(found, key=lambda f: f[0])
+    if isinstance(quick, Blosc):
+        return len(Blosc("zstd", clevel=4, shuffle=quick.shuffle).encode(typed))
+    return len(Zstd(7).encode(typed))
+
+
+def effort(share: float) -> float:
+    """Share of a quick level's output that the thorough one surely needs.
+
+    It has saved up to 20 % where there was much to save, 5 % where there was little.
+    """
+    return 0.68 + 0.2 * share
+
+
+def _is_constant(data: np.ndarray[Any, Any], size: int) -> bool:
+    """Whether all items of `size` bytes equal the first."""
+    items = data.reshape(-1, size)
+    step = max(1, _CONSTANT_NBYTES // size)
+    return all((items[i : i + step] == items[0]).all() for i in range(0, len(items), step))
+
+
+def _methods(data: np.ndarray[Any, Any], size: int) -> Iterator[tuple[int, Any, Any, Any]]:
     """(method, quick codec, thorough codec, what they take) for items of `size` bytes."""
     yield ZSTD, Zstd(3), Zstd(9), data
     # Blosc takes item sizes up to 255 and buffers below 2 GiB.
     if size <= 255 and len(data) < 2**31 - 64:
         # A view of plain bytes: Blosc does not know datetimes, structured types and the like.
-        typed = np.frombuffer(data, np.dtype(f"V{size}"))
+        typed = data.view(np.dtype(f"V{size}"))
         # There is nothing to shuffle in single bytes, but their bits.
         for shuffle in (Blosc.SHUFFLE, Blosc.BITSHUFFLE)[size == 1 :]:
             quick, thorough = (Blosc("zstd", clevel=n, shuffle=shuffle) for n in (1, 9))

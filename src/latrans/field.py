@@ -16,17 +16,17 @@ import numpy as np
 import numpy.typing as npt
 
 from . import mask as masks
+from . import passes
 from .decimals import Divided, decimals_of
 from .errors import CodecError
 from .floats import TwoLayer
 from .grids import Grid
 from .maps import MAPS, Identity, Lossless, Map, Offset, Palette, Quantised, Stored
+from .passes import LIMIT
 from .wire import Reader
 
 Array = npt.NDArray[Any]
-Ints = npt.NDArray[np.int64]
 
-_LIMIT = 1 << 30  # integers stay below this, so that differences fit 32 bits
 _MOST_MISSED = 16  # one in so many values may be an exception
 _SINGLE, _MISSED = 64, 128  # FORMAT.md 5.1: values are float32, exceptions follow
 
@@ -37,11 +37,11 @@ class Mapped:
 
     Attributes
     ----------
-    integers : int64, shape of the array
+    integers : int32 or a narrower type, shape of the array; perhaps the array itself
     section : bytes that `unmap` needs, empty where nothing needs saying
     """
 
-    integers: Ints
+    integers: Array
     section: bytes
 
 
@@ -74,9 +74,9 @@ def _of_integers(values: Array) -> Iterator[Lossless]:
     lo, hi = int(values.min()), int(values.max())
     if hi >= 1 << 62 or lo < -(1 << 62):
         return
-    if lo >= -_LIMIT and hi < _LIMIT:
+    if lo >= -LIMIT and hi < LIMIT:
         yield Identity()
-    elif hi - lo < _LIMIT:
+    elif hi - lo < LIMIT:
         yield Offset(lo)
     for divided in Divided.of(values, 0):
         if divided.divisor > 1:
@@ -90,9 +90,13 @@ def apply(map_: Lossless, values: Array) -> Mapped | None:
     """Values mapped so that every bit comes back, or None where too many would not."""
     work = values if values.dtype.kind in "iu" else _narrow(values)
     done = map_.forward(work)
-    if done is None or int(np.abs(done[0]).max(initial=0)) >= 1 << 31:
+    if done is None:
         return None
     integers, map_ = done
+    if not np.can_cast(integers.dtype, np.int32):
+        if max(-int(integers.min()), int(integers.max())) >= 1 << 31:
+            return None
+        integers = integers.astype(np.int32)
     if isinstance(map_, Identity):
         return Mapped(integers, b"")
     missed = b""
@@ -121,6 +125,13 @@ def is_stored(section: bytes) -> bool:
     return bool(section) and MAPS[section[0] & 63] is Stored
 
 
+def step_of(section: bytes) -> float | None:
+    """The step of a map that does nothing but quantise, None for any other."""
+    if section[:1] != bytes((MAPS.index(Quantised),)):
+        return None
+    return Quantised.read(Reader(section[1:])).step
+
+
 def bounded(array: Array, max_error: float, fill_value: float | None) -> Mapped | None:
     """Map an array to multiples of a step so that no value is off by more than `max_error`.
 
@@ -135,42 +146,87 @@ def quantised(values: Array, max_error: float) -> Mapped | None:
     found = Quantised.of(values, max_error)
     if found is None:
         return None
-    integers, map_ = found
-    restored = unmap(integers, _section(map_, False), values.dtype)
+    integers, map_, compared = found
+    if not compared.missed:
+        return Mapped(integers, _section(map_, False))
+    if compared.missed > values.size // _MOST_MISSED:
+        return None
+    restored = passes.restore(integers, map_.step, values.dtype)
     with np.errstate(invalid="ignore"):
         error = np.abs(restored.astype(np.float64) - values.astype(np.float64))
     missed = np.flatnonzero(~(error <= max_error))
-    if missed.size > values.size // _MOST_MISSED:
-        return None
     return Mapped(integers, _section(map_, False, masks.exceptions(values, missed)))
 
 
-def unmap(integers: Ints, section: bytes, dtype: np.dtype[Any], approximate: bool = False) -> Array:
+def unmap(
+    integers: Array, section: bytes, dtype: np.dtype[Any], approximate: bool = False
+) -> Array:
     """The values that a map was made of, in native byte order.
 
     `approximate` integers are those of a reconstruction.
     """
-    native = dtype.newbyteorder("=")
-    if not section:
-        return _cast_integers(integers, native, approximate)
-    reader = Reader(section)
-    kind = reader.byte()
-    if kind & 63 >= len(MAPS):
-        raise CodecError(f"frame has unknown value map {kind & 63}; update latrans")
-    map_: Map = MAPS[kind & 63].read(reader)
-    missed = masks.read_exceptions(reader, integers.size, native) if kind & _MISSED else None
-    if approximate:
-        integers, map_ = map_.approximate(integers)
-    if native.kind in "iu":
-        array = _cast_integers(map_.invert(integers, native), native, approximate)
-    else:
-        single = kind & _SINGLE or native.itemsize < 4
-        work = np.dtype(np.float32) if single else native
-        with np.errstate(over="ignore"):
-            array = map_.invert(integers, work).astype(native)
-    if missed is not None:
-        array.reshape(-1)[missed[0]] = missed[1]
-    return array
+    inverse = Inverse(section, dtype, integers.size, approximate)
+    out = np.empty(integers.shape, inverse.dtype)
+    inverse.into(integers, out)
+    inverse.finish(out)
+    return out
+
+
+class Inverse:
+    """The way back from one map's integers; many at once, or part by part if it is `pointwise`.
+
+    Attributes
+    ----------
+    dtype : of the values, native byte order.
+    pointwise : whether parts may be given to `into` on their own.
+    """
+
+    def __init__(
+        self, section: bytes, dtype: np.dtype[Any], n_samples: int, approximate: bool = False
+    ) -> None:
+        self.dtype = dtype.newbyteorder("=")
+        self._approximate = approximate
+        self._map: Map = Identity()
+        self._work = self.dtype
+        self._missed: tuple[npt.NDArray[np.int64], Array] | None = None
+        if section:
+            reader = Reader(section)
+            kind = reader.byte()
+            if kind & 63 >= len(MAPS):
+                raise CodecError(f"frame has unknown value map {kind & 63}; update latrans")
+            self._map = MAPS[kind & 63].read(reader)
+            if kind & _MISSED:
+                self._missed = masks.read_exceptions(reader, n_samples, self.dtype)
+            if self.dtype.kind == "f" and (kind & _SINGLE or self.dtype.itemsize < 4):
+                self._work = np.dtype(np.float32)
+        nothing = np.zeros(0, np.int32)
+        used = self._map.approximate(nothing)[1] if approximate else self._map
+        self.pointwise = used.pointwise
+
+    @property
+    def has_exceptions(self) -> bool:
+        return self._missed is not None
+
+    def into(self, integers: Array, out: Array) -> None:
+        """Values of integers, into an array of their shape; exceptions are for `finish`."""
+        map_ = self._map
+        if self._approximate:
+            integers, map_ = map_.approximate(integers)
+        if isinstance(map_, Identity):
+            values = integers
+        else:
+            with np.errstate(over="ignore"):
+                values = map_.invert(integers, self._work)
+        if self.dtype.kind in "iu":
+            _fit(values, self.dtype, out, self._approximate)
+        else:
+            with np.errstate(over="ignore"):
+                out[...] = values
+
+    def finish(self, out: Array) -> None:
+        """Put exceptions in their places among all values."""
+        if self._missed is not None:
+            out.reshape(-1)[self._missed[0]] = self._missed[1]
 
 
 def _section(map_: Map, single: bool, exceptions: bytes = b"") -> bytes:
@@ -191,13 +247,12 @@ def _bits(values: Array) -> Array:
     return values.view(np.uint32 if values.dtype.itemsize == 4 else np.uint64)
 
 
-def _cast_integers(integers: Array, dtype: np.dtype[Any], clip: bool) -> Array:
+def _fit(integers: Array, dtype: np.dtype[Any], out: Array, clip: bool) -> None:
     """Integers to their dtype; exact ones that do not fit can only come from a damaged frame."""
-    if dtype.kind == "f":
-        return integers.astype(dtype)
     info = np.iinfo(dtype)
     if clip:
         integers = np.clip(integers, info.min, info.max)
-    if integers.size and (int(integers.min()) < info.min or int(integers.max()) > info.max):
+    certain = not integers.size or np.can_cast(integers.dtype, dtype)
+    if not certain and (int(integers.min()) < info.min or int(integers.max()) > info.max):
         raise CodecError(f"frame is damaged: decoded integers do not fit {dtype}")
-    return integers.astype(dtype)
+    np.copyto(out, integers, casting="unsafe")

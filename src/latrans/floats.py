@@ -34,6 +34,10 @@ class TwoLayer:
     low: bytes = b""
     near: bytes = b""  # of samples in the cells at zero: 0 for zero, else 1 + octaves below 2**k
 
+    @property
+    def pointwise(self) -> bool:
+        return not self.low and not self.near
+
     @staticmethod
     def exponents(values: Array) -> Iterator[int]:
         """Grids worth trying for finite values: coarse to fine, then their own one."""
@@ -53,7 +57,7 @@ class TwoLayer:
         if grid >= finest:
             yield grid
 
-    def forward(self, values: Array) -> tuple[Ints, TwoLayer]:
+    def forward(self, values: Array) -> tuple[Array, TwoLayer]:
         """Cells of the values, and the map that holds the second layer."""
         k = self.exponent
         q = np.floor(np.ldexp(values.astype(np.float64), -k)).astype(np.int64)
@@ -70,7 +74,8 @@ class TwoLayer:
         near = numbers.pack(np.where(magnitude > 0, 1 + octaves, 0))
         return q, TwoLayer(k, _pack_bits(rest, bits), near)
 
-    def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
+    def invert(self, integers: Array, dtype: np.dtype[Any]) -> Array:
+        integers = integers.astype(np.int64)
         start, bits = self._cells(integers)
         if not self.low and not self.near:
             return unordered(start)
@@ -87,7 +92,7 @@ class TwoLayer:
         found[inside] = np.where(integers.reshape(-1)[inside] < 0, -magnitude, magnitude)
         return unordered(found).reshape(integers.shape)
 
-    def approximate(self, integers: Ints) -> tuple[Ints, TwoLayer]:
+    def approximate(self, integers: Array) -> tuple[Array, TwoLayer]:
         return integers, TwoLayer(self.exponent)
 
     @property

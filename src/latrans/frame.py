@@ -75,6 +75,21 @@ class Frame:
 
 def pack(frame: Frame) -> bytes:
     """Serialise a frame; `unpack` is its inverse."""
+    out = head(frame)
+    if frame.maps:
+        out += pack_varint(len(frame.maps))
+    if frame.latent_dtype != "none":
+        out += pack_varint(len(frame.latents))
+    return sealed(out + frame.maps + frame.latents + frame.residual)
+
+
+def sealed(body: bytes) -> bytes:
+    """A frame's bytes with their checksum."""
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def head(frame: Frame) -> bytes:
+    """What comes before the lengths of a frame's sections; of these only counts which there are."""
     out = bytearray((MAGIC, FORMAT_VERSION << 4 | min(frame.model_version, 15)))
     if frame.model_version >= 15:
         out += pack_varint(frame.model_version)
@@ -104,12 +119,7 @@ def pack(frame: Frame) -> bytes:
         out += frame.model_digest
     if frame.mode == "bounded":
         out += struct.pack("<d", frame.max_error)
-    if frame.maps:
-        out += pack_varint(len(frame.maps))
-    if frame.latent_dtype != "none":
-        out += pack_varint(len(frame.latents))
-    out += frame.maps + frame.latents + frame.residual
-    return bytes(out) + struct.pack("<I", zlib.crc32(out))
+    return bytes(out)
 
 
 def unpack(data: bytes | memoryview) -> Frame:

@@ -41,6 +41,10 @@ class Grid:
     offset: float
     misses: bytes = b"\0"  # how many floats further some values lie
 
+    @property
+    def pointwise(self) -> bool:
+        return self.misses == b"\0"
+
     @classmethod
     def of(cls, values: Array) -> Grid | None:
         """The grid of finite values, if there seems to be one."""
@@ -101,7 +105,7 @@ class Grid:
                 return cls(line[1], line[0] - shift * line[1])
         return None
 
-    def forward(self, values: Array) -> tuple[Ints, Grid] | None:
+    def forward(self, values: Array) -> tuple[Array, Grid] | None:
         """Integers, and the map that knows the misses; None where one is too large to store."""
         q = np.rint((values.astype(np.float64) - self.offset) / self.step)
         integers = np.clip(q, -_LIMIT, _LIMIT).astype(np.int64)
@@ -111,7 +115,7 @@ class Grid:
             return None
         return integers, Grid(self.step, self.offset, numbers.pack_sparse(wanted - formula))
 
-    def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
+    def invert(self, integers: Array, dtype: np.dtype[Any]) -> Array:
         values = self._formula(integers, dtype)
         positions, misses = numbers.unpack_sparse(Reader(self.misses), integers.size)
         if positions.size:
@@ -120,7 +124,7 @@ class Grid:
             flat[positions] = unordered(places, flat.dtype)
         return values
 
-    def approximate(self, integers: Ints) -> tuple[Ints, Grid]:
+    def approximate(self, integers: Array) -> tuple[Array, Grid]:
         return integers, Grid(self.step, self.offset)
 
     def _formula(self, integers: Ints, dtype: np.dtype[Any]) -> Array:

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import passes
 from .arrange import Arrangement
 from .axes import Layout
+from .inversion import inverted
 from .mapping import Mapping, on_grid
 from .residual import coder
 from .residual.backend import Backend
@@ -36,9 +38,11 @@ def _offer(
     """The fine grid; None where it is not much coarser than the values' own precision."""
     if planes.dtype.kind != "f":
         return None
-    finite = np.abs(planes[np.isfinite(planes)])
+    seen = passes.extent(planes)
+    largest = max(0.0, -seen.lo, seen.hi) if seen.wild < planes.size else 0.0
     with np.errstate(over="ignore"):
-        rounding = float(np.spacing(finite.max(initial=0)))  # of what comes back, to the dtype
+        # Of what comes back, to the dtype.
+        rounding = float(np.spacing(planes.dtype.type(largest)))
     if not max_error > _PRECISION * rounding:
         return None
     # A grid that hangs on the bound alone: what is written again must find itself on it.
@@ -51,7 +55,10 @@ def _came_back_before(planes: Array, grid: Mapping) -> bool:
     Parts of a chunk that is written again must not move another time, or errors add up; another
     grid would move them, and so would steps from other predictions.
     """
-    restored = grid.invert(grid.integers, planes.dtype, approximate=False)
+    if grid.step is not None:
+        found = passes.compare(planes, grid.integers, grid.step, 0.0)
+        return found.same * _SHARE > found.told
+    restored = inverted(grid, grid.integers, planes.dtype)
     told = grid.integers != 0
     return int(((restored == planes) & told).sum()) * _SHARE > int(told.sum())
 
@@ -83,11 +90,20 @@ def code(
         return None
     parts = _NOISE_PARTS[trials.index(min(trials))]
     encoded = coder.encode(backend, plan.infos, pieces, None, plan.horizon, STEP, parts)
-    restored = fine.invert(plan.paste(encoded.planes), planes.dtype, approximate=False)
+    integers = plan.paste(encoded.planes)
+    return (encoded.section, fine) if _is_held(planes, fine, integers, max_error) else None
+
+
+def _is_held(planes: Array, fine: Mapping, integers: Array, max_error: float) -> bool:
+    """Whether what comes back from the fine grid keeps the bound everywhere."""
+    if fine.step is not None:
+        narrow = integers.astype(np.int32, copy=False)
+        return not passes.compare(planes, narrow, fine.step, max_error).missed
+    restored = inverted(fine, integers, planes.dtype)
     with np.errstate(invalid="ignore"):
         error = np.abs(restored.astype(np.float64) - planes.astype(np.float64))
     held = (error <= max_error) | (restored == planes) | (np.isnan(restored) & np.isnan(planes))
-    return (encoded.section, fine) if held.all() else None
+    return bool(held.all())
 
 
 def _trial_bits(

@@ -24,7 +24,7 @@ LATENT_DTYPE = "int32"
 def encode(model: Model, engine: str | None, layout: Layout, mapping: Mapping, rate: Rate) -> bytes:
     """Latents section of mapped planes."""
     assert model.transform is not None
-    planes = mapping.integers
+    planes = mapping.integers.astype(np.int64)
     span = max(1, int(planes.max()) - int(planes.min()))
     step = rate.of(span, _scale(mapping), 1 << FRACTION_BITS, section.MAX_STEP)
     step = max(step, section.least_step(planes))

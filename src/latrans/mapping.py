@@ -16,7 +16,7 @@ import numpy.typing as npt
 from . import field
 from . import mask as masks
 from .axes import Layout
-from .choice import cheapest, promised, sampled
+from .choice import bands, cheaper_exactly, cheapest, promised, sampled
 from .errors import CodecError
 from .maps import Lossless
 from .mask import Mask
@@ -41,7 +41,7 @@ class Mapping:
 
     Attributes
     ----------
-    integers : (planes, rows, columns) int64; empty on the decoding side.
+    integers : (planes, rows, columns) int32 or a narrower type; empty on the decoding side.
     sections : of maps, one for each of the groups.
     groups : which map each plane has.
     colour : whether each three planes are green, red - green, blue - green.
@@ -49,12 +49,17 @@ class Mapping:
     axis : along which counted dimension (from 1) maps differ, or 0: every plane has its own.
     """
 
-    integers: Ints
+    integers: Array
     sections: tuple[bytes, ...]
     groups: npt.NDArray[np.int64]
     colour: bool = False
     mask: Mask | None = None
     axis: int = _EVERY_PLANE
+
+    @property
+    def step(self) -> float | None:
+        """Of a grid that holds every value to its bound: no mask, no exceptions."""
+        return None if self.mask else field.step_of(self.sections[0])
 
     def section(self, axes: str) -> bytes:
         """The maps section; empty where everything is as expected."""
@@ -69,17 +74,6 @@ class Mapping:
             out += pack_varint(self.axis)
         out += b"".join(pack_varint(len(s)) + s for s in self.sections)
         return out + (self.mask.write() if self.mask else b"")
-
-    def invert(self, integers: Ints, dtype: np.dtype[Any], approximate: bool) -> Array:
-        """Values of decoded planes; `approximate` ones are brought into range."""
-        if self.colour:
-            integers = _from_green(integers)
-        out = np.empty(integers.shape, dtype)
-        for section, members in zip(self.sections, _members(self.groups), strict=True):
-            out[members] = field.unmap(integers[members], section, dtype, approximate)
-        if self.mask is not None:
-            masks.restore(out, self.mask)
-        return out
 
 
 def read_mapping(section: bytes, dtype: np.dtype[Any]) -> tuple[str, Callable[[Layout], Mapping]]:
@@ -127,17 +121,17 @@ def choose(
     """The mapping of planes (planes, rows, columns) that promises the fewest bits."""
     auto = model.autoencoder
     if auto is not None and auto.normalise == "identity":
-        return Mapping(planes.astype(np.int64), (b"",), _whole(planes))
+        return Mapping(planes, (b"",), _whole(planes))
     if max_error is not None:
         return _bounded(layout, planes, max_error, fill_value)
     mask = _find(layout, planes, fill_value, True)
-    whole = cheapest(masks.hide(planes, mask))
+    whole = cheapest(masks.hide(planes, mask), rated=False)
     best = _applied(planes, [whole.map_], 0, _whole(planes), mask)
     if planes.dtype.kind == "f" or (best is not None and best.sections[0]):
         axis = _best_axis(layout, planes, mask, whole.bits(planes.size))
         if axis is not None:
             groups = _groups(layout, axis)
-            parts = [cheapest(_hidden(planes, mask, m)).map_ for m in _members(groups)]
+            parts = [cheapest(_hidden(planes, mask, m)).map_ for m in members_of(groups)]
             best = _applied(planes, parts, axis, groups, mask) or best
     if best is None or all(map(field.is_stored, best.sections)):
         return None  # the fallback does the same with less around it
@@ -153,10 +147,11 @@ def _bounded(
     grid = on_grid(layout, planes, max_error, fill_value)
     if grid is None:
         return None
-    exact_mask = _find(layout, planes, fill_value, True)
-    exactly = cheapest(masks.hide(planes, exact_mask))
-    if exactly.bits(planes.size) < 8 * len(grid.sections[0]) + promised(grid.integers):
-        exact = _applied(planes, [exactly.map_], 0, _whole(planes), exact_mask)
+    mask = _find(layout, planes, fill_value, True)
+    once = 8.0 * len(grid.sections[0])
+    exactly = cheaper_exactly(masks.hide(planes, mask), grid.integers, once)
+    if exactly is not None:
+        exact = _applied(planes, [exactly.map_], 0, _whole(planes), mask)
         if exact is not None and not field.is_stored(exact.sections[0]):
             return exact
     return grid
@@ -189,7 +184,7 @@ def _best_axis(layout: Layout, planes: Array, mask: Mask | None, bits: float) ->
     best = None
     for axis in _axes_worth_trying(layout, planes):
         groups, once, rate = _groups(layout, axis), [], []
-        for members in _members(groups):
+        for members in members_of(groups):
             mine = np.flatnonzero(np.isin(members, judged))
             if mine.size:
                 promise = cheapest(_hidden(planes, mask, members), mine)
@@ -210,44 +205,46 @@ def _applied(
     mask: Mask | None,
 ) -> Mapping | None:
     """The mapping by given maps, one per group; None where one of them does not suit."""
-    integers, sections = np.empty(planes.shape, np.int64), []
-    for map_, members in zip(maps, _members(groups), strict=True):
+    parts, sections = [], []
+    for map_, members in zip(maps, members_of(groups), strict=True):
         if map_ is None:
             return None
         mapped = field.apply(map_, _hidden(planes, mask, members))
         if mapped is None:
             return None
-        integers[members] = mapped.integers
+        parts.append(mapped.integers)
         sections.append(mapped.section)
+    integers = parts[0]
+    if len(parts) > 1:
+        integers = np.empty(planes.shape, np.result_type(*{p.dtype for p in parts}))
+        for part, members in zip(parts, members_of(groups), strict=True):
+            integers[members] = part
     return Mapping(integers, tuple(sections), groups, mask=mask, axis=axis)
 
 
 def _hidden(planes: Array, mask: Mask | None, members: npt.NDArray[np.int64]) -> Array:
     """Some planes without what the mask hides."""
+    if len(members) == len(planes):
+        return masks.hide(planes, mask)
     part = planes[members]
     return part if mask is None else masks.hide(part, mask.part(members))
 
 
 def _with_colour(mapping: Mapping) -> Mapping:
-    green = _to_green(mapping.integers)
-    if promised(green[1::3]) + promised(green[2::3]) >= promised(mapping.integers[0::3]) + promised(
-        mapping.integers[2::3]
-    ):
+    part = bands(mapping.integers, 3)
+    green = _to_green(part)
+    alike, apart = (promised(p[i::3]) + promised(p[2::3]) for p, i in ((green, 1), (part, 0)))
+    if alike >= apart:
         return mapping
-    return replace(mapping, integers=green, colour=True)
+    return replace(mapping, integers=_to_green(mapping.integers), colour=True)
 
 
-def _to_green(planes: Ints) -> Ints:
-    out = np.empty_like(planes)
+def _to_green(planes: Array) -> Array:
+    out = np.empty(planes.shape, np.int16 if planes.dtype.itemsize == 1 else np.int32)
     green = planes[1::3]
-    out[0::3], out[1::3], out[2::3] = green, planes[0::3] - green, planes[2::3] - green
-    return out
-
-
-def _from_green(planes: Ints) -> Ints:
-    out = np.empty_like(planes)
-    green = planes[0::3]
-    out[1::3], out[0::3], out[2::3] = green, planes[1::3] + green, planes[2::3] + green
+    out[0::3] = green
+    for i in (0, 2):
+        np.subtract(planes[i::3], green, out=out[(i + 2) // 2 :: 3], dtype=out.dtype)
     return out
 
 
@@ -263,7 +260,7 @@ def _find(layout: Layout, planes: Array, fill_value: float | None, exact: bool) 
     if planes.dtype.kind in "iu" or fill_value is not None or "c" not in names:
         return masks.find(planes, fill_value, exact)
     where = np.zeros(planes.shape, bool)
-    for members in _members(_groups(layout, names.index("c") + 1)):
+    for members in members_of(_groups(layout, names.index("c") + 1)):
         where[members] = masks.special(planes[members], None, exact)
     return masks.of(planes, where)
 
@@ -293,7 +290,7 @@ def _groups(layout: Layout, axis: int) -> npt.NDArray[np.int64]:
     return planes // inside % layout.counts[axis - 1]
 
 
-def _members(groups: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+def members_of(groups: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
     """The planes of each group."""
     order = np.argsort(groups, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from . import fallback, numbers
+from . import fallback, numbers, passes
 from .decimals import MAX_DECIMALS, Divided, scaled, unscaled
 from .errors import CodecError
 from .floats import TwoLayer, ordered, unordered
@@ -21,8 +21,9 @@ Ints = npt.NDArray[np.int64]
 
 MAX_PALETTE = 1 << 16
 _ORDERED = 255  # instead of a number of decimals
-_LIMIT = 1 << 30
 _EXACT = 1 << 53  # larger integers have no float64 of their own
+_SAMPLES = 1 << 14
+_COUNTED, _PIECE = 1 << 18, 1 << 18
 _LARGEST_BOUND = 8e307  # twice this is still finite
 
 
@@ -30,11 +31,14 @@ class Map(Protocol):
     """How integers become values again; `write` and `read` move its parameters.
 
     `approximate` prepares for integers that are those of a reconstruction: what lies out of range
-    is brought into it, and what only exact integers can tell is left out.
+    is brought into it, and what only exact integers can tell is left out.  `pointwise` says
+    whether a sample's value hangs on its integer alone, so that `invert` may be given any part.
     """
 
-    def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array: ...
-    def approximate(self, integers: Ints) -> tuple[Ints, Map]: ...
+    @property
+    def pointwise(self) -> bool: ...
+    def invert(self, integers: Array, dtype: np.dtype[Any]) -> Array: ...
+    def approximate(self, integers: Array) -> tuple[Array, Map]: ...
     def write(self) -> bytes: ...
 
 
@@ -45,20 +49,22 @@ class Lossless(Map, Protocol):
     values do not suit.
     """
 
-    def forward(self, values: Array) -> tuple[Ints, Lossless] | None: ...
+    def forward(self, values: Array) -> tuple[Array, Lossless] | None: ...
 
 
 @dataclass(frozen=True)
 class Identity:
     """Integers as they are; written only where other maps of the chunk need saying."""
 
-    def forward(self, values: Array) -> tuple[Ints, Identity]:
-        return values.astype(np.int64), self
+    pointwise: ClassVar[bool] = True
 
-    def approximate(self, integers: Ints) -> tuple[Ints, Identity]:
+    def forward(self, values: Array) -> tuple[Array, Identity]:
+        return values, self
+
+    def approximate(self, integers: Array) -> tuple[Array, Identity]:
         return integers, self
 
-    def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
+    def invert(self, integers: Array, dtype: np.dtype[Any]) -> Array:
         return integers
 
     def write(self) -> bytes:
@@ -74,15 +80,16 @@ class Offset:
     """Integers minus a constant, where the values themselves are too large."""
 
     offset: int
+    pointwise: ClassVar[bool] = True
 
-    def forward(self, values: Array) -> tuple[Ints, Offset]:
+    def forward(self, values: Array) -> tuple[Array, Offset]:
         return values.astype(np.int64) - self.offset, self
 
-    def approximate(self, integers: Ints) -> tuple[Ints, Offset]:
+    def approximate(self, integers: Array) -> tuple[Array, Offset]:
         return integers, self
 
-    def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
-        return integers + self.offset
+    def invert(self, integers: Array, dtype: np.dtype[Any]) -> Array:
+        return np.add(integers, self.offset, dtype=np.int64)
 
     def write(self) -> bytes:
         return struct.pack("<q", self.offset)
@@ -102,41 +109,43 @@ class Palette:
     The values stand as integers: themselves, or floats as decimals, or as ordered integers.
     """
 
+    pointwise: ClassVar[bool] = True
     values: Ints  # sorted
     decimals: int | None = None  # None: ordered integers
 
     @classmethod
     def of(cls, values: Array, decimals: int | None = None) -> Palette | None:
         """The palette, unless distinct values are a quarter of the range or more."""
-        integers = _as_integers(values, decimals)
-        lo, hi = int(integers.min()), int(integers.max())
-        span = hi - lo + 1
-        if span <= 1 << 18:  # counting beats sorting
-            found = np.flatnonzero(np.bincount((integers - lo).reshape(-1), minlength=span)) + lo
-        else:
-            found = np.sort(integers, axis=None)
-            found = found[np.concatenate([[True], found[1:] != found[:-1]])]
-        few = min(MAX_PALETTE, max(1, span // 4))
-        if len(found) > few or (len(found) * 4 > integers.size and len(found) > 1):
-            return None
-        return cls(found, decimals)
+        extremes = np.array([values.min(), values.max()])
+        lo, hi = _as_integers(extremes, decimals).tolist()
+        few = min(MAX_PALETTE, max(1, (hi - lo + 1) // 4), max(1, values.size // 4))
+        flat = values.reshape(-1)
+        some = _as_integers(flat[:: -(-flat.size // _SAMPLES)], decimals)
+        if len(np.unique(some)) > few:
+            return None  # a part has more than all may
+        found = _distinct(flat, decimals, lo, hi)
+        return None if len(found) > few else cls(found, decimals)
 
-    def forward(self, values: Array) -> tuple[Ints, Palette]:
-        ranks = np.searchsorted(self.values, _as_integers(values, self.decimals))
-        return ranks.astype(np.int64), self
+    def forward(self, values: Array) -> tuple[Array, Palette]:
+        lo, span = int(self.values[0]), int(self.values[-1]) - int(self.values[0]) + 1
+        if span > _COUNTED:
+            ranks = np.searchsorted(self.values, _as_integers(values, self.decimals))
+            return ranks.astype(np.int32), self
+        table = np.zeros(span, np.int32)
+        table[self.values - lo] = np.arange(len(self.values))
+        return table[_as_integers(values, self.decimals) - lo], self
 
-    def approximate(self, integers: Ints) -> tuple[Ints, Palette]:
+    def approximate(self, integers: Array) -> tuple[Array, Palette]:
         return np.clip(integers, 0, len(self.values) - 1), self
 
-    def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
+    def invert(self, integers: Array, dtype: np.dtype[Any]) -> Array:
         if integers.size and not 0 <= int(integers.min()) <= int(integers.max()) < len(self.values):
             raise CodecError("frame is damaged: a rank lies outside of its palette")
-        values = self.values[integers]
         if dtype.kind in "iu":
-            return values
+            return self.values[integers]
         if self.decimals is None:
-            return unordered(values, dtype)
-        return unscaled(values, self.decimals, dtype)
+            return unordered(self.values, dtype)[integers]
+        return unscaled(self.values, self.decimals, dtype)[integers]
 
     def write(self) -> bytes:
         # Differences modulo 2**64, since ordered integers of float64 take that much room.
@@ -164,6 +173,18 @@ class Palette:
         return cls(values, None if kind == _ORDERED else kind)
 
 
+def _distinct(flat: Array, decimals: int | None, lo: int, hi: int) -> Ints:
+    """All values that occur, as sorted integers between `lo` and `hi`."""
+    span = hi - lo + 1
+    if span > _COUNTED:
+        found = np.sort(_as_integers(flat, decimals))
+        return found[np.concatenate([[True], found[1:] != found[:-1]])]
+    seen = np.zeros(span, bool)  # marking beats sorting
+    for start in range(0, flat.size, _PIECE):
+        seen[_as_integers(flat[start : start + _PIECE], decimals) - lo] = True
+    return np.flatnonzero(seen) + lo
+
+
 def _as_integers(values: Array, decimals: int | None) -> Ints:
     if values.dtype.kind == "f" and decimals is None:
         return ordered(values)
@@ -175,30 +196,27 @@ class Quantised:
     """Multiples of a step: error-bounded mode."""
 
     step: float
+    pointwise: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, values: Array, max_error: float) -> tuple[Ints, Quantised] | None:
+    def of(
+        cls, values: Array, max_error: float
+    ) -> tuple[passes.Int32, Quantised, passes.Compared] | None:
+        """Nearest multiples, the map, and how values compare with what comes back."""
         whole = values.dtype.kind in "iu"
         if whole and max(-int(values.min()), int(values.max())) >= _EXACT:
             return None
-        max_error = min(max_error, _LARGEST_BOUND)
-        step = float(2 * int(max_error) + 1) if whole else 2.0 * max_error
-        with np.errstate(over="ignore", invalid="ignore"):
-            scaled = np.rint(values.astype(np.float64) / step)
-        if not np.isfinite(scaled).all() or float(np.abs(scaled).max(initial=0)) >= _LIMIT:
-            return None
-        return scaled.astype(np.int64), cls(step)
+        step = 2.0 * min(max_error, _LARGEST_BOUND)
+        if whole:
+            step = float(2 * int(min(max_error, _LARGEST_BOUND)) + 1)
+        found = passes.quantise(values, step, max_error)
+        return None if found is None else (found[0], cls(step), found[1])
 
-    def approximate(self, integers: Ints) -> tuple[Ints, Quantised]:
+    def approximate(self, integers: Array) -> tuple[Array, Quantised]:
         return integers, self
 
-    def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
-        values = integers.astype(np.float64) * self.step
-        if dtype.kind in "iu":
-            info = np.iinfo(dtype)
-            return np.clip(values, max(info.min, -_EXACT), min(info.max, _EXACT)).astype(np.int64)
-        with np.errstate(over="ignore"):
-            return values.astype(dtype)
+    def invert(self, integers: Array, dtype: np.dtype[Any]) -> Array:
+        return passes.restore(integers, self.step, dtype)
 
     def write(self) -> bytes:
         return struct.pack("<d", self.step)
@@ -219,14 +237,15 @@ class Stored:
     """
 
     payload: bytes = b""
+    pointwise: ClassVar[bool] = False
 
-    def forward(self, values: Array) -> tuple[Ints, Stored]:
-        return np.zeros(values.shape, np.int64), Stored(fallback.encode(values))
+    def forward(self, values: Array) -> tuple[Array, Stored]:
+        return np.zeros(values.shape, np.int32), Stored(fallback.encode(values))
 
-    def approximate(self, integers: Ints) -> tuple[Ints, Stored]:
+    def approximate(self, integers: Array) -> tuple[Array, Stored]:
         return integers, self
 
-    def invert(self, integers: Ints, dtype: np.dtype[Any]) -> Array:
+    def invert(self, integers: Array, dtype: np.dtype[Any]) -> Array:
         return fallback.decode(self.payload, dtype, integers.shape)
 
     def write(self) -> bytes:

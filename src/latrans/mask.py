@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from numcodecs.zstd import Zstd
 
+from . import passes
 from .errors import CodecError
 from .wire import Reader, pack_varint
 
@@ -20,6 +21,7 @@ Array = npt.NDArray[Any]
 _FAR = 4.0  # times the range of all other values
 _LONG_RUN = 8
 _SAMPLES = 1 << 14
+_GLANCE = 1 << 10
 _BITS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
@@ -48,7 +50,35 @@ def find(array: Array, fill_value: float | None, exact: bool) -> Mask | None:
 
     `exact` masks negative zeros too: their sign would be lost.
     """
+    if _is_plain(array, fill_value, exact):
+        return None
     return of(array, special(array, fill_value, exact))
+
+
+def _is_plain(array: Array, fill_value: float | None, exact: bool) -> bool:
+    """Whether one walk over an array and a few of its values show that nothing needs masking."""
+    if array.dtype.kind in "iu":
+        return fill_value is None
+    if not array.size:
+        return False
+    found = passes.extent(array)
+    if found.wild or (exact and found.zeros):
+        return False
+    if fill_value is not None:
+        with np.errstate(over="ignore"):
+            fill = float(array.dtype.type(fill_value))
+        return not found.lo <= fill <= found.hi
+    flat = array.reshape(-1)
+    some = flat[:: -(-flat.size // _GLANCE)].astype(np.float64)
+    some = some[(some > found.lo) & (some < found.hi)]
+    if not some.size:
+        return False
+    low, high = float(some.min()), float(some.max())
+    with np.errstate(over="ignore"):
+        # All others reach at least as far, so neither extreme lies further from them.
+        above = found.hi - high > _FAR * (high - found.lo)
+        below = low - found.lo > _FAR * (found.hi - low)
+    return not above and not below
 
 
 def special(array: Array, fill_value: float | None, exact: bool) -> npt.NDArray[np.bool_]:

@@ -229,14 +229,14 @@ class Model:
     def backend(self, engine: str | None) -> Backend:
         """Residual backend for an engine, prepared once."""
         name = select(engine).name
-        return self._prepared(f"planes {name}", lambda: backend(self.neighbourhood, name))
+        return self.prepared(f"planes {name}", lambda: backend(self.neighbourhood, name))
 
     def value_coder(self, engine: str | None) -> ValueCoder:
         """Value coder on an engine."""
         predictor = self.predictor
         assert isinstance(predictor, ValuePredictor)
         chosen = select(engine)
-        return self._prepared(
+        return self.prepared(
             f"values {chosen.name}",
             lambda: value_coder(predictor, chosen.name, chosen.run),
         )
@@ -247,9 +247,9 @@ class Model:
         if tables is None:
             raise ModelError(f"model {self.name!r} has no latents")
         chosen = select(engine).name
-        return self._prepared(f"latents {chosen}", lambda: LatentCoder(tables, chosen))
+        return self.prepared(f"latents {chosen}", lambda: LatentCoder(tables, chosen))
 
-    def _prepared(self, key: str, make: Callable[[], T]) -> T:
+    def prepared(self, key: str, make: Callable[[], T]) -> T:
         """What `make` makes, made once: tables are laid out for many small chunks."""
         ready: dict[str, Any] = self.__dict__.setdefault("_ready", {})
         if key not in ready:

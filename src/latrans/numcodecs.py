@@ -10,6 +10,7 @@ they are stored losslessly in every mode.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from numcodecs.abc import Codec as NumcodecsCodec
 from numcodecs.compat import ensure_bytes, ensure_contiguous_ndarray, ndarray_copy
 
 from .config import Configured
+from .threads import count, spread
 
 Array = np.ndarray[Any, Any]
 
@@ -70,6 +72,31 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
         ensure_contiguous_ndarray(out)
         copied: Array = ndarray_copy(self._codec.decode(frame), out)
         return copied
+
+    def encode_batch(self, bufs: Iterable[Any], threads: int | None = None) -> list[bytes]:
+        """Encode many arrays or buffers, side by side, as `encode` does one by one.
+
+        Parameters
+        ----------
+        bufs : iterable
+        threads : int, optional
+            As in `latrans.Codec.encode_batch`.
+        """
+        chunks = list(bufs)
+        if all(isinstance(chunk, np.ndarray) for chunk in chunks):
+            return self._codec.encode_batch(chunks, threads)
+        return spread(self.encode, chunks, count(threads))
+
+    def decode_batch(self, bufs: Iterable[Any], threads: int | None = None) -> list[Array]:
+        """Decode many frames to new arrays, side by side, as `decode` does one by one.
+
+        Parameters
+        ----------
+        bufs : iterable
+        threads : int, optional
+            As in `latrans.Codec.decode_batch`.
+        """
+        return self._codec.decode_batch([ensure_bytes(buf) for buf in bufs], threads)
 
     def get_config(self) -> dict[str, Any]:
         """Return the stored form: ``id`` and every value that is not None."""

@@ -16,6 +16,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from .errors import ModelError, ModelNotFoundError
@@ -78,6 +79,9 @@ def open_model(source: str | os.PathLike[str] | bytes | Model) -> Model:
         return find(digest[1])
     if os.sep in text or text.endswith(".safetensors"):
         return _load(Path(text).expanduser())
+    shipped = _shipped().get(text)
+    if shipped is not None and shipped.is_file():
+        return _load(shipped)  # small chunks cannot afford to look through directories
     for directory in search_path():
         for path in _files(directory):
             if _alias(path) == text:
@@ -96,6 +100,11 @@ def register(model: Model) -> Model:
     """Make a model findable by its digest in this process."""
     with _lock:
         return _loaded.setdefault(model.digest, model)
+
+
+def is_loaded(digest: str) -> bool:
+    """Whether the model of a full digest is at hand without a search."""
+    return digest in _loaded
 
 
 def find(digest: str) -> Model:
@@ -150,6 +159,16 @@ def packaged() -> list[Path]:
     here = Path(__file__).resolve().parent
     paths = [here / "codecs", here.parent.parent / "codecs"]
     return [p for p in paths if p.is_dir()]
+
+
+@cache
+def _shipped() -> dict[str, Path]:
+    """Packaged models by name, the first of each; these directories do not change."""
+    found: dict[str, Path] = {}
+    for directory in packaged():
+        for path in _files(directory):
+            found.setdefault(_alias(path), path)
+    return found
 
 
 def cache_directory() -> Path:

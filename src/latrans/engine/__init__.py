@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from types import ModuleType
 from typing import Any, cast
 
@@ -75,10 +76,15 @@ def select(name: str | None = None) -> Engine:
                     f"install a latrans wheel for this platform or ask for 'reference'"
                 ) from error
         else:
-            return Engine("native", f"native ({native.instruction_set()})", native.run)
+            return _native(native)
     from . import reference
 
     return Engine("reference", "reference", reference.run)
+
+
+@cache
+def _native(module: Any) -> Engine:
+    return Engine("native", f"native ({module.instruction_set()})", module.run)
 
 
 class _CallableModule(ModuleType):

@@ -2,9 +2,11 @@
 #pragma once
 #include <nanobind/nanobind.h>
 
+void bind_field(nanobind::module_ &module);
 void bind_program(nanobind::module_ &module);
 void bind_entropy(nanobind::module_ &module);
 void bind_residual(nanobind::module_ &module);
 void bind_trials(nanobind::module_ &module);
 void bind_values(nanobind::module_ &module);
 void bind_transform(nanobind::module_ &module);
+void bind_squeeze(nanobind::module_ &module);

@@ -2,10 +2,12 @@
 
 NB_MODULE(_native, module) {
     module.doc() = "Compiled twins of latrans' reference kernels; equal to them bit for bit.";
+    bind_field(module);
     bind_program(module);
     bind_entropy(module);
     bind_residual(module);
     bind_trials(module);
     bind_values(module);
     bind_transform(module);
+    bind_squeeze(module);
 }

@@ -13,19 +13,6 @@
 
 namespace latrans {
 
-struct Layout {
-    int lag, up, down, left, right;  // margins, in lanes and columns
-
-    // Lanes 0 to 15 of a step begin where vectors do; the lanes below those of one step and the
-    // lanes above those of the next lie between.
-    ptrdiff_t stride() const { return kLanes + (up + down + kLanes - 1) / kLanes * kLanes; }
-    ptrdiff_t delta(ptrdiff_t dy, ptrdiff_t dx) const { return (dx + lag * dy) * stride() + dy; }
-    ptrdiff_t first_step() const { return -left - lag * up; }
-    ptrdiff_t end_step(ptrdiff_t columns) const {
-        return columns + right + lag * (kLanes - 1 + down);
-    }
-};
-
 template <class T>
 class Canvas {
 public:

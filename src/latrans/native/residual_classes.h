@@ -21,6 +21,9 @@ constexpr int kSymbols = kTokens + 1;
 constexpr int kEscapeBits = 8;
 
 constexpr int kMeanLimit = 255, kScaleLimit = 255, kTailLimit = 127, kGateLimit = 127;
+constexpr int output_limit(int o) {
+    return o == 0 ? kMeanLimit : o == 1 ? kScaleLimit : o == 2 ? kTailLimit : kGateLimit;
+}
 
 struct Token {
     uint32_t token, raw;

@@ -160,9 +160,8 @@ std::vector<int64_t> contest(const Model &model, Job job, Given plane,
         std::fill_n(room, n, 0);
         return room;
     };
-    const Contest contest{all.data(),    static_cast<int>(all.size()), costs,
-                          per_raw_bit,   totals.data(),                rows(),
-                          {rows(), rows()}};
+    const Contest contest{all.data(),  static_cast<int>(all.size()), costs, per_raw_bit,
+                          totals.data(), {rows(), rows(), rows()}};
     if (!job.narrow(model) || !contest_as<int32_t>(model, job, plane, contest))
         contest_as<int64_t>(model, job, plane, contest);
     return totals;

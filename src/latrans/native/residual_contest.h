@@ -7,28 +7,19 @@ namespace {
 
 constexpr int kFewLanes = 4;  // up to this, several steps' samples are concluded side by side
 
-inline void copy_inputs(int32_t *to, const int32_t *from, int n) {
-    for (int i = 0; i < n * kLanes; i += width<int32_t>) store(to + i, load(from + i));
-}
-
-// Adds what lanes first .. last cost whose coded values are known.  Networks overwrite their
-// inputs.
+// Adds what lanes first .. last cost whose coded values are known.
 template <class T>
-bool add_costs(const Scene<T> &scene, const Contest &contest, bool described, int first, int last,
+void add_costs(const Scene<T> &scene, const Contest &contest, bool described, int first, int last,
                const T *coded, Answer<T> &a) {
     Tokens found;
-    if (described) copy_inputs(contest.inputs, a.rows[0], scene.network->n_inputs);
     for (int n = 0; n < contest.n_networks; ++n) {
-        const Network *network = described ? contest.networks[n] : nullptr;
-        if (network && n > 0) copy_inputs(a.rows[0], contest.inputs, network->n_inputs);
-        if (!conclude(scene, network, first, last, a)) return false;
+        conclude(scene, described ? contest.networks[n] : nullptr, first, last, a);
         tokenise_step(a, coded, found);
         for (int lane = first; lane < last; ++lane)
             contest.totals[n] +=
                 contest.costs[a.table[lane] * static_cast<int>(kTokens) + found.tokens[lane]] +
                 contest.per_raw_bit * found.lengths[lane];
     }
-    return true;
 }
 
 // Samples of several steps, as if they were one.
@@ -37,29 +28,25 @@ class Batch {
 public:
     Batch(const Strip<T> &strip, const Contest &contest)
         : scene_(*strip.scene), contest_(contest) {
-        for (int i = 0; i < 2; ++i) answer_.rows[i] = contest.rows[i];
+        for (int i = 0; i < 3; ++i) answer_.rows[i] = contest.rows[i];
     }
 
-    // Takes a lane of a step; false where int32 is too small.
-    bool add(const Answer<T> &from, int lane, bool described, T coded) {
-        if (n_ == kLanes && !flush()) return false;
-        copy_lane(from, lane, scene_.plan->n_gates, answer_, n_);
-        if (described) {
-            const int n_inputs = scene_.network->n_inputs;
-            for (int i = 0; i < n_inputs; ++i)
-                answer_.rows[0][i * kLanes + n_] = from.rows[0][i * kLanes + lane];
-        }
+    // Takes a lane of a step.
+    void add(const Answer<T> &from, int lane, bool described, T coded) {
+        if (n_ == kLanes) flush();
+        copy_lane(from, lane, answer_, n_);
+        // At most a row for two inputs.
+        const int n_rows = described ? (scene_.network->layers[0].n_in + 1) / 2 : 0;
+        for (int i = 0; i < n_rows; ++i)
+            answer_.rows[0][i * kLanes + n_] = from.rows[0][i * kLanes + lane];
         described_ |= described;
         coded_[n_++] = coded;
-        return true;
     }
 
-    bool flush() {
-        const int n = n_;
-        const bool described = described_;
+    void flush() {
+        add_costs(scene_, contest_, described_, 0, n_, coded_, answer_);
         n_ = 0;
         described_ = false;
-        return add_costs(scene_, contest_, described, 0, n, coded_, answer_);
     }
 
 private:
@@ -87,11 +74,10 @@ Outcome each_described(const Strip<T> &strip, Visit &&visit) {
             bool described = false;
             if (!describe(scene, step * strip.stride, first, last, a, described))
                 return Outcome::kTooNarrow;
-            if (scene.step > 1 && !conclude(scene, nullptr, first, last, a))
-                return Outcome::kTooNarrow;
+            if (scene.step > 1) conclude(scene, nullptr, first, last, a);
             if (!code_samples(strip, step, first, last, coded)) return Outcome::kOutside;
             put(strip, step, first, last);
-            if (!visit(first, last, described, coded)) return Outcome::kTooNarrow;
+            visit(first, last, described, coded);
         }
     }
     return Outcome::kDone;
@@ -102,17 +88,16 @@ Outcome contest(const Strip<T> &strip, const Contest &contest) {
     Answer<T> &a = *strip.answer;
     if (strip.extent.n_lanes > kFewLanes)
         return each_described(strip, [&](int first, int last, bool described, const T *coded) {
-            return add_costs(*strip.scene, contest, described, first, last, coded, a);
+            add_costs(*strip.scene, contest, described, first, last, coded, a);
         });
     Batch<T> batch(strip, contest);
     const Outcome outcome =
         each_described(strip, [&](int first, int last, bool described, const T *coded) {
             for (int lane = first; lane < last; ++lane)
-                if (!batch.add(a, lane, described, coded[lane])) return false;
-            return true;
+                batch.add(a, lane, described, coded[lane]);
         });
-    if (outcome != Outcome::kDone) return outcome;
-    return batch.flush() ? outcome : Outcome::kTooNarrow;
+    batch.flush();
+    return outcome;
 }
 
 }  // namespace

@@ -3,18 +3,20 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
+#include <new>
 #include <numeric>
 
 #include "residual_bits.h"
-#include "residual_products.h"
 
 namespace latrans {
 
 namespace {
 
-constexpr int kMaxShift = 14, kOctaves = 8;
-constexpr int64_t kLargestError = int64_t{1} << 22;
+constexpr int kMaxShift = 14;
+constexpr int kColumnLimit = (1 << 13) - 1;  // of a value after scaling
 constexpr double kRidge = 1e-5;
+constexpr int kNarrowDrop = 6;  // up to which 32 bits hold errors
 
 // Bits to drop so that typical values keep about eight.
 int drop_of(int64_t sum, size_t n) {
@@ -28,6 +30,7 @@ Solution quantise(const std::vector<double> &solution) {
     std::frexp(largest, &bits);
     const int shift = std::max(0, std::min(kMaxShift, 15 - std::max(bits, 0)));
     Solution result{{}, shift};
+    result.weights.reserve(solution.size());
     const double unit = 1 << shift;
     for (double s : solution)
         result.weights.push_back(static_cast<int32_t>(
@@ -35,201 +38,315 @@ Solution quantise(const std::vector<double> &solution) {
     return result;
 }
 
-// The system's columns, the right side last, scaled and without rows that are too large.
+// Memory for vectors.
+template <class T>
+class Aligned {
+public:
+    explicit Aligned(size_t n)
+        : values_(static_cast<T *>(::operator new[](n * sizeof(T), std::align_val_t{64}))) {}
+    ~Aligned() { ::operator delete[](values_, std::align_val_t{64}); }
+    Aligned(const Aligned &) = delete;
+    Aligned &operator=(const Aligned &) = delete;
+    T *data() const { return values_; }
+
+private:
+    T *values_;
+};
+
+// Scaled columns, the right side last; rows that are too large in the plane's own do not count.
+class Table {
+public:
+    Table(const FitKernel &kernel, const std::vector<const TapGroup *> &groups);
+
+    const FitKernel &kernel;
+    std::vector<int> drops;
+    std::vector<size_t> starts;              // of the groups, and the target's
+    std::vector<const int16_t *> columns;    // a multiple of the kernel's tile
+    std::vector<int16_t> live, largest;
+    size_t n, padded, n_live = 0;
+
+    size_t n_taps() const { return starts.back(); }
+
+private:
+    void scale(const TapGroup &group, size_t index, Columns &out);
+
+    std::vector<Columns> stores_;
+    std::vector<int16_t> zeros_;
+};
+
+Table::Table(const FitKernel &k, const std::vector<const TapGroup *> &groups)
+    : kernel(k), n(groups[0]->columns.n), padded(groups[0]->columns.padded()) {
+    live.assign(padded, 0);
+    std::fill_n(live.begin(), n, int16_t{-1});
+    starts.push_back(0);
+    stores_.resize(groups.size());
+    bool plain = true;
+    const int16_t *target = nullptr;
+    for (size_t g = 0; g < groups.size(); ++g) {
+        const TapGroup &group = *groups[g];
+        drops.push_back(drop_of(group.magnitudes, group.columns.size() * n));
+        const bool exceeds = drops[g] || group.greatest > kColumnLimit;
+        if (exceeds) scale(group, g, stores_[g]);
+        const Columns &found = drops[g] || (g && exceeds) ? stores_[g] : group.columns;
+        plain = plain && &found == &group.columns;
+        for (size_t i = 0; i < group.n_taps; ++i) columns.push_back(found[i]);
+        if (!g) target = found[group.n_taps];
+        starts.push_back(columns.size());
+    }
+    columns.push_back(target);
+    if (plain) {
+        largest = groups[0]->largest;
+        for (size_t g = 1; g < groups.size(); ++g)
+            for (size_t i = 0; i < padded; ++i)
+                largest[i] = std::max(largest[i], groups[g]->largest[i]);
+    } else {
+        largest.resize(padded);
+        for (const int16_t *column : columns) kernel.survey(column, padded, largest.data());
+    }
+    zeros_.resize(padded);
+    while (columns.size() % kernel.tile) columns.push_back(zeros_.data());
+    int32_t n_dead = 0;
+    for (size_t i = 0; i < n; ++i) n_dead += live[i] + 1;
+    n_live = n - static_cast<size_t>(n_dead);
+}
+
+void Table::scale(const TapGroup &group, size_t index, Columns &out) {
+    const int drop = drops[index];
+    const size_t n_columns = group.columns.size();
+    const int largest = kColumnLimit << std::min(drop, 16);
+    for (size_t k = 0; !index && k < n; ++k)
+        for (size_t i = 0; group.largest[k] > largest && i < n_columns; ++i) {
+            const int value = group.columns[i][k] >> drop;
+            if (value > kColumnLimit || value < -kColumnLimit) live[k] = 0;
+        }
+    if (!drop && !index) return;  // rows that do not count may be large
+    out = Columns(n_columns, n);
+    for (size_t i = 0; i < n_columns; ++i)
+        kernel.shrink(group.columns[i], padded, drop, kColumnLimit, out[i]);
+    for (size_t f = 0; f < group.far.size(); ++f)
+        for (size_t i = 0; i < n_columns; ++i) {
+            const int32_t value = group.exact[f * n_columns + i] >> drop;
+            const int32_t within = std::min(std::max(value, -kColumnLimit), kColumnLimit);
+            out[i][group.far[f]] = static_cast<int16_t>(within);
+            if (!index && value != within) live[group.far[f]] = 0;
+        }
+}
+
+// Normal equations; errors are of type E.
+template <class E>
 class System {
 public:
-    System(const std::vector<const TapGroup *> &groups, const std::vector<int32_t> &target,
-           const std::vector<int64_t> &activity, const Noise *noise);
+    System(const Table &table, const Activity &activity, const std::vector<uint32_t> &far,
+           const Noise *noise);
 
-    bool solvable() const { return scale_.size() >= 2 * n_taps(); }
     // Rounds of reweighting; false where the system has no solution.
     bool refine(int rounds);
     std::optional<Solution> solution(const std::vector<size_t> &choice) const;
 
 private:
-    size_t n_taps() const { return columns_.n_used - 1; }
-    void remove(const std::vector<uint8_t> &large);
-    void sort_rows();
+    size_t width() const { return table_.columns.size(); }
+    Rows<E> rows() {
+        return {table_.columns[table_.n_taps()], table_.live.data(), scale_.data(), error_.data()};
+    }
+    void predict(const Predict &fast, const Solution &solution, size_t begin,
+                 int32_t *predicted) const;
     void sum_products();
+    void sum_apart();
     void add_noise();
     std::optional<std::vector<double>> solve(const std::vector<size_t> &columns) const;
 
+    const Table &table_;
     const Noise *noise_;
-    std::vector<int> drops_;
-    std::vector<size_t> starts_;
-    std::vector<int64_t> scale_, error_;
-    std::vector<size_t> octave_ends_;
-    std::vector<uint32_t> order_;
-    std::vector<int16_t> largest_;  // magnitude of each row
-    Columns columns_{0, 0}, sorted_{0, 0};
+    std::vector<E> scale_, error_;
+    int64_t sum_ = 0;
+    E least_ = 0;
+    std::vector<int16_t> multipliers_;
+    std::vector<uint16_t> apart_;
+    Aligned<int16_t> scaled_;
+    Aligned<int32_t> tiles_;
+    int64_t weight_sum_ = 0;
     std::vector<int64_t> moments_;
 };
 
-System::System(const std::vector<const TapGroup *> &groups, const std::vector<int32_t> &target,
-               const std::vector<int64_t> &activity, const Noise *noise)
-    : noise_(noise) {
-    const size_t n = target.size();
-    starts_.push_back(0);
-    for (const TapGroup *group : groups) {
-        const bool first = group == groups[0];
-        const int64_t sum = magnitudes(group->values.data(), group->values.size()) +
-                            (first ? magnitudes(target.data(), n) : 0);
-        drops_.push_back(drop_of(sum, (group->n_taps + first) * n));
-        starts_.push_back(starts_.back() + group->n_taps);
-    }
-    columns_ = Columns(starts_.back() + 1, n);
-    std::vector<uint8_t> large(n);
-    for (size_t g = 0; g < groups.size(); ++g)
-        for (size_t i = 0; i < groups[g]->n_taps; ++i)
-            shrink(&groups[g]->values[i * n], n, drops_[g], columns_[starts_[g] + i],
-                   g ? nullptr : large.data());
-    shrink(target.data(), n, drops_[0], columns_[n_taps()], large.data());
-    scale_ = activity;
-    if (std::count(large.begin(), large.end(), 0) != static_cast<ptrdiff_t>(n)) remove(large);
+size_t n_tile_sums(const FitKernel &kernel, size_t width) {
+    const size_t n = width / kernel.tile;
+    return n * (n + 1) / 2 * kernel.tile * kernel.tile * kernel.lanes;
+}
+
+template <class E>
+System<E>::System(const Table &table, const Activity &activity, const std::vector<uint32_t> &far,
+                  const Noise *noise)
+    : table_(table),
+      noise_(noise),
+      scale_(activity.near.begin(), activity.near.end()),
+      multipliers_(table.padded),
+      apart_(table.padded),
+      scaled_(table.columns.size() * kProductRows),
+      tiles_(n_tile_sums(table.kernel, table.columns.size())),
+      moments_(table.columns.size() * table.columns.size()) {
+    for (size_t f = 0; f < far.size(); ++f) scale_[far[f]] = static_cast<E>(activity.far[f]);
     error_ = scale_;
-    sorted_ = columns_;
-    largest_.resize(scale_.size());
-    for (size_t i = 0; i < columns_.n_used; ++i) raise(columns_[i], scale_.size(), largest_.data());
-    moments_.resize(columns_.n_all * columns_.n_all);
-}
-
-void System::remove(const std::vector<uint8_t> &large) {
-    std::vector<size_t> kept;
-    for (size_t k = 0; k < large.size(); ++k)
-        if (!large[k]) kept.push_back(k);
-    Columns columns(columns_.n_used, kept.size());
-    for (size_t i = 0; i < columns.n_used; ++i)
-        for (size_t k = 0; k < kept.size(); ++k) columns[i][k] = columns_[i][kept[k]];
-    for (size_t k = 0; k < kept.size(); ++k) scale_[k] = scale_[kept[k]];
-    scale_.resize(kept.size());
-    columns_ = std::move(columns);
-}
-
-// Rows by weight, which is a power of two near 1 / error, eight octaves of them.
-void System::sort_rows() {
-    const size_t n = error_.size();
-    const int64_t sum = std::accumulate(error_.begin(), error_.end(), int64_t{0});
-    const int64_t floor = std::max<int64_t>(1, sum / static_cast<int64_t>(n) / 8);
-    std::vector<uint8_t> octaves(n);
-    int least = 64;
-    for (size_t k = 0; k < n; ++k) {
-        octaves[k] = static_cast<uint8_t>(bit_length(static_cast<uint64_t>(error_[k] + floor + 8)));
-        least = std::min<int>(least, octaves[k]);
-    }
-    octave_ends_.assign(kOctaves + 1, 0);
-    for (uint8_t &octave : octaves) {
-        octave = static_cast<uint8_t>(std::min(octave - least, kOctaves));
-        ++octave_ends_[octave];
-    }
-    std::partial_sum(octave_ends_.begin(), octave_ends_.end(), octave_ends_.begin());
-    std::vector<size_t> next(1, 0);
-    next.insert(next.end(), octave_ends_.begin(), octave_ends_.end() - 1);
-    order_.resize(n);
-    for (size_t k = 0; k < n; ++k) order_[next[octaves[k]]++] = static_cast<uint32_t>(k);
-    reorder(columns_, order_.data(), sorted_);
-}
-
-void System::sum_products() {
-    sort_rows();
-    std::fill(moments_.begin(), moments_.end(), 0);
-    const auto bound = [&](size_t k) { return int64_t{largest_[order_[k]]} * largest_[order_[k]]; };
-    size_t begin = 0;
-    for (int octave = 0; octave <= kOctaves; ++octave)
-        while (begin < octave_ends_[static_cast<size_t>(octave)]) {
-            // No sum of products exceeds that of the rows' largest values squared.
-            size_t end = begin;
-            int64_t sum = 0;
-            while (end < octave_ends_[static_cast<size_t>(octave)] &&
-                   (sum += bound(end)) <= INT32_MAX)
-                ++end;
-            add_products(sorted_, begin, end, int64_t{1} << (kOctaves - octave), moments_.data());
-            begin = end;
+    least_ = std::numeric_limits<E>::max();
+    for (size_t k = 0; k < table.n; ++k)
+        if (table.live[k]) {
+            sum_ += error_[k];
+            least_ = std::min(least_, error_[k]);
         }
+}
+
+template <class E>
+void System<E>::sum_products() {
+    const int64_t floor = std::max<int64_t>(1, sum_ / static_cast<int64_t>(table_.n_live) / 8);
+    const int64_t added = floor + 8;
+    const int octave = bit_length(static_cast<uint64_t>(least_ + added)) - 1;
+    RowWeights weights{multipliers_.data(), apart_.data(), 0, 0};
+    if constexpr (sizeof(E) == 4)
+        table_.kernel.weigh(rows(), table_.largest.data(), table_.padded,
+                            static_cast<int32_t>(added), octave, weights);
+    else
+        table_.kernel.weigh_wide(rows(), table_.largest.data(), table_.padded, added, octave,
+                                 weights);
+    weight_sum_ = weights.sum;
+    std::fill(moments_.begin(), moments_.end(), 0);
+    table_.kernel.products(table_.columns.data(), width(), multipliers_.data(), table_.padded,
+                           weights.largest, int64_t{1} << kMainOctave,
+                           {scaled_.data(), tiles_.data()}, moments_.data());
+    sum_apart();
     if (noise_) add_noise();
 }
 
-void System::add_noise() {
-    int64_t weights = 0;
-    size_t before = 0;
+// Rows of little weight, and large ones, in groups of like weight.
+template <class E>
+void System<E>::sum_apart() {
+    std::vector<uint32_t> groups[kOctaves + 1];
+    const auto fits = [&](size_t k) {
+        const int32_t size = table_.largest[k], weight = apart_[k];
+        return size * weight <= INT16_MAX && size * size * weight < kProductLimit;
+    };
+    for (size_t k = 0; k < table_.n; ++k)
+        if (apart_[k]) {
+            const int octave = bit_length(apart_[k]) - 1;
+            const bool together = octave < kMainOctave && fits(k);
+            groups[together ? 0 : octave].push_back(static_cast<uint32_t>(k));
+        }
     for (int octave = 0; octave <= kOctaves; ++octave) {
-        const size_t end = octave_ends_[static_cast<size_t>(octave)];
-        weights += static_cast<int64_t>(end - before) << (kOctaves - octave);
-        before = end;
+        const auto &group = groups[octave];
+        if (group.empty()) continue;
+        Columns some(width(), group.size());
+        std::vector<const int16_t *> columns;
+        for (size_t i = 0; i < width(); ++i) {
+            const int16_t *from = table_.columns[i];
+            int16_t *to = some[i];
+            for (size_t k = 0; k < group.size(); ++k) to[k] = from[group[k]];
+            columns.push_back(to);
+        }
+        std::vector<int16_t> multipliers(some.padded());
+        int32_t largest = 0;
+        for (size_t k = 0; k < group.size(); ++k) {
+            multipliers[k] = static_cast<int16_t>(apart_[group[k]] >> octave);
+            const int32_t size = table_.largest[group[k]];
+            largest = std::max(largest, size * size * multipliers[k]);
+        }
+        table_.kernel.products(columns.data(), width(), multipliers.data(), some.padded(), largest,
+                               int64_t{1} << octave, {scaled_.data(), tiles_.data()},
+                               moments_.data());
     }
-    const int64_t variance = weights * noise_->power / noise_->parts;
-    for (size_t g = 0; g + 1 < starts_.size(); ++g) {
+}
+
+template <class E>
+void System<E>::add_noise() {
+    const int64_t variance = weight_sum_ * noise_->power / noise_->parts;
+    const auto &starts = table_.starts;
+    for (size_t g = 0; g + 1 < starts.size(); ++g) {
         const std::vector<int64_t> &form = g ? noise_->others : noise_->own;
         std::vector<size_t> columns;
-        for (size_t i = starts_[g]; i < starts_[g + 1]; ++i) columns.push_back(i);
-        if (!g) columns.push_back(n_taps());
-        const int64_t here = variance >> std::min(2 * drops_[g], 63);
+        for (size_t i = starts[g]; i < starts[g + 1]; ++i) columns.push_back(i);
+        if (!g) columns.push_back(table_.n_taps());
+        const int64_t here = variance >> std::min(2 * table_.drops[g], 63);
         for (size_t i = 0; i < columns.size(); ++i)
             for (size_t j = i; j < columns.size(); ++j)
-                moments_[columns[i] * columns_.n_all + columns[j]] +=
-                    form[i * columns.size() + j] * here;
+                moments_[columns[i] * width() + columns[j]] += form[i * columns.size() + j] * here;
     }
 }
 
 // Elimination element by element, the same way as the reference's; the upper triangle is enough.
-std::optional<std::vector<double>> System::solve(const std::vector<size_t> &columns) const {
-    const size_t n = columns.size(), width = n + 1;
-    std::vector<double> work(n * width);
+template <class E>
+std::optional<std::vector<double>> System<E>::solve(const std::vector<size_t> &columns) const {
+    const size_t n = columns.size(), stride = n / 8 * 8 + 8;
+    std::vector<double> work(n * stride);
     for (size_t i = 0; i < n; ++i)
-        for (size_t j = i; j < width; ++j) {
-            const size_t a = columns[i], b = j < n ? columns[j] : n_taps();
-            const int64_t sum = moments_[std::min(a, b) * columns_.n_all + std::max(a, b)];
-            work[i * width + j] = static_cast<double>(sum);
+        for (size_t j = i; j <= n; ++j) {
+            const size_t a = columns[i], b = j < n ? columns[j] : table_.n_taps();
+            const int64_t sum = moments_[std::min(a, b) * width() + std::max(a, b)];
+            work[i * stride + j] = static_cast<double>(sum);
         }
     for (size_t i = 0; i < n; ++i) {
-        double &pivot = work[i * width + i];
+        double &pivot = work[i * stride + i];
         pivot += pivot * kRidge + 1.0;
     }
-    for (size_t k = 0; k < n; ++k) {
-        const double *row = &work[k * width];
-        if (row[k] <= 0) return std::nullopt;
-        for (size_t i = k + 1; i < n; ++i) {
-            const double factor = row[i] / row[k];
-            double *below = &work[i * width];
-            for (size_t j = i; j < width; ++j) below[j] -= factor * row[j];
-        }
-    }
+    if (!table_.kernel.eliminate(work.data(), n, stride)) return std::nullopt;
     std::vector<double> solution(n);
     for (size_t k = n; k-- > 0;) {
-        solution[k] = work[k * width + n] / work[k * width + k];
-        for (size_t i = 0; i < k; ++i) work[i * width + n] -= work[i * width + k] * solution[k];
+        solution[k] = work[k * stride + n] / work[k * stride + k];
+        for (size_t i = 0; i < k; ++i) work[i * stride + n] -= work[i * stride + k] * solution[k];
     }
     return solution;
 }
 
-bool System::refine(int rounds) {
-    std::vector<size_t> all(n_taps());
+// Of one block; what exceeds 32 bits is far beyond any error that counts.
+template <class E>
+void System<E>::predict(const Predict &fast, const Solution &solution, size_t begin,
+                        int32_t *predicted) const {
+    const bool far = fast.limit(false) < kColumnLimit;
+    if (fast.limit(far) >= kColumnLimit) {
+        fast(table_.columns.data(), table_.n_taps(), far, begin, predicted);
+        return;
+    }
+    constexpr int64_t limit = 1 << 29;
+    const int shift = solution.shift;
+    for (size_t k = 0; k < kFitRows; ++k) {
+        int64_t sum = 0;
+        for (size_t i = 0; i < table_.n_taps(); ++i)
+            sum += int64_t{solution.weights[i]} * table_.columns[i][begin + k];
+        sum = shift >= 8 ? sum >> (shift - 8) : sum * (1 << (8 - shift));
+        predicted[k] = static_cast<int32_t>(std::min(std::max(sum, -limit), limit));
+    }
+}
+
+template <class E>
+bool System<E>::refine(int rounds) {
+    std::vector<size_t> all(table_.n_taps());
     std::iota(all.begin(), all.end(), 0);
-    std::vector<int64_t> sums(error_.size());
     for (int round = 1; round < rounds; ++round) {
         sum_products();
         const auto found = solve(all);
         if (!found) return false;
         const Solution solution = quantise(*found);
-        weigh(columns_, solution.weights.data(), n_taps(), sums.data());
-        const int16_t *target = columns_[n_taps()];
-        for (size_t k = 0; k < sums.size(); ++k) {
-            const int64_t predicted = solution.shift >= 8 ? sums[k] >> (solution.shift - 8)
-                                                          : sums[k] * (1 << (8 - solution.shift));
-            const int64_t error = std::abs(target[k] * 256 - predicted);
-            error_[k] = (std::min(error, kLargestError) << drops_[0]) + (scale_[k] >> 3);
+        const Predict fast(table_.kernel, solution);
+        sum_ = 0;
+        least_ = std::numeric_limits<E>::max();
+        for (size_t begin = 0; begin < table_.padded; begin += kFitRows) {
+            int32_t predicted[kFitRows];
+            predict(fast, solution, begin, predicted);
+            if constexpr (sizeof(E) == 4)
+                table_.kernel.refresh(rows(), predicted, table_.drops[0], begin, sum_, least_);
+            else
+                table_.kernel.refresh_wide(rows(), predicted, table_.drops[0], begin, sum_,
+                                           least_);
         }
     }
     sum_products();
     return true;
 }
 
-std::optional<Solution> System::solution(const std::vector<size_t> &choice) const {
+template <class E>
+std::optional<Solution> System<E>::solution(const std::vector<size_t> &choice) const {
     std::vector<size_t> columns;
     std::vector<int> gains;
     const auto add = [&](size_t group) {
-        for (size_t i = starts_[group]; i < starts_[group + 1]; ++i) {
+        for (size_t i = table_.starts[group]; i < table_.starts[group + 1]; ++i) {
             columns.push_back(i);
-            gains.push_back(drops_[0] - drops_[group]);
+            gains.push_back(table_.drops[0] - table_.drops[group]);
         }
     };
     add(0);
@@ -240,18 +357,32 @@ std::optional<Solution> System::solution(const std::vector<size_t> &choice) cons
     return quantise(*found);
 }
 
-}  // namespace
-
-std::vector<std::optional<Solution>> fit(const std::vector<const TapGroup *> &groups,
-                                         const std::vector<int32_t> &target,
-                                         const std::vector<int64_t> &activity,
-                                         const std::vector<std::vector<size_t>> &choices,
-                                         int rounds, const Noise *noise) {
+template <class E>
+std::vector<std::optional<Solution>> fit_as(const Table &table, const Activity &activity,
+                                            const std::vector<uint32_t> &far,
+                                            const std::vector<std::vector<size_t>> &choices,
+                                            int rounds, const Noise *noise) {
     std::vector<std::optional<Solution>> found(choices.size());
-    System system(groups, target, activity, noise);
-    if (!system.solvable() || !system.refine(rounds)) return found;
+    System<E> system(table, activity, far, noise);
+    if (!system.refine(rounds)) return found;
     for (size_t i = 0; i < choices.size(); ++i) found[i] = system.solution(choices[i]);
     return found;
+}
+
+}  // namespace
+
+std::vector<std::optional<Solution>> fit(const FitKernel &kernel,
+                                         const std::vector<const TapGroup *> &groups,
+                                         const Activity &activity,
+                                         const std::vector<std::vector<size_t>> &choices,
+                                         int rounds, const Noise *noise) {
+    const Table table(kernel, groups);
+    if (table.n_live < 2 * table.n_taps())
+        return std::vector<std::optional<Solution>>(choices.size());
+    const auto &far = groups[0]->far;
+    const bool narrow = far.empty() && table.drops[0] <= kNarrowDrop;
+    return narrow ? fit_as<int32_t>(table, activity, far, choices, rounds, noise)
+                  : fit_as<int64_t>(table, activity, far, choices, rounds, noise);
 }
 
 }  // namespace latrans

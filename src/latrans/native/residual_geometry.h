@@ -9,22 +9,6 @@
 
 namespace latrans {
 
-constexpr int kLag = 4;  // columns that a lane of a plane runs behind the one above
-
-struct Offset {
-    int dy, dx;
-};
-
-struct Window {
-    int above, left, right;
-    int count() const { return above * (left + right + 1) + left; }
-};
-
-struct Term {
-    int weight;
-    Offset offset;
-};
-
 struct Geometry {
     bool plane;  // lanes are rows; else a track, whose lanes are segments
     Offset base[2];

@@ -114,7 +114,10 @@ void Job::check(const Model &model) const {
 bool Job::narrow(const Model &model) const {
     bool fits = range(lo, hi) < 1 << 16 && n_weights <= 64 && model.plan().n_own_taps <= 64 &&
                 picture_range(*this) < 1 << 17;
-    for (const Band &band : bands) fits &= band.sigma < 1 << 25;
+    for (const Band &band : bands) {
+        fits &= band.sigma < 1 << 25 && band.shift <= 14;
+        for (int k = 0; k < n_weights; ++k) fits &= band.weights[k] <= INT16_MAX;
+    }
     for (const auto &coded : references)
         fits &= coded->narrow && range(coded->lo, coded->hi) < 1 << 16;
     return fits;

@@ -9,13 +9,13 @@ std::vector<const Kernel *> kernels() {
     std::vector<const Kernel *> usable;
 #ifdef LATRANS_X86_LEVELS
     __builtin_cpu_init();
-    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (avx512 && __builtin_cpu_supports("avx512vnni")) usable.push_back(&kernel_vnni);
-    if (avx512) usable.push_back(&kernel_avx512);
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi"))
+        usable.push_back(&kernel_avx512);
     if (__builtin_cpu_supports("avx2")) usable.push_back(&kernel_avx2);
 #endif
-    usable.push_back(&kernel_base);
+    usable.push_back(&kernel_portable);
     return usable;
 }
 

@@ -9,5 +9,5 @@
 
 namespace latrans {
 struct Kernel;
-extern const Kernel kernel_base, kernel_avx2, kernel_avx512, kernel_vnni;
+extern const Kernel kernel_portable, kernel_avx2, kernel_avx512;
 }  // namespace latrans

@@ -12,8 +12,6 @@
 
 namespace latrans {
 
-constexpr int kPictureReach = 1;
-
 struct LayerSource {
     size_t n_in, n_out;
     const int8_t *weights;  // (n_out, n_in)
@@ -66,22 +64,30 @@ public:
 
 private:
     struct LayerStore {
-        std::vector<int32_t> weights, bias, shift;
+        std::vector<int32_t> weights, bias, shift, lo, hi;
     };
 
-    void lay_out();
-    void plan_looks();
+    void set_tables(const ModelSource &source);
+    void set_trained(const std::vector<int32_t> &weights);
+    // Where network inputs are among those that the kernels write, padding included.
+    std::vector<int> input_places(int n_references) const;
+    static bool takes_bytes(const NetworkSource &network);
     void add_network(const NetworkSource &source);
-    void add_layer(const LayerSource &source, int32_t lo, int32_t hi);
-    int count_inputs(int n_references) const;
+    void add_layer(const LayerSource &source, const std::vector<int> &places, int32_t lo,
+                   int32_t hi);
+    void add_byte_layer(const LayerSource &source, const std::vector<int> &places,
+                        int32_t input_zero, bool last);
 
     const Kernel &kernel_;
     Geometry geometry_;
     Layout layout_{};
     Plan plan_{};
     int reference_reach_ = 0, error_reach_ = 0;
-    std::vector<LayerStore> stores_;
+    int n_gates_ = 0, n_own_inputs_ = 0, n_reference_inputs_ = 0;
+    int32_t logs_[kTableSteps];
+    std::vector<LayerStore> stores_, byte_stores_;
     std::vector<DenseLayer> layers_;
+    std::vector<ByteLayer> byte_layers_;
     std::vector<Network> networks_;
     size_t widest_ = 0;
     bool describes_references_ = false;

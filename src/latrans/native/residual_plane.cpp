@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "residual_weights.h"
+
 namespace latrans {
 
 template <>
@@ -147,17 +149,11 @@ void Plane<T>::begin(int64_t top, const int32_t *firsts) {
 template <class T>
 void Plane<T>::set_bands() {
     Scene<T> &scene = *scene_;
-    constexpr int64_t kLargest = sizeof(T) == 4 ? kNarrowLimit : 2 * kWideLimit;
     for (int64_t lane = 0; lane < kLanes; ++lane) {
         const int64_t row = top_ + std::min(lane, n_lanes_ - 1);
         const Band &band = job_.bands[static_cast<size_t>(row / job_.band_rows)];
-        for (int k = 0; k < job_.n_weights; ++k) scene.weights[k][lane] = band.weights[k];
-        scene.gain[lane] = T{1} << (16 - band.shift);
-        scene.up[lane] = std::max(8 - band.shift, 0);
-        scene.down[lane] = std::max(band.shift - 8, 0);
-        scene.limit[lane] = static_cast<T>((kLargest >> (16 - band.shift)) - 1);
-        scene.sigma[lane] = static_cast<T>(band.sigma);
-        scene.log_sigma[lane] = model_.log2(static_cast<uint64_t>(band.sigma));
+        set_lane(scene, lane, band.weights, job_.n_weights, band.shift, static_cast<T>(band.sigma),
+                 model_.log2(static_cast<uint64_t>(band.sigma)));
     }
 }
 

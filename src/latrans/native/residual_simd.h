@@ -5,12 +5,32 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 #if defined(__x86_64__)
+#pragma GCC diagnostic push
+// Intrinsics of GCC 12 hand on registers that they leave undefined.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #endif
 
 namespace latrans {
 namespace {
+
+template <class T>
+using Unsigned = std::make_unsigned_t<T>;
+
+// Calls f(0) .. f(n - 1), each with its number as a constant.
+template <int... k, class F>
+inline __attribute__((always_inline)) void unrolled(std::integer_sequence<int, k...>, F &&f) {
+    (f(std::integral_constant<int, k>{}), ...);
+}
+template <int n, class F>
+inline __attribute__((always_inline)) void unrolled(F &&f) {
+    unrolled(std::make_integer_sequence<int, n>{}, static_cast<F &&>(f));
+}
 
 #if defined(__GNUC__) && !defined(LATRANS_SCALAR)
 
@@ -64,10 +84,16 @@ To bits(Vector v) {
 }
 template <class T, class Mask>
 bool any(Mask mask) {
+#if defined(LATRANS_AVX512)
+    return _mm512_test_epi32_mask(bits<__m512i>(mask), bits<__m512i>(mask)) != 0;
+#elif defined(LATRANS_AVX2)
+    return !_mm256_testz_si256(bits<__m256i>(mask), bits<__m256i>(mask));
+#else
     int64_t words[kBytes / 8], all = 0;
     __builtin_memcpy(words, &mask, kBytes);
     for (int64_t word : words) all |= word;
     return all != 0;
+#endif
 }
 
 #else
@@ -155,6 +181,25 @@ V<T> look_up(const int32_t *table, V<T> index) {
 #endif
 }
 
+// Product of factors that fit 32 bits.
+template <class T>
+V<T> product(V<T> a, V<T> b) {
+    if constexpr (sizeof(T) == 8) {
+#if defined(LATRANS_AVX512)
+        return bits<V<T>>(_mm512_mul_epi32(bits<__m512i>(a), bits<__m512i>(b)));
+#elif defined(LATRANS_AVX2)
+        return bits<V<T>>(_mm256_mul_epi32(bits<__m256i>(a), bits<__m256i>(b)));
+#endif
+    }
+    return a * b;
+}
+
+// The low half of a and above it that of b, in each lane.
+inline V<int32_t> pair_of(V<int32_t> a, V<int32_t> b) {
+    using U = V<uint32_t>;
+    return bits<V<int32_t>>((bits<U>(a) & 0xFFFF) | bits<U>(b) << 16);
+}
+
 // sum + x.low * w.low + x.high * w.high, where low and high are the int16 halves of each lane.
 inline V<int32_t> add_products(V<int32_t> sum, V<int32_t> x, V<int32_t> w) {
 #if defined(LATRANS_SCALAR) || !defined(__x86_64__) || !defined(__GNUC__)
@@ -163,18 +208,44 @@ inline V<int32_t> add_products(V<int32_t> sum, V<int32_t> x, V<int32_t> w) {
     };
     return sum + low(x) * low(w) + (x >> 16) * (w >> 16);
 #elif defined(LATRANS_VNNI)
-    return reinterpret_cast<V<int32_t>>(
-        _mm512_dpwssd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(x),
-                            reinterpret_cast<__m512i>(w)));
+    return bits<V<int32_t>>(
+        _mm512_dpwssd_epi32(bits<__m512i>(sum), bits<__m512i>(x), bits<__m512i>(w)));
 #elif defined(LATRANS_AVX512)
-    return sum + reinterpret_cast<V<int32_t>>(_mm512_madd_epi16(reinterpret_cast<__m512i>(x),
-                                                                reinterpret_cast<__m512i>(w)));
+    return sum + bits<V<int32_t>>(_mm512_madd_epi16(bits<__m512i>(x), bits<__m512i>(w)));
 #elif defined(LATRANS_AVX2)
-    return sum + reinterpret_cast<V<int32_t>>(_mm256_madd_epi16(reinterpret_cast<__m256i>(x),
-                                                                reinterpret_cast<__m256i>(w)));
+    return sum + bits<V<int32_t>>(_mm256_madd_epi16(bits<__m256i>(x), bits<__m256i>(w)));
 #else
-    return sum + reinterpret_cast<V<int32_t>>(_mm_madd_epi16(reinterpret_cast<__m128i>(x),
-                                                             reinterpret_cast<__m128i>(w)));
+    return sum + bits<V<int32_t>>(_mm_madd_epi16(bits<__m128i>(x), bits<__m128i>(w)));
+#endif
+}
+
+// sum + x * y, where x is 0 .. 32767 and y fits int16.
+template <class T>
+V<T> add_small(V<T> sum, V<T> x, V<T> y) {
+    if constexpr (sizeof(T) == 4)
+        return add_products(sum, x, y);
+    else
+        return sum + product<T>(x, y);
+}
+
+// counts + how often each half of x equals that of y, in the halves.
+inline V<int32_t> count_equal_halves(V<int32_t> counts, V<int32_t> x, V<int32_t> y) {
+#if defined(LATRANS_SCALAR) || !defined(__x86_64__) || !defined(__GNUC__)
+    const auto d = bits<V<uint32_t>>(x) ^ bits<V<uint32_t>>(y);
+    return counts + select((d & 0xFFFF) == 0, number(1), V<int32_t>{}) +
+           select((d >> 16) == 0, number(1 << 16), V<int32_t>{});
+#elif defined(LATRANS_AVX512)
+    const __m512i c = bits<__m512i>(counts);
+    return bits<V<int32_t>>(
+        _mm512_mask_sub_epi16(c, _mm512_cmpeq_epi16_mask(bits<__m512i>(x), bits<__m512i>(y)), c,
+                              _mm512_set1_epi16(-1)));
+#elif defined(LATRANS_AVX2)
+    return bits<V<int32_t>>(
+        _mm256_sub_epi16(bits<__m256i>(counts),
+                         _mm256_cmpeq_epi16(bits<__m256i>(x), bits<__m256i>(y))));
+#else
+    return bits<V<int32_t>>(_mm_sub_epi16(bits<__m128i>(counts),
+                                          _mm_cmpeq_epi16(bits<__m128i>(x), bits<__m128i>(y))));
 #endif
 }
 

@@ -22,31 +22,19 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "residual_shapes.h"
+
 namespace latrans {
 
-constexpr int kLanes = 16;
-constexpr int kMaxTaps = 256, kMaxOwnTaps = 64, kMaxErrors = 8, kMaxWindows = 4;
-constexpr int kMaxPredictors = 8, kMaxTerms = 4, kMaxReferenceTaps = 16, kMaxReferences = 8;
-constexpr int kMaxGates = kMaxPredictors + 3, kMaxDescribed = 2;
-constexpr int kPictureTaps = 9, kMaxAdaptive = 32;
+constexpr int kMaxTaps = 256;
+constexpr int kMaxReferences = 8, kMaxGates = 9, kMaxDescribed = 2;
+constexpr int kMaxAdaptive = 16, kMaxWindows = 3;
+constexpr int kMaxPairs = 72;  // of weights, of the sample's own taps and of references'
 constexpr int64_t kNarrowLimit = int64_t{1} << 24, kWideLimit = int64_t{1} << 45;
 constexpr int kFilterLimit = 1 << 18, kShareLimit = 1 << 12, kFilterStep = 32;
 constexpr int kTableSteps = 64;
 constexpr int32_t kLeastStep = 9, kMostStep = 255;
 constexpr int kOutputBlock = 8;  // outputs of a layer that the kernel sums side by side
-
-// Where a neighbour is, from the sample's own cell.
-struct Look {
-    ptrdiff_t delta;
-    bool above;  // in a row above; in the first row the left neighbour stands for it
-};
-
-// Box around a sample: rows above from `leave` (exclusive) to `enter`, and the run to the left.
-struct Box {
-    int above;
-    ptrdiff_t enter, leave;  // of the row the sample is in
-    int32_t count, log_count;
-};
 
 struct DenseLayer {
     int n_in, n_out;           // n_out is a multiple of kOutputBlock; the last ones are zeros
@@ -55,43 +43,37 @@ struct DenseLayer {
     int32_t lo, hi;
 };
 
+// A layer whose inputs are bytes, four to a cell (residual_bytes.h).
+struct ByteLayer {
+    int n_cells, n_out;      // n_out is a multiple of kCell
+    const int32_t *weights;  // per block of outputs (cells, outputs of the block), four int8
+    const int32_t *bias;     // with all constants: half of what is dropped, zeros of the inputs
+    const int32_t *shift;
+    const int32_t *lo, *hi;  // per output
+    uint32_t least, most, flip;  // of outputs that are bytes, in every byte; flip adds 128
+};
+
 // One of the networks of a model.
 struct Network {
     int n_references;  // that it sees
     int n_layers, n_inputs;
     const DenseLayer *layers;
+    const ByteLayer *byte_layers;  // null where values between layers are no bytes
 };
 
-// What a model says about steps; offsets are distances in its canvases.
+// What a model says about steps.
 struct Plan {
-    bool plane, median, flat;
-    bool has_picture;
-    ptrdiff_t row_above;
-    Look left, above, base[2];
+    bool plane, flat, has_picture;
     int n_taps, n_own_taps;  // n_own_taps counts the reconstruction's
-    Look taps[kMaxOwnTaps];
-    int32_t trained[kMaxOwnTaps + kPictureTaps];
-    int n_errors;
-    Look errors[kMaxErrors];
-    int32_t error_weights[kMaxErrors];
-    int n_windows;
-    Box windows[kMaxWindows];
-    int n_predictors, n_described, n_gates;
-    struct {
-        int n_terms;
-        int32_t weights[kMaxTerms];
-        Look looks[kMaxTerms];
-    } predictors[kMaxPredictors];
-    int n_adaptive;
-    Look adaptive[kMaxAdaptive];  // errors that the adaptive filter sees
-    Look picture_taps[kPictureTaps];
-    Look picture_errors[2];
-    Look reference_base[2];
-    int n_reference_taps, n_reference_errors;
-    int n_near;  // reference taps that networks see
-    Look reference_taps[kMaxReferenceTaps], reference_errors[kMaxErrors];
+    int n_reference_taps;
+    int32_t trained[kMaxTaps];
+    int32_t trained_pairs[kMaxPairs], trained_sum;  // of the taps without the reconstruction's
+    int32_t log_counts[kMaxWindows];  // of the windows' samples
     int32_t tails[2];
-    int32_t logs[kTableSteps], reciprocals[kTableSteps];
+    // By step of an octave: logarithm less that of a straight line, and the reciprocal.
+    alignas(64) uint8_t log_errors[kTableSteps];
+    alignas(64) int32_t log_errors32[kTableSteps], reciprocals[kTableSteps];
+    alignas(64) float reciprocal_reals[kTableSteps];  // * 2^-10
 };
 
 // One plane, and the strip of it that is being coded.  Pointers are to lane 0 at step 0.
@@ -110,34 +92,43 @@ struct Scene {
     bool wide_sums;  // sums of weighted taps may exceed T
     int n_weights;
     alignas(64) T weights[kMaxTaps][kLanes];
-    // Prediction = (sum >> 8) * gain + ((sum & 255) << up >> down), |sum >> 8| <= limit.
-    alignas(64) T gain[kLanes], up[kLanes], down[kLanes], limit[kLanes];
+    // The same two by two, as int16: of the taps, then of each weighed reference's; and sums.
+    int n_weighed;
+    alignas(64) int32_t pairs[kMaxPairs][kLanes];
+    alignas(64) T weight_sums[1 + kMaxReferences][kLanes];
+    // Prediction = (sum << up) >> down, |sum >> 8| <= limit.
+    alignas(64) T up[kLanes], down[kLanes], limit[kLanes];
     alignas(64) T sigma[kLanes], log_sigma[kLanes];
 };
 
 template <class T>
 struct Answer {
     alignas(64) T prediction[kLanes], energy[kLanes], level[kLanes], centre[kLanes];
-    alignas(64) T anchor[kLanes];             // sample = anchor + step * coded value
-    alignas(64) T gates[kMaxGates][kLanes];  // alternatives minus prediction
+    alignas(64) T anchor[kLanes];  // sample = anchor + step * coded value
+    alignas(64) T delta[kLanes];   // prediction minus reference level
+    // Alternatives minus reference level, then what the filter foretells, then the trained
+    // prediction minus reference level; the last two with 8 fraction bits.
+    alignas(64) T gates[kMaxGates][kLanes];
     // The adaptive filter of every lane, kept between steps: residual/adaptive.py.
     alignas(64) T filter[kMaxAdaptive][kLanes], seen[kMaxAdaptive][kLanes];
-    alignas(64) T foretold[kLanes], share[kLanes], miss[kLanes];
+    alignas(64) T foretold[kLanes], miss[kLanes];
     alignas(64) T sums[kMaxWindows][kLanes];  // box sums, modulo 2^32 or 2^64; kept between steps
     alignas(64) int32_t flat[kLanes], log_energy[kLanes], phase[kLanes], flip[kLanes];
     alignas(64) int32_t table[kLanes], low_bits[kLanes];
-    int32_t *rows[2];  // network inputs and what comes between layers, (n, kLanes) each
+    // Network inputs, and twice what comes between layers, (n, kLanes) each; on vectors' bounds.
+    int32_t *rows[3];
 };
 
 // What it takes to conclude one lane, besides its network inputs, as another lane.  Units of
 // different instruction sets must not share it.
 namespace {
 template <class T>
-void copy_lane(const Answer<T> &from, int lane, int n_gates, Answer<T> &to, int as) {
+void copy_lane(const Answer<T> &from, int lane, Answer<T> &to, int as) {
     to.prediction[as] = from.prediction[lane];
     to.energy[as] = from.energy[lane];
     to.level[as] = from.level[lane];
-    for (int k = 0; k < n_gates; ++k) to.gates[k][as] = from.gates[k][lane];
+    to.delta[as] = from.delta[lane];
+    for (int k = 0; k < kMaxGates; ++k) to.gates[k][as] = from.gates[k][lane];
     to.flat[as] = from.flat[lane];
     to.log_energy[as] = from.log_energy[lane];
 }

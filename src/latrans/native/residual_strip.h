@@ -74,8 +74,7 @@ struct Contest {
     const int32_t *costs;
     int32_t per_raw_bit;
     int64_t *totals;  // one per network
-    int32_t *inputs;   // room for those of a step
-    int32_t *rows[2];  // as in Answer
+    int32_t *rows[3];  // as in Answer
 };
 
 enum class Outcome {

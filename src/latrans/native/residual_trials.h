@@ -1,4 +1,4 @@
-// Linear predictors tried on a subsample of a plane: the twin of residual/trials.py.
+// Linear predictors tried on subsamples of a plane: the twin of residual/trials.py.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -8,28 +8,25 @@
 #include <vector>
 
 #include "residual_fit.h"
+#include "residual_gather.h"
 #include "residual_job.h"
 
 namespace latrans {
 
-// Every `step`-th sample of begin .. end, in the order of the plane.
-struct Subsample {
-    int64_t begin, end, step;
-
-    size_t size() const { return static_cast<size_t>((end - begin + step - 1) / step); }
-    bool operator==(const Subsample &other) const {
-        return begin == other.begin && end == other.end && step == other.step;
-    }
-};
-
 // Sum of absolute errors, and estimated bits in 1/32.
 struct Score {
-    int64_t error, cost;
+    int64_t error = 0, cost = 0;
 };
 
 struct Trial {
     Solution solution;
     Score score;
+};
+
+// A trial, and the bits of all samples that its subsample stands for, with side information.
+struct Coarse {
+    Trial trial;
+    double bits;
 };
 
 using References = std::vector<std::shared_ptr<const Coded>>;
@@ -40,58 +37,43 @@ using Choices = std::vector<std::vector<size_t>>;  // indices of references
 class Trials {
 public:
     Trials(const Model &model, const int32_t *plane, const Schedule &schedule,
-           const int32_t *picture, std::optional<Noise> noise)
-        : model_(model),
-          plane_(plane),
-          schedule_(schedule),
-          picture_(picture),
-          noise_(std::move(noise)) {}
+           const int32_t *picture, std::optional<Noise> noise);
 
+    // `guess`, if not null, are weights for the first choice, whose errors the rounds start from.
     std::vector<std::optional<Trial>> fit(const Subsample &look, const References &references,
-                                          const Choices &choices, int rounds);
-    Score measure(const Subsample &look, const References &references,
-                  const std::vector<int32_t> &weights, int shift, int64_t floor);
+                                          const Choices &choices, int rounds,
+                                          const Solution *guess);
+    // Weights may be fewer than the taps.
+    Score measure(const Subsample &look, const References &references, const Solution &solution);
+    // Weights of fewer bits, as long as they cost more than what they foretell; nothing where they
+    // have few as it is.
+    std::optional<Coarse> coarsen(const Subsample &look, int64_t n_samples,
+                                  const References &references, Solution solution);
 
     const Schedule &schedule() const { return schedule_; }
 
 private:
-    using Levels = std::vector<int32_t>;  // what taps are counted from
+    struct Seen {
+        Subsample look;
+        TapGroup own;
+        Activity activity;
+        std::map<const Coded *, std::pair<std::shared_ptr<const Coded>, TapGroup>> references;
+    };
+    using Groups = std::vector<const TapGroup *>;
 
-    void gather(const Subsample &look);
-    const TapGroup &reference(const std::shared_ptr<const Coded> &coded);
-    int32_t before(int64_t row, int64_t column, Offset at) const;
-    int32_t nearest(const int32_t *values, int64_t row, int64_t column, Offset at) const;
-    template <class Border>
-    void collect(const int32_t *values, Offset at, const Border &border, int32_t *found) const;
-    template <class Border>
-    Levels levels(const int32_t *values, const Border &border) const;
-    template <class Border>
-    void add(const int32_t *values, const std::vector<Offset> &taps, const Levels &levels,
-             const Border &border, TapGroup &group);
-    void find_positions(const Subsample &look);
-    Score score(const std::vector<const TapGroup *> &groups, const int32_t *weights,
-                size_t n_weights, int shift, int64_t floor) const;
+    Seen &see(const Subsample &look);
+    Groups groups(Seen &seen, const References &references);
+    Score score(const Groups &groups, const Solution &solution) const;
+    Activity errors(const Seen &seen, const Groups &groups, const Solution &solution) const;
 
     const Model &model_;
+    const FitKernel &kernel_;
     const int32_t *plane_;
     const Schedule schedule_;
     const int32_t *picture_;
     const std::optional<Noise> noise_;
-
-    // What was gathered for the last look.
-    Subsample look_{0, 0, 1};
-    std::vector<int64_t> positions_;
-    struct Near {
-        size_t index;
-        int64_t row, column;
-    };
-    std::vector<Near> near_border_;
-    std::vector<int32_t> found_;
-    TapGroup own_;
-    std::vector<int32_t> target_;
-    std::vector<int64_t> activity_;
-    Levels base_;
-    std::map<const Coded *, std::pair<std::shared_ptr<const Coded>, TapGroup>> references_;
+    std::vector<int32_t> logs_;
+    std::vector<std::unique_ptr<Seen>> seen_;  // what was gathered of the last looks
 };
 
 }  // namespace latrans

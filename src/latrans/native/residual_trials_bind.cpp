@@ -25,6 +25,7 @@ using Range3 = std::tuple<int64_t, int64_t, int64_t>;
 using Form = nb::ndarray<const int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using NoiseArgs = std::tuple<Form, Form, int64_t, int64_t>;
 using Pieces = std::vector<std::shared_ptr<Coded>>;
+using Sets = std::vector<std::pair<std::vector<int32_t>, int>>;  // weights, shift
 using Found = std::optional<std::tuple<std::vector<int32_t>, int, int64_t, int64_t>>;
 
 void require(bool holds, const char *what) {
@@ -69,11 +70,15 @@ OwnedTrials make_trials(std::shared_ptr<Model> model, Array plane, int64_t n_sam
     return {std::move(model), std::move(plane), std::move(picture), std::move(trials)};
 }
 
-Subsample checked(const OwnedTrials &owned, Range3 range) {
-    const auto [begin, end, step] = range;
-    require(0 <= begin && begin < end && end <= owned.trials->schedule().n_samples && step >= 1,
-            "no such samples");
-    return {begin, end, step};
+std::vector<Subsample> checked(const OwnedTrials &owned, const std::vector<Range3> &ranges) {
+    std::vector<Subsample> looks;
+    for (const auto &[begin, end, step] : ranges) {
+        require(0 <= begin && begin < end && end <= owned.trials->schedule().n_samples &&
+                    step >= 1,
+                "no such samples");
+        looks.push_back({begin, end, step});
+    }
+    return looks;
 }
 
 References checked(const OwnedTrials &owned, const Pieces &pieces) {
@@ -85,36 +90,80 @@ References checked(const OwnedTrials &owned, const Pieces &pieces) {
     return References(pieces.begin(), pieces.end());
 }
 
-std::vector<Found> fit_trials(OwnedTrials &owned, Range3 range, const Pieces &pieces,
-                              const Choices &choices, int rounds) {
+std::vector<Solution> checked(const Sets &sets, size_t n) {
+    require(sets.size() == n, "one coefficient set per subsample is needed");
+    std::vector<Solution> solutions;
+    for (const auto &[weights, shift] : sets) {
+        require(shift >= 0 && shift <= 16, "shift of a coefficient set out of range");
+        for (int32_t weight : weights)
+            require(weight >= -32768 && weight <= 32768, "a weight exceeds 16 bits");
+        solutions.push_back({weights, shift});
+    }
+    return solutions;
+}
+
+Found found(std::optional<Trial> &&trial) {
+    if (!trial) return std::nullopt;
+    return std::make_tuple(std::move(trial->solution.weights), trial->solution.shift,
+                           trial->score.error, trial->score.cost);
+}
+
+// Of every subsample, for every choice.
+std::vector<std::vector<Found>> fit_trials(OwnedTrials &owned, const std::vector<Range3> &ranges,
+                                           const Pieces &pieces, const Choices &choices,
+                                           int rounds, const std::optional<Sets> &sets) {
     require(rounds >= 1 && rounds <= 64, "rounds of a fit out of range");
-    const Subsample look = checked(owned, range);
+    const auto looks = checked(owned, ranges);
     const References references = checked(owned, pieces);
     for (const auto &choice : choices)
         for (size_t index : choice) require(index < references.size(), "no such reference");
-    std::vector<Found> result;
+    std::vector<Solution> guesses;
+    if (sets) guesses = checked(*sets, looks.size());
+    std::vector<std::vector<Found>> result;
     const nb::gil_scoped_release release;
-    for (auto &trial : owned.trials->fit(look, references, choices, rounds)) {
+    for (size_t i = 0; i < looks.size(); ++i) {
         result.emplace_back();
-        if (trial)
-            result.back() = {std::move(trial->solution.weights), trial->solution.shift,
-                             trial->score.error, trial->score.cost};
+        for (auto &trial : owned.trials->fit(looks[i], references, choices, rounds,
+                                             sets ? &guesses[i] : nullptr))
+            result.back().push_back(found(std::move(trial)));
     }
     return result;
 }
 
-std::pair<int64_t, int64_t> measure_trial(OwnedTrials &owned, Range3 range, const Pieces &pieces,
-                                          const std::vector<int32_t> &weights, int shift,
-                                          int64_t floor) {
-    require(floor >= 1 && floor <= int64_t{1} << 40, "impossible floor of errors");
-    const Subsample look = checked(owned, range);
+// Error and cost of every subsample.
+std::vector<std::pair<int64_t, int64_t>> measure_trials(OwnedTrials &owned,
+                                                        const std::vector<Range3> &ranges,
+                                                        const Pieces &pieces, const Sets &sets) {
+    const auto looks = checked(owned, ranges);
     const References references = checked(owned, pieces);
-    require(shift >= 0 && shift <= 16, "shift of a coefficient set out of range");
-    for (int32_t weight : weights)
-        require(weight >= -32768 && weight <= 32768, "a weight exceeds 16 bits");
+    const auto solutions = checked(sets, looks.size());
+    std::vector<std::pair<int64_t, int64_t>> result;
     const nb::gil_scoped_release release;
-    const Score score = owned.trials->measure(look, references, weights, shift, floor);
-    return {score.error, score.cost};
+    for (size_t i = 0; i < looks.size(); ++i) {
+        const Score score = owned.trials->measure(looks[i], references, solutions[i]);
+        result.emplace_back(score.error, score.cost);
+    }
+    return result;
+}
+
+// The trial and the bits of every subsample.
+std::vector<std::pair<Found, double>> coarsen_trials(OwnedTrials &owned,
+                                                     const std::vector<Range3> &ranges,
+                                                     const std::vector<int64_t> &n_samples,
+                                                     const Pieces &pieces, const Sets &sets) {
+    const auto looks = checked(owned, ranges);
+    const References references = checked(owned, pieces);
+    auto solutions = checked(sets, looks.size());
+    require(n_samples.size() == looks.size(), "one count per subsample is needed");
+    std::vector<std::pair<Found, double>> result;
+    const nb::gil_scoped_release release;
+    for (size_t i = 0; i < looks.size(); ++i) {
+        auto coarse = owned.trials->coarsen(looks[i], n_samples[i], references,
+                                            std::move(solutions[i]));
+        if (coarse) result.emplace_back(found(std::move(coarse->trial)), coarse->bits);
+        else result.emplace_back(std::nullopt, 0.0);
+    }
+    return result;
 }
 
 }  // namespace
@@ -123,6 +172,7 @@ void bind_trials(nb::module_ &module) {
     nb::class_<OwnedTrials>(module, "ResidualTrials")
         .def(nb::new_(&make_trials), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(),
              nb::arg().none())
-        .def("fit", &fit_trials)
-        .def("measure", &measure_trial);
+        .def("fit", &fit_trials, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none())
+        .def("measure", &measure_trials)
+        .def("coarsen", &coarsen_trials);
 }

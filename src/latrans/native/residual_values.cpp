@@ -3,199 +3,172 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "residual_kernels.h"
-#include "residual_levels.h"
-
 namespace latrans {
 
 namespace {
+
+constexpr size_t kSites = kLanes;
+constexpr size_t kAlone = 2;  // so many items are faster one by one than side by side
 
 void require(bool holds, const char *what) {
     if (!holds) throw std::invalid_argument(what);
 }
 
-int32_t position(size_t index, size_t n) {
-    return static_cast<int32_t>(index * 255 / std::max<size_t>(1, n - 1));
+uint8_t position(size_t index, size_t n) {
+    return static_cast<uint8_t>(std::min(index, n - 1) * 255 / std::max<size_t>(1, n - 1));
 }
 
 }  // namespace
 
-const ValueKernel *value_kernel(const std::string &name) {
-    for (const Kernel *usable : kernels()) {
-        if (!name.empty() && name != usable->name) continue;
-        for (const ValueKernel *kernel : {
-#ifdef LATRANS_X86_LEVELS
-                 &values_vnni, &values_avx512, &values_avx2,
-#endif
-                 &values_base})
-            if (kernel->name == std::string(usable->name)) return kernel;
-    }
-    return nullptr;
-}
-
-// Up to 16 items side by side, each inside its margins, and what the kernel works on.
+// Some items side by side (`stride` bytes per pixel), each inside its margins, and their pictures.
 class ValueGroup {
 public:
-    ValueGroup(const ValueModel &model, const uint8_t *pictures, size_t n)
+    ValueGroup(const ValueModel &model, size_t stride)
         : model_(model),
-          n_(n),
-          width_(model.left_ + model.columns_ + model.right_),
-          picture_width_(model.columns_ + 2 * model.around_),
-          values_((model.up_ + model.rows_) * width_ * kLanes),
-          pictures_((model.rows_ + 2 * model.around_) * picture_width_ * kLanes) {
-        for (size_t i = 0; i < n; ++i)
-            for (size_t y = 0; y < model.rows_; ++y)
-                for (size_t x = 0; x < model.columns_; ++x)
-                    picture_at(y, x)[i] = *pictures++;
+          stride_(stride),
+          width_(model.margin_.left + model.columns_ + model.margin_.right),
+          height_(model.margin_.up + model.rows_ + model.margin_.down),
+          // Pictures lie behind the items, so that all inputs of a pixel are at fixed distances.
+          bytes_(2 * height_ * width_ * stride + kSites),
+          inputs_(model.network_.n_filled(), zeros_) {
+        const auto row = static_cast<ptrdiff_t>(width_ * stride);
+        const auto add = [&](Offset o, ptrdiff_t from) {
+            distances_.push_back(from + o.dy * row + o.dx * static_cast<ptrdiff_t>(stride));
+        };
+        for (Offset o : model.taps_) add(o, 0);
+        for (Offset o : model.picture_taps_) add(o, row * static_cast<ptrdiff_t>(height_));
     }
 
-    size_t size() const { return n_; }
+    // Reads an item, or its picture, into one of the lanes.
+    void enter(size_t lane, const uint8_t *item) { fill(at(0, 0) + lane, item); }
+    void enter_picture(size_t lane, const uint8_t *picture) {
+        fill(at(height_, 0) + lane, picture);
+    }
 
     // The lanes' values at a pixel.
     uint8_t *at(size_t y, size_t x) {
-        return &values_[((y + model_.up_) * width_ + x + model_.left_) * kLanes];
+        return &bytes_[((y + model_.margin_.up) * width_ + x + model_.margin_.left) * stride_];
     }
 
+    // Classes of the kSites bytes from a pixel on: of as many items, or of pixels of one.
     void classify(size_t y, size_t x, int32_t *const rows[2], int32_t *classes) {
-        int32_t *row = rows[0];
-        const auto emit = [&](const uint8_t *lanes) {
-            for (int i = 0; i < kLanes; ++i) *row++ = lanes[i];
-        };
-        const auto width = static_cast<ptrdiff_t>(width_);
-        const auto picture_width = static_cast<ptrdiff_t>(picture_width_);
-        for (Offset o : model_.taps_) emit(at(y, x) + (o.dy * width + o.dx) * kLanes);
-        for (Offset o : model_.picture_taps_)
-            emit(picture_at(y, x) + (o.dy * picture_width + o.dx) * kLanes);
-        std::fill_n(row, kLanes, position(y, model_.rows_));
-        std::fill_n(row + kLanes, kLanes, position(x, model_.columns_));
-        model_.kernel_->run(model_.layers_.data(), static_cast<int>(model_.layers_.size()),
-                            static_cast<int>(model_.n_classes_), rows, classes);
+        const uint8_t *from = at(y, x);
+        const size_t n = distances_.size();
+        for (size_t i = 0; i < n; ++i) inputs_[i] = from + distances_[i];
+        uint8_t row[kSites], column[kSites];
+        for (size_t lane = 0; lane < kSites; ++lane) {
+            row[lane] = model_.row_places_[y];
+            column[lane] = model_.column_places_[stride_ == 1 ? x + lane : x];
+        }
+        inputs_[n] = row;
+        inputs_[n + 1] = column;
+        model_.network_.classify(inputs_.data(), rows, classes);
+    }
+
+    // Class of a pixel of the one item there is.
+    size_t classify_one(size_t y, size_t x, int32_t *const rows[2]) {
+        const uint8_t places[2] = {model_.row_places_[y], model_.column_places_[x]};
+        return model_.network_.classify_one(at(y, x), distances_, places, rows);
     }
 
 private:
-    uint8_t *picture_at(size_t y, size_t x) {
-        return &pictures_[((y + model_.around_) * picture_width_ + x + model_.around_) * kLanes];
+    void fill(uint8_t *to, const uint8_t *from) {
+        for (size_t y = 0; y < model_.rows_; ++y)
+            for (size_t x = 0; x < model_.columns_; ++x) to[(y * width_ + x) * stride_] = *from++;
     }
 
+    static constexpr uint8_t zeros_[kSites] = {};
     const ValueModel &model_;
-    const size_t n_, width_, picture_width_;
-    std::vector<uint8_t> values_, pictures_;
+    const size_t stride_, width_, height_;
+    std::vector<uint8_t> bytes_;
+    std::vector<ptrdiff_t> distances_;
+    std::vector<const uint8_t *> inputs_;
 };
 
 ValueModel::ValueModel(const ValueSource &source)
     : rows_(source.rows),
       columns_(source.columns),
-      n_classes_(source.n_classes),
       taps_(source.taps),
       picture_taps_(source.picture_taps),
-      tables_(source.frequencies, source.n_classes, kValueSymbols),
-      kernel_(source.kernel) {
+      kernel_(*source.kernel),
+      network_(source.layers, 0, 255, *source.kernel),
+      tables_(source.frequencies, source.n_classes, kValueSymbols) {
     require(rows_ >= 1 && columns_ >= 1 && rows_ <= 1 << 15 && columns_ <= 1 << 15,
             "impossible shape of a sample");
+    for (Offset o : taps_)
+        require(o.dy < 0 || (o.dy == 0 && o.dx < 0), "a tap is not decoded before its sample");
     const auto reach = [](size_t &margin, int distance) {
         require(distance <= 64, "a tap is too far away");
         margin = std::max(margin, static_cast<size_t>(std::max(distance, 0)));
     };
-    for (Offset o : taps_) {
-        require(o.dy < 0 || (o.dy == 0 && o.dx < 0), "a tap is not decoded before its sample");
-        reach(up_, -o.dy);
-        reach(left_, -o.dx);
-        reach(right_, o.dx);
-    }
-    for (Offset o : picture_taps_)
-        for (int distance : {-o.dy, o.dy, -o.dx, o.dx}) reach(around_, distance);
-    require(!source.layers.empty(), "the network has no layers");
-    require(source.layers.front().n_in == taps_.size() + picture_taps_.size() + 2,
+    for (const auto *offsets : {&taps_, &picture_taps_})
+        for (Offset o : *offsets) {
+            reach(margin_.up, -o.dy);
+            reach(margin_.down, o.dy);
+            reach(margin_.left, -o.dx);
+            reach(margin_.right, o.dx);
+        }
+    require(network_.n_in() == taps_.size() + picture_taps_.size() + 2,
             "the network takes another number of inputs");
-    require(source.layers.back().n_out == n_classes_ && n_classes_ >= 1 && n_classes_ <= 1 << 16,
+    const size_t n_classes = source.n_classes;
+    require(network_.n_out() == n_classes && n_classes >= 1 && n_classes <= 1 << 16,
             "the network has another number of outputs than there are tables");
-    int32_t lo = 0, hi = 255;
-    size_t n_before = source.layers.front().n_in;
-    for (const LayerSource &layer : source.layers) {
-        require(layer.n_in == n_before, "layers do not fit together");
-        add_layer(layer, lo, hi);
-        n_before = layer.n_out;
-        lo = layer.lo;
-        hi = layer.hi;
-    }
-    for (size_t i = 0; i < layers_.size(); ++i) {
-        layers_[i].weights = stores_[i].weights.data();
-        layers_[i].bias = stores_[i].bias.data();
-        layers_[i].shift = stores_[i].shift.data();
-    }
-    for (size_t table = 0; table < n_classes_; ++table)
+    for (size_t y = 0; y < rows_; ++y) row_places_.push_back(position(y, rows_));
+    for (size_t x = 0; x < columns_ + kSites; ++x)
+        column_places_.push_back(position(x, columns_));
+    for (size_t table = 0; table < n_classes; ++table)
         require(tables_.intervals(table)[kValueEscape].frequency,
                 "a table has no room for escapes");
 }
 
-// Weights as residual_network.h wants them: two inputs of kOutputBlock outputs side by side.
-void ValueModel::add_layer(const LayerSource &source, int32_t lo, int32_t hi) {
-    require(lo >= INT16_MIN && hi <= INT16_MAX, "what passes between layers must fit 16 bits");
-    const size_t blocks = (source.n_out + kOutputBlock - 1) / kOutputBlock;
-    const size_t n_out = blocks * kOutputBlock, n_pairs = (source.n_in + 1) / 2;
-    Store store{std::vector<int32_t>(n_out * n_pairs), std::vector<int32_t>(n_out),
-                std::vector<int32_t>(n_out, 1)};
-    for (size_t o = 0; o < source.n_out; ++o) {
-        require(source.shift[o] >= 1 && source.shift[o] <= 31, "a layer shifts by 1 to 31");
-        store.bias[o] = source.bias[o];
-        store.shift[o] = source.shift[o];
-        int32_t *to = &store.weights[o / kOutputBlock * n_pairs * kOutputBlock + o % kOutputBlock];
-        for (size_t k = 0; k < source.n_in; ++k) {
-            const auto weight = static_cast<uint16_t>(int16_t{source.weights[o * source.n_in + k]});
-            int32_t &pair = to[k / 2 * kOutputBlock];
-            pair = static_cast<int32_t>(static_cast<uint32_t>(pair) |
-                                        uint32_t{weight} << (k % 2 ? 16 : 0));
-        }
-    }
-    layers_.push_back({static_cast<int>(source.n_in), static_cast<int>(n_out), nullptr, nullptr,
-                       nullptr, source.lo, source.hi});
-    stores_.push_back(std::move(store));
-    widest_ = std::max({widest_, n_out, 2 * n_pairs});
-}
-
-namespace {
-
-// Where values pass from layer to layer.
-struct Rows {
-    explicit Rows(size_t widest) : values(2 * widest * kLanes) {
-        rows[0] = values.data();
-        rows[1] = values.data() + widest * kLanes;
-    }
-    std::vector<int32_t> values;
-    int32_t *rows[2];
-};
-
-}  // namespace
-
 std::vector<uint16_t> ValueModel::classify(const uint8_t *items, const uint8_t *pictures,
                                            size_t n) const {
-    const size_t area = rows_ * columns_;
-    std::vector<uint16_t> found(area * n);
-    const Rows work(widest_);
-    int32_t classes[kLanes];
-    for (size_t first = 0; first < n; first += kLanes) {
-        const size_t here = std::min<size_t>(kLanes, n - first);
-        ValueGroup group(*this, pictures + first * area, here);
-        for (size_t i = 0; i < here; ++i)
-            for (size_t p = 0; p < area; ++p)
-                group.at(p / columns_, p % columns_)[i] = items[(first + i) * area + p];
-        for (size_t p = 0; p < area; ++p) {
-            group.classify(p / columns_, p % columns_, work.rows, classes);
-            std::copy_n(classes, here, &found[p * n + first]);
+    std::vector<uint16_t> found(area() * n);
+    const NetworkRows work(network_.widest());
+    int32_t classes[kSites];
+    size_t i = 0;
+    if (n >= kSites) {
+        ValueGroup group(*this, kSites);
+        for (; i + kSites <= n; i += kSites) {
+            for (size_t lane = 0; lane < kSites; ++lane) {
+                group.enter(lane, items + (i + lane) * area());
+                group.enter_picture(lane, pictures + (i + lane) * area());
+            }
+            for (size_t p = 0; p < area(); ++p) {
+                group.classify(p / columns_, p % columns_, work.rows, classes);
+                for (size_t lane = 0; lane < kSites; ++lane)
+                    found[(i + lane) * area() + p] = static_cast<uint16_t>(classes[lane]);
+            }
         }
+    }
+    ValueGroup group(*this, 1);
+    for (; i < n; ++i) {
+        group.enter(0, items + i * area());
+        group.enter_picture(0, pictures + i * area());
+        uint16_t *to = &found[i * area()];
+        for (size_t y = 0; y < rows_; ++y)
+            for (size_t x = 0; x < columns_; x += kSites) {
+                const size_t here = std::min(kSites, columns_ - x);
+                group.classify(y, x, work.rows, classes);
+                for (size_t lane = 0; lane < here; ++lane)
+                    *to++ = static_cast<uint16_t>(classes[lane]);
+            }
     }
     return found;
 }
 
 std::vector<uint8_t> ValueModel::encode(const uint8_t *items, const uint8_t *pictures, size_t n,
                                         size_t n_states) const {
-    const size_t area = rows_ * columns_;
-    const std::vector<uint16_t> classes = classify(items, pictures, n);
+    return encode_classes(items, classify(items, pictures, n).data(), n, n_states);
+}
+
+std::vector<uint8_t> ValueModel::encode_classes(const uint8_t *items, const uint16_t *classes,
+                                                size_t n, size_t n_states) const {
     RansEncoder encoder(n_states);
-    for (size_t p = area; p-- > 0;)
+    for (size_t p = area(); p-- > 0;)
         for (size_t i = n; i-- > 0;) {
-            const Interval *intervals = tables_.intervals(classes[p * n + i]);
-            const uint8_t value = items[i * area + p];
+            const Interval *intervals = tables_.intervals(classes[i * area() + p]);
+            const uint8_t value = items[i * area() + p];
             Interval interval = intervals[value];
             if (!interval.frequency) {
                 encoder.push_raw(i % n_states, value, 8);
@@ -206,31 +179,61 @@ std::vector<uint8_t> ValueModel::encode(const uint8_t *items, const uint8_t *pic
     return encoder.finish();
 }
 
-void ValueModel::decode(RansDecoder &decoder, const uint8_t *pictures, size_t n,
-                        uint8_t *items) const {
-    const size_t area = rows_ * columns_, n_states = decoder.n_states();
+template <class DecoderOf, class StateOf>
+void ValueModel::decode_from(const uint8_t *pictures, size_t n, uint8_t *items,
+                             DecoderOf &&decoder_of, StateOf &&state_of) const {
     std::vector<ValueGroup> groups;
-    for (size_t first = 0; first < n; first += kLanes)
-        groups.emplace_back(*this, pictures + first * area, std::min<size_t>(kLanes, n - first));
-    const Rows work(widest_);
-    int32_t classes[kLanes];
-    for (size_t p = 0; p < area; ++p) {
+    std::vector<size_t> firsts;
+    for (size_t first = 0; first < n;) {
+        const bool alone = n - first <= kAlone;
+        const size_t here = alone ? 1 : std::min(kSites, n - first);
+        groups.emplace_back(*this, alone ? 1 : kSites);
+        for (size_t i = 0; i < here; ++i)
+            groups.back().enter_picture(i, pictures + (first + i) * area());
+        firsts.push_back(first);
+        first += here;
+    }
+    firsts.push_back(n);
+    const NetworkRows work(network_.widest());
+    const auto pop = [&](size_t item, size_t table) {
+        RansDecoder &decoder = decoder_of(item);
+        const size_t which = state_of(item);
+        uint32_t value = decoder.pop(which, tables_.slots(table), tables_.intervals(table));
+        if (value == kValueEscape) value = decoder.pop_raw(which, 8);
+        return static_cast<uint8_t>(value);
+    };
+    int32_t classes[kSites];
+    for (size_t p = 0; p < area(); ++p) {
         const size_t y = p / columns_, x = p % columns_;
-        size_t item = 0;
-        for (ValueGroup &group : groups) {
-            group.classify(y, x, work.rows, classes);
-            uint8_t *lanes = group.at(y, x);
-            for (size_t i = 0; i < group.size(); ++i, ++item) {
-                const auto table = static_cast<size_t>(classes[i]);
-                const size_t which = item % n_states;
-                uint32_t value =
-                    decoder.pop(which, tables_.slots(table), tables_.intervals(table));
-                if (value == kValueEscape) value = decoder.pop_raw(which, 8);
-                lanes[i] = static_cast<uint8_t>(value);
-                items[item * area + p] = lanes[i];
+        for (size_t g = 0; g < groups.size(); ++g) {
+            const size_t first = firsts[g], here = firsts[g + 1] - first;
+            uint8_t *lanes = groups[g].at(y, x);
+            if (n - first <= kAlone)
+                classes[0] = static_cast<int32_t>(groups[g].classify_one(y, x, work.rows));
+            else
+                groups[g].classify(y, x, work.rows, classes);
+            for (size_t i = 0; i < here; ++i) {
+                lanes[i] = pop(first + i, static_cast<size_t>(classes[i]));
+                items[(first + i) * area() + p] = lanes[i];
             }
         }
     }
+}
+
+void ValueModel::decode(RansDecoder &decoder, const uint8_t *pictures, size_t n,
+                        uint8_t *items) const {
+    const size_t n_states = decoder.n_states();
+    decode_from(
+        pictures, n, items, [&](size_t) -> RansDecoder & { return decoder; },
+        [&](size_t item) { return item % n_states; });
+}
+
+void ValueModel::decode_each(std::deque<RansDecoder> &decoders, const uint8_t *pictures,
+                             uint8_t *items) const {
+    decode_from(
+        pictures, decoders.size(), items,
+        [&](size_t item) -> RansDecoder & { return decoders[item]; }, [](size_t) { return 0; });
+    for (const RansDecoder &decoder : decoders) decoder.finish();
 }
 
 }  // namespace latrans

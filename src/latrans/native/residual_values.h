@@ -2,13 +2,12 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <string>
+#include <deque>
 #include <vector>
 
+#include "dense_network.h"
 #include "entropy_tables.h"
 #include "residual_geometry.h"
-#include "residual_model.h"
-#include "residual_values_step.h"
 
 namespace latrans {
 
@@ -21,9 +20,6 @@ struct ValueSource {
     const ValueKernel *kernel;
 };
 
-// The kernel of a name, of the fastest instruction set that runs here for "", else null.
-const ValueKernel *value_kernel(const std::string &name);
-
 constexpr size_t kValueSymbols = 257;
 constexpr uint32_t kValueEscape = 256;
 
@@ -35,31 +31,40 @@ public:
 
     size_t rows() const { return rows_; }
     size_t columns() const { return columns_; }
+    size_t area() const { return rows_ * columns_; }
+    const ValueKernel &kernel() const { return kernel_; }
 
-    // Classes (rows * columns, n) of items and their pictures, both (n, rows, columns).
+    // Classes of items and their pictures, all (n, rows, columns).
     std::vector<uint16_t> classify(const uint8_t *items, const uint8_t *pictures, size_t n) const;
+    // One section of all items.
     std::vector<uint8_t> encode(const uint8_t *items, const uint8_t *pictures, size_t n,
                                 size_t n_states) const;
+    // The same, of classes that are known.
+    std::vector<uint8_t> encode_classes(const uint8_t *items, const uint16_t *classes, size_t n,
+                                        size_t n_states) const;
     // Throws Damaged.
     void decode(RansDecoder &decoder, const uint8_t *pictures, size_t n, uint8_t *items) const;
+    // Items of a section each.  Throws Damaged.
+    void decode_each(std::deque<RansDecoder> &decoders, const uint8_t *pictures,
+                     uint8_t *items) const;
 
 private:
     friend class ValueGroup;
 
-    void add_layer(const LayerSource &source, int32_t lo, int32_t hi);
+    // Items come pixel by pixel; `decoder_of(i)` and `state_of(i)` say where those of item i are.
+    template <class DecoderOf, class StateOf>
+    void decode_from(const uint8_t *pictures, size_t n, uint8_t *items, DecoderOf &&decoder_of,
+                     StateOf &&state_of) const;
 
-    struct Store {
-        std::vector<int32_t> weights, bias, shift;
-    };
-
-    size_t rows_, columns_, n_classes_;
-    size_t up_ = 0, left_ = 0, right_ = 0, around_ = 0;  // margins of items and of pictures
+    size_t rows_, columns_;
+    struct {
+        size_t up = 0, down = 0, left = 0, right = 0;
+    } margin_;  // that taps reach into
     std::vector<Offset> taps_, picture_taps_;
-    std::vector<Store> stores_;
-    std::vector<DenseLayer> layers_;
-    size_t widest_ = 0;
+    std::vector<uint8_t> row_places_, column_places_;  // the last two inputs
+    const ValueKernel &kernel_;
+    DenseNetwork network_;
     SymbolTables<uint16_t> tables_;
-    const ValueKernel *kernel_;
 };
 
 }  // namespace latrans

@@ -15,6 +15,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "residual_values.h"
+#include "value_chunks.h"
 
 namespace nb = nanobind;
 using namespace latrans;
@@ -37,6 +38,18 @@ std::vector<Offset> offsets(const Pairs &pairs) {
     return result;
 }
 
+std::vector<LayerSource> layer_sources(const std::vector<LayerArgs> &layers) {
+    std::vector<LayerSource> sources;
+    for (const auto &[weight, bias, shift, lo, hi] : layers) {
+        require(bias.shape(0) == weight.shape(0) && shift.shape(0) == weight.shape(0),
+                "bias and shift of a layer need one entry per output");
+        require(lo <= hi, "a layer clamps to an empty range");
+        sources.push_back({weight.shape(1), weight.shape(0), weight.data(), bias.data(),
+                           shift.data(), lo, hi});
+    }
+    return sources;
+}
+
 std::shared_ptr<ValueModel> make_model(std::pair<size_t, size_t> shape, const Pairs &taps,
                                        const Pairs &picture_taps,
                                        const std::vector<LayerArgs> &layers,
@@ -45,15 +58,9 @@ std::shared_ptr<ValueModel> make_model(std::pair<size_t, size_t> shape, const Pa
     const ValueKernel *chosen = value_kernel(kernel);
     require(chosen, "no kernel of this name runs on this machine");
     require(frequencies.shape(1) == kValueSymbols, "probability tables have another shape");
-    ValueSource source{shape.first, shape.second, offsets(taps), offsets(picture_taps), {},
-                       frequencies.data(), frequencies.shape(0), chosen};
-    for (const auto &[weight, bias, shift, lo, hi] : layers) {
-        require(bias.shape(0) == weight.shape(0) && shift.shape(0) == weight.shape(0),
-                "bias and shift of a layer need one entry per output");
-        require(lo <= hi, "a layer clamps to an empty range");
-        source.layers.push_back({weight.shape(1), weight.shape(0), weight.data(), bias.data(),
-                                 shift.data(), lo, hi});
-    }
+    const ValueSource source{shape.first, shape.second, offsets(taps), offsets(picture_taps),
+                             layer_sources(layers), frequencies.data(), frequencies.shape(0),
+                             chosen};
     return std::make_shared<ValueModel>(source);
 }
 
@@ -84,7 +91,7 @@ auto classify(const ValueModel &model, Items items, Items pictures) {
         const nb::gil_scoped_release release;
         classes = model.classify(items.data(), pictures.data(), n);
     }
-    return numpy(std::move(classes), {model.rows(), model.columns(), n});
+    return numpy(std::move(classes), {n, model.rows(), model.columns()});
 }
 
 nb::bytes encode(const ValueModel &model, Items items, Items pictures, size_t n_states) {
@@ -110,6 +117,51 @@ auto decode(const ValueModel &model, RansDecoder &decoder, Items pictures) {
     return numpy(std::move(items), {n, model.rows(), model.columns()});
 }
 
+using ProgramArgs = std::tuple<std::vector<LayerArgs>, int, int>;
+
+std::shared_ptr<ValueChunks> make_chunks(std::shared_ptr<const ValueModel> model,
+                                         const ProgramArgs &analysis, const ProgramArgs &synthesis,
+                                         Array<uint16_t, 2> frequencies, int limit) {
+    require(frequencies.shape(1) == kSymbols, "latent tables have another shape");
+    const auto source = [](const ProgramArgs &program) {
+        const auto &[layers, lo, hi] = program;
+        return ProgramSource{layer_sources(layers), lo, hi};
+    };
+    return std::make_shared<ValueChunks>(std::move(model), source(analysis), source(synthesis),
+                                         frequencies.data(), frequencies.shape(0), limit);
+}
+
+nb::list encode_chunks(const ValueChunks &chunks, Items items) {
+    check(chunks.model(), items);
+    std::vector<ValueChunks::Sections> sections;
+    {
+        const nb::gil_scoped_release release;
+        sections = chunks.encode(items.data(), items.shape(0));
+    }
+    nb::list found;
+    for (const auto &[latents, residual] : sections)
+        found.append(nb::make_tuple(nb::bytes(latents.data(), latents.size()),
+                                    nb::bytes(residual.data(), residual.size())));
+    return found;
+}
+
+auto decode_chunks(const ValueChunks &chunks,
+                   const std::vector<std::pair<nb::bytes, nb::bytes>> &sections) {
+    const ValueModel &model = chunks.model();
+    const auto view = [](const nb::bytes &bytes) {
+        return Bytes{static_cast<const uint8_t *>(bytes.data()), bytes.size()};
+    };
+    std::vector<std::pair<Bytes, Bytes>> views;
+    for (const auto &[latents, residual] : sections)
+        views.emplace_back(view(latents), view(residual));
+    std::vector<uint8_t> items(views.size() * model.area());
+    {
+        const nb::gil_scoped_release release;
+        chunks.decode(views, items.data());
+    }
+    return numpy(std::move(items), {views.size(), model.rows(), model.columns()});
+}
+
 }  // namespace
 
 void bind_values(nb::module_ &module) {
@@ -118,4 +170,8 @@ void bind_values(nb::module_ &module) {
         .def("classify", &classify)
         .def("encode", &encode)
         .def("decode", &decode);
+    nb::class_<ValueChunks>(module, "ValueChunks")
+        .def(nb::new_(&make_chunks))
+        .def("encode", &encode_chunks)
+        .def("decode", &decode_chunks);
 }

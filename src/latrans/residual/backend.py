@@ -19,10 +19,10 @@ from .classes import N_TABLES, N_TOKENS
 from .fixed import Ints
 from .gather import Coded
 from .job import Classes, Job
-from .plan import Surface
 from .predictor import Predictor
 from .remap import COST_UNIT, TableMap, best_map, token_costs
 from .schedule import n_states
+from .surface import Surface
 from .trials import Trials, Trier
 
 
@@ -40,6 +40,7 @@ class Backend(Protocol):
     """Codes planes with one predictor; made once per model, used from many threads."""
 
     predictor: Predictor
+    dtype: type[np.signedinteger[Any]]  # that it takes samples in
 
     def trials(self, surface: Surface) -> Trier:
         """What tries linear predictors on a plane, for planning."""
@@ -47,7 +48,7 @@ class Backend(Protocol):
     def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
         """Classes of a plane (for `encode`), and it as a reference for later planes."""
 
-    def samples(self, coded: Any) -> Ints:
+    def samples(self, coded: Any) -> npt.NDArray[Any]:
         """Samples (rows, columns) of a plane that `classify` returned, as they come back."""
 
     def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
@@ -94,6 +95,8 @@ class Counting(ABC):
 
 class ReferenceBackend(Counting):
     """NumPy, slow, the definition."""
+
+    dtype = np.int64
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor

@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import CodecError
 from .backend import Backend
 from .fixed import Ints
 from .header import BYTE_RANGE, Reader, Writer, deflate, inflate, pack_section
 from .job import Job
-from .plan import Plan, Surface, plan
+from .plan import plan
 from .predictor import NO_NETWORK, Predictor
 from .schedule import track_shape
+from .surface import Plan, Surface
 
 STEP = 17  # of the closed loop in bounded mode
 _TRIAL_SAMPLES = 1 << 12  # that every expert codes before one is chosen
@@ -48,10 +50,10 @@ class PlaneInfo:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A residual section, and the planes as they come back."""
+    """A residual section, and the planes as they come back where that is not exactly."""
 
     section: bytes
-    planes: list[Ints]
+    planes: list[npt.NDArray[Any]]
 
 
 def encode(
@@ -63,7 +65,7 @@ def encode(
     step: int = 1,
     noise_parts: int = 12,
 ) -> Encoded:
-    """Encode planes, each (rows, columns) int64, in order.
+    """Encode planes, each (rows, columns) of integers that fit 32 bits, in order.
 
     `horizon` is the furthest distance back that any candidate names.  With a step, an odd number
     from 9 on, samples come back up to `step // 2` away from what they were; `noise_parts` as in
@@ -75,10 +77,11 @@ def encode(
     classes, back = [], []
     walk = _walk(backend, infos, planes, reconstructions, horizon, step, noise_parts)
     for i, (plane, (chosen, mine, coded)) in enumerate(zip(planes, walk, strict=True)):
-        firsts = None if predictor.geometry.up else plane[:, 0]
+        firsts = None if predictor.geometry.up else plane[:, 0].astype(np.int64)
         writer.plane(chosen, predictor, previous, i, firsts)
         classes.append(mine)
-        back.append(plane if step == 1 else backend.samples(coded))
+        if step != 1:
+            back.append(backend.samples(coded))
         previous = chosen
     n_samples = sum(info.n_samples for info in infos)
     tables = backend.table_map(classes)
@@ -122,6 +125,7 @@ def _walk(
     kept = _referred(infos)
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
         picture = None if reconstructions is None else reconstructions[i]
+        plane = np.ascontiguousarray(plane, backend.dtype)
         surface = Surface(
             backend.predictor, plane, info.n_samples, finished, picture, step, noise_parts
         )
@@ -175,6 +179,17 @@ def decode(
     section: bytes,
 ) -> list[Ints]:
     """Inverse of `encode`."""
+    return list(decoded(backend, infos, reconstructions, horizon, section))
+
+
+def decoded(
+    backend: Backend,
+    infos: Sequence[PlaneInfo],
+    reconstructions: Sequence[Ints] | None,
+    horizon: int,
+    section: bytes,
+) -> Iterator[Ints]:
+    """Inverse of `encode`, plane after plane; only after the last is all known to be sound."""
     predictor = backend.predictor
     header, body = inflate(section)
     reader = Reader(header)
@@ -183,7 +198,6 @@ def decode(
     plans = list(_plans(reader, predictor, infos, lo, hi))
     kept = {j for chosen, _ in plans for j in chosen.references}
     finished: list[Any] = []
-    planes = []
     for i, (info, (chosen, firsts)) in enumerate(zip(infos, plans, strict=True)):
         if any(finished[j] is None for j in chosen.references):
             raise CodecError(f"frame is damaged: plane {i} refers to one too far back")
@@ -205,12 +219,11 @@ def decode(
             keep=i in kept,
         )
         plane, coded = decoding.plane(job, firsts)
-        planes.append(plane.astype(np.int64))
         finished.append(coded)
         if i >= horizon:
             finished[i - horizon] = None
+        yield plane
     decoding.finish()
-    return planes
 
 
 def _plans(

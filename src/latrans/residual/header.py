@@ -12,9 +12,9 @@ from ..errors import CodecError
 from ..wire import pack_varint
 from .classes import N_TABLES
 from .fixed import Ints
-from .plan import Plan
 from .predictor import NO_NETWORK, TRAINED_SHIFT, Coefficients, Predictor
 from .remap import TableMap, same
+from .surface import Plan
 
 _OWN, _AGAIN = 8, 16  # bits of a plane's first byte, above the number of references
 _EXPERT_SHIFT = 5  # and the expert above those

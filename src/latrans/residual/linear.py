@@ -24,6 +24,7 @@ MAX_SHIFT = 14
 _LIMIT = 1 << 13  # of a difference after scaling: products of two, times a weight, stay exact
 _MAX_ERROR = 1 << 22  # of a row after scaling: sums of all errors stay below 2**63
 _RIDGE = 1e-5
+_MOST_NOISE = 1 << 60  # of the square of a floor of errors
 
 Solution = tuple[npt.NDArray[np.int64], int]
 
@@ -58,8 +59,12 @@ class Noise:
         for start in range(n, len(weights), len(self.others)):
             part = np.array(weights[start : start + len(self.others)].tolist(), object)
             total += part @ self.others @ part
-        noise = math.isqrt((int(total) * self.power << 16) // (self.parts << 2 * shift))
-        return 64 * math.isqrt(self.power) + noise
+        scaled = int(total) * self.power
+        # What exceeds the limit hides everything.
+        square = _MOST_NOISE
+        if total <= _MOST_NOISE // max(1, self.power) and (scaled << 16) >> 2 * shift <= square:
+            square = (scaled << 16) // (self.parts << 2 * shift)
+        return 64 * math.isqrt(self.power) + math.isqrt(square)
 
 
 def fit(

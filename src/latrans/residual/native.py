@@ -20,12 +20,11 @@ from ..program import Program
 from .backend import Counting
 from .fixed import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
 from .job import Job
-from .linear import Noise
-from .plan import Surface
 from .predictor import NO_NETWORK, Predictor
 from .remap import COST_UNIT, TableMap
 from .schedule import n_states
-from .trials import FLOOR, Trial
+from .surface import Surface
+from .trials import Trial, WeightSet
 
 Int32 = npt.NDArray[np.int32]
 
@@ -49,6 +48,8 @@ class NativeBackend(Counting):
     `kernel` names one of `kernels()`; without it the fastest that runs here is used.
     """
 
+    dtype = np.int32
+
     def __init__(self, predictor: Predictor, kernel: str = "") -> None:
         self.predictor = predictor
         for network in (n for networks in predictor.experts for n in networks):
@@ -67,7 +68,7 @@ class NativeBackend(Counting):
             trials = _native.ResidualTrials(self._model, plane, surface.n_samples, pictured, given)
         except ValueError as error:
             raise ConfigError(f"plane cannot be coded: {error}") from error
-        return NativeTrials(trials, surface.finished, noise)
+        return NativeTrials(trials, surface.finished)
 
     def classify(self, job: Job, plane: Ints) -> tuple[Any, NativeCoded]:
         try:
@@ -76,9 +77,9 @@ class NativeBackend(Counting):
             raise ConfigError(f"plane cannot be coded: {error}") from error
         return classes, _coded(job, handle)
 
-    def samples(self, coded: NativeCoded) -> Ints:
+    def samples(self, coded: NativeCoded) -> Int32:
         try:
-            samples: Ints = coded.handle.samples().astype(np.int64)
+            samples: Int32 = coded.handle.samples()
         except ValueError as error:
             raise ConfigError(f"samples of a plane are gone: {error}") from error
         return samples
@@ -151,32 +152,43 @@ class NativeBackend(Counting):
 class NativeTrials:
     """The compiled twin of `Trials`."""
 
-    def __init__(self, trials: Any, finished: Sequence[NativeCoded], noise: Noise | None) -> None:
+    def __init__(self, trials: Any, finished: Sequence[NativeCoded]) -> None:
         self._trials = trials
         self._finished = finished
-        self._noise = noise
 
     def fit(
-        self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
-    ) -> list[Trial | None]:
+        self,
+        looks: Sequence[range],
+        choices: Sequence[tuple[int, ...]],
+        rounds: int,
+        guesses: Sequence[WeightSet] | None = None,
+    ) -> list[list[Trial | None]]:
         used = sorted({i for choice in choices for i in choice})
         within = [[used.index(i) for i in choice] for choice in choices]
-        found = self._trials.fit(_limits(look), self._handles(used), within, rounds)
-        trials = [None if f is None else Trial(np.array(f[0], np.int64), *f[1:]) for f in found]
-        if self._noise is None:
-            return trials
+        given = None if guesses is None else _lists(guesses)
+        found = self._trials.fit(_limits(looks), self._handles(used), within, rounds, given)
+        return [[None if f is None else _trial(f) for f in of_look] for of_look in found]
+
+    def measure(
+        self, looks: Sequence[range], references: tuple[int, ...], sets: Sequence[WeightSet]
+    ) -> list[Trial]:
+        found = self._trials.measure(_limits(looks), self._handles(references), _lists(sets))
         return [
-            None if t is None else self.measure(look, choice, t.weights, t.shift)
-            for t, choice in zip(trials, choices, strict=True)
+            Trial(weights, shift, error, cost)
+            for (weights, shift), (error, cost) in zip(sets, found, strict=True)
         ]
 
-    def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
-        handles = self._handles(references)
-        floor = FLOOR if self._noise is None else self._noise.floor(weights, shift)
-        error, cost = self._trials.measure(
-            _limits(look), handles, weights.tolist(), shift, min(floor, 1 << 40)
+    def coarsen(
+        self,
+        looks: Sequence[range],
+        n_samples: Sequence[int],
+        references: tuple[int, ...],
+        sets: Sequence[WeightSet],
+    ) -> list[tuple[Trial, float] | None]:
+        found = self._trials.coarsen(
+            _limits(looks), list(n_samples), self._handles(references), _lists(sets)
         )
-        return Trial(weights, shift, error, cost)
+        return [None if f is None else (_trial(f), bits) for f, bits in found]
 
     def _handles(self, indices: Sequence[int]) -> list[Any]:
         return [self._finished[i].handle for i in indices]
@@ -205,8 +217,17 @@ def kernels() -> list[str]:
     return names
 
 
-def _limits(look: range) -> tuple[int, int, int]:
-    return look.start, look.stop, look.step
+def _limits(looks: Sequence[range]) -> list[tuple[int, int, int]]:
+    return [(look.start, look.stop, look.step) for look in looks]
+
+
+def _lists(sets: Sequence[WeightSet]) -> list[tuple[list[int], int]]:
+    return [(weights.tolist(), shift) for weights, shift in sets]
+
+
+def _trial(found: tuple[list[int], int, int, int]) -> Trial:
+    weights, shift, error, cost = found
+    return Trial(np.array(weights, np.int64), shift, error, cost)
 
 
 def _int32(values: npt.NDArray[Any]) -> Int32:

@@ -7,129 +7,21 @@ subsample and in integers, so every machine decides alike.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
-from .canvas import Reference
-from .fixed import Ints, code_from_sigma, floor_log2
-from .gather import Workspace
-from .geometry import RECONSTRUCTION_TAPS
-from .job import Job
-from .linear import Noise
-from .predictor import TRAINED_SHIFT, Coefficients, Predictor
-from .reference import fill_samples
-from .trials import Trial, Trials, Trier, noise_of, subsample
+from .fixed import code_from_sigma
+from .predictor import TRAINED_SHIFT, Coefficients
+from .schedule import LANES
+from .surface import Band, Plan, Surface
+from .trials import Trial, Trier
 
 BAND_SAMPLES = 1 << 16
 MIN_SAMPLES = 1 << 10  # smaller planes cannot pay for coefficients of their own
-_FIT_SAMPLES = 1 << 13
-_ROUNDS, _LANE_ROUNDS = 4, 2
-_MIN_SHIFT = 6  # of weights; what is coarser foretells little
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How one plane is predicted.
-
-    Attributes
-    ----------
-    own : whether the plane brings its coefficients; otherwise the model's are used.
-    bands, band_rows : coefficient sets and the rows each serves.
-    references : indices into the planes coded so far, the networks' first.
-    expert : which of the model's experts codes the plane, or `NO_NETWORK`.
-    cost_bits : estimate with side information, for comparison between plans only.
-    """
-
-    own: bool
-    bands: tuple[Coefficients, ...]
-    band_rows: int
-    references: tuple[int, ...]
-    cost_bits: float
-    expert: int = 0
-
-
-@dataclass(frozen=True)
-class Surface:
-    """A plane to plan for, and what it may refer to.
-
-    With a step, the noise of what comes back counts as a variance of step**2 / noise_parts; 12 is
-    that of uniform white noise.
-    """
-
-    predictor: Predictor
-    plane: Ints  # (rows, columns)
-    n_samples: int
-    finished: Sequence[Any]  # a backend's own records
-    reconstruction: Ints | None
-    step: int = 1
-    noise_parts: int = 12
-
-    def job(self, plan: Plan, lo: int, hi: int) -> Job:
-        rows, columns = self.plane.shape
-        return Job(
-            rows=rows,
-            columns=columns,
-            n_samples=self.n_samples,
-            bands=plan.bands,
-            band_rows=plan.band_rows,
-            references=[self.finished[i] for i in plan.references],
-            reconstruction=self.reconstruction,
-            lo=lo,
-            hi=hi,
-            expert=plan.expert,
-            step=self.step,
-        )
-
-    @property
-    def noise(self) -> Noise | None:
-        """Noise of the samples that come back."""
-        n_more = 0 if self.reconstruction is None else len(RECONSTRUCTION_TAPS)
-        return noise_of(self.predictor.geometry, n_more, self.step, self.noise_parts)
-
-    def trials(self) -> Trials:
-        """What tries predictors on the plane; other backends have twins."""
-        p, picture = self.predictor, self.reconstruction
-        rows, columns = self.plane.shape
-        space = Workspace(
-            predictor=p,
-            rows=rows,
-            columns=columns,
-            n_samples=self.n_samples,
-            references=(),
-            reconstruction=None
-            if picture is None
-            else Reference(p.geometry, picture, self.n_samples),
-            lo=0,
-            hi=0,
-            first_sigma=0,
-        )
-        fill_samples(space, self.plane)
-        return Trials(space, self.plane, self.finished, self.noise)
-
-    def bands(self, height: int) -> list[Band]:
-        """Bands of so many rows; those of a track's end that hold no sample are left out."""
-        rows, columns = self.plane.shape
-        found = []
-        for top in range(0, rows, height):
-            start = top * columns
-            end = min(start + height * columns, rows * columns, self.n_samples)
-            if end > start:
-                found.append(Band(subsample(columns, start, end, _FIT_SAMPLES), end - start))
-        return found
-
-
-@dataclass(frozen=True)
-class Band:
-    """Rows that share a coefficient set: which samples stand for them, and how many they are."""
-
-    look: range
-    n_samples: int
-
-    def bits(self, trial: Trial) -> float:
-        """Estimated bits of all samples."""
-        return trial.cost / 32 * self.n_samples / len(self.look)
+LARGE_SAMPLES = 1 << 15  # planes from this on are planned in fewer rounds
+_ROUNDS = 4
+_EVERY = 3  # bands of which one is fitted first
 
 
 def band_height(surface: Surface) -> int:
@@ -164,20 +56,23 @@ def plan(
     best = _trained(surface, trials, height, previous)
     if not may_fit or small:
         return best
-    for trial in _fitted(surface, trials, [(), *candidates], height, _ROUNDS):
+    rounds = _rounds(surface, len(candidates))
+    for trial in _fitted(surface, trials, [(), *candidates], height, rounds):
         best = _cheaper(best, trial)
-    if surface.predictor.geometry.up == 0 and rows == 16 and best.own:
-        # Shorter blocks pay for sound that changes; the references stay those of the whole.
-        for lanes in (4, 1):
-            (trial,) = _fitted(surface, trials, [best.references], lanes, _LANE_ROUNDS)
-            if trial is None or trial.cost_bits >= best.cost_bits:
-                break
-            best = trial
     if best.own and surface.predictor.geometry.up:
         best = _coarser(surface, trials, best)
     if previous is not None and previous.own:
         best = _cheaper(best, _again(surface, trials, previous))
+    if best.own and not surface.predictor.geometry.up and rows == LANES:
+        best = _shorter(surface, trials, best, previous)
     return best
+
+
+def _rounds(surface: Surface, n_candidates: int) -> int:
+    """Rounds of a fit: the noise of the closed loop and small planes need most."""
+    if surface.step > 1 or surface.n_samples < LARGE_SAMPLES:
+        return _ROUNDS
+    return 3 if n_candidates and surface.predictor.geometry.up else 2
 
 
 def _cheaper(best: Plan, trial: Plan | None) -> Plan:
@@ -192,8 +87,10 @@ def _trained(surface: Surface, trials: Trier, height: int, previous: Plan | None
     if own is None:
         weights = weights[: len(surface.predictor.geometry.taps)]
     bits = error = 0.0
-    for band in surface.bands(height):
-        trial = trials.measure(band.look, (), weights, TRAINED_SHIFT)
+    bands = surface.bands(height)
+    sets = [(weights, TRAINED_SHIFT)] * len(bands)
+    measured = trials.measure([band.look for band in bands], (), sets)
+    for band, trial in zip(bands, measured, strict=True):
         bits += band.bits(trial)
         error += trial.error * band.n_samples / len(band.look)
     sigma_code = code_from_sigma(error / surface.n_samples)
@@ -215,20 +112,74 @@ def _fitted(
 ) -> list[Plan | None]:
     """Plans with coefficients of their own, one for each choice of references."""
     bands = surface.bands(height)
-    found = [trials.fit(band.look, choices, rounds) for band in bands]
-    plans: list[Plan | None] = []
-    for choice, of_bands in zip(choices, zip(*found, strict=True), strict=True):
-        sets = []
-        total = 8.0 * len(choice)
-        for band, trial in zip(bands, of_bands, strict=True):
-            if trial is None:
-                break
-            sigma_code = code_from_sigma(trial.error / len(band.look))
-            sets.append(Coefficients(trial.weights, trial.shift, sigma_code))
-            total += band.bits(trial) + side_bits(sets[-1])
-        whole = len(sets) == len(bands)
-        plans.append(Plan(True, tuple(sets), height, choice, total) if whole else None)
-    return plans
+    found = trials.fit([band.look for band in bands], choices, rounds)
+    return [
+        _assembled(choice, height, bands, of_bands)
+        for choice, of_bands in zip(choices, zip(*found, strict=True), strict=True)
+    ]
+
+
+def _assembled(
+    references: tuple[int, ...], height: int, bands: list[Band], trials: Sequence[Trial | None]
+) -> Plan | None:
+    """A plan of fitted bands, if all of them could be fitted."""
+    sets = []
+    total = 8.0 * len(references)
+    for band, trial in zip(bands, trials, strict=True):
+        if trial is None:
+            return None
+        sets.append(band.coefficients(trial))
+        total += band.bits(trial) + side_bits(sets[-1])
+    return Plan(True, tuple(sets), height, references, total)
+
+
+def _shorter(surface: Surface, trials: Trier, plan: Plan, previous: Plan | None) -> Plan:
+    """A track's plan with coefficients for fewer lanes, which pay for sound that changes.
+
+    The references stay those of the whole, and one round from its errors is enough.
+    """
+    for height in [n for n in (4, 1) if n <= plan.band_rows]:
+        known = previous is not None and plan.bands is previous.bands
+        shorter = _parted(surface, trials, plan, height, 0 if known else height / plan.band_rows)
+        if shorter is None or shorter.cost_bits >= plan.cost_bits:
+            break
+        plan = shorter
+    return plan
+
+
+def _parted(surface: Surface, trials: Trier, plan: Plan, height: int, share: float) -> Plan | None:
+    """A plan fitted to bands of so many lanes, unless some of these gain nothing.
+
+    `share` is what part of a coefficient set's bits the plan spends on so many lanes.
+    """
+    bands = surface.bands(height)
+    sets = [plan.bands[i * height // plan.band_rows] for i in range(len(bands))]
+    found: list[Trial | None] = [None] * len(bands)
+
+    def fit(part: Sequence[int]) -> bool:
+        guesses = [(sets[i].weights, sets[i].shift) for i in part]
+        looks = [bands[i].look for i in part]
+        for i, (trial,) in zip(part, trials.fit(looks, [plan.references], 1, guesses), strict=True):
+            found[i] = trial
+        return all(found[i] is not None for i in part)
+
+    some = range(0, len(bands), _EVERY)
+    if not fit(some):
+        return None
+    before = trials.measure(
+        [bands[i].look for i in some],
+        plan.references,
+        [(sets[i].weights, sets[i].shift) for i in some],
+    )
+    gain = 0.0
+    for i, old in zip(some, before, strict=True):
+        new = found[i]
+        assert new is not None
+        gain += bands[i].bits(old) + share * side_bits(sets[i])
+        gain -= bands[i].bits(new) + side_bits(bands[i].coefficients(new))
+    if gain <= 0 or not fit([i for i in range(len(bands)) if i % _EVERY]):
+        return None
+    return _assembled(plan.references, height, bands, found)
 
 
 def _coarser(surface: Surface, trials: Trier, plan: Plan) -> Plan:
@@ -237,22 +188,18 @@ def _coarser(surface: Surface, trials: Trier, plan: Plan) -> Plan:
     Those of tracks lean on each other: rounding them cost EEG 0.1 %, and gained sound 0.03 %.
     """
     sets, total = [], 8.0 * len(plan.references)
-    for band, set_ in zip(surface.bands(plan.band_rows), plan.bands, strict=True):
-        bits = float("inf")
-        while set_.shift > _MIN_SHIFT:
-            trial = trials.measure(band.look, plan.references, set_.weights, set_.shift)
-            now = Coefficients(
-                set_.weights, set_.shift, code_from_sigma(trial.error / len(band.look))
-            )
-            # Bytes of smaller numbers are more alike, which zlib turns into fewer bits.
-            cost = band.bits(trial) + int(floor_log2(2 * np.abs(now.weights) + 1).sum())
-            if cost >= bits:
-                break
-            best, bits = now, cost
-            set_ = Coefficients((set_.weights + 1) >> 1, set_.shift - 1, set_.sigma_code)
-        if bits == float("inf"):
+    bands = surface.bands(plan.band_rows)
+    coarse = trials.coarsen(
+        [band.look for band in bands],
+        [band.n_samples for band in bands],
+        plan.references,
+        [(set_.weights, set_.shift) for set_ in plan.bands],
+    )
+    for band, found in zip(bands, coarse, strict=True):
+        if found is None:
             return plan
-        sets.append(best)
+        trial, bits = found
+        sets.append(band.coefficients(trial))
         total += bits
     return replace(plan, bands=tuple(sets), cost_bits=total)
 
@@ -268,9 +215,12 @@ def _again(surface: Surface, trials: Trier, previous: Plan) -> Plan | None:
     if any(surface.finished[i].extent != extent for i in references):
         return None  # the last block of a track is shorter than those before
     total = 8.0
+    bands = surface.bands(previous.band_rows)
     # Bands that hold no sample come last and cost nothing.
-    for band, set_ in zip(surface.bands(previous.band_rows), previous.bands, strict=False):
-        total += band.bits(trials.measure(band.look, references, set_.weights, set_.shift))
+    sets = [(set_.weights, set_.shift) for set_ in previous.bands[: len(bands)]]
+    measured = trials.measure([band.look for band in bands], references, sets)
+    for band, trial in zip(bands, measured, strict=True):
+        total += band.bits(trial)
     return Plan(True, previous.bands, previous.band_rows, references, total)
 
 

@@ -33,11 +33,12 @@ def token_costs(tables: Frequencies) -> npt.NDArray[np.float64]:
 
 def best_map(counts: Ints, costs: npt.NDArray[np.float64]) -> TableMap:
     """The cheapest table for every class that pays for naming it; all sums are exact."""
-    map_ = same()
-    met = np.flatnonzero(counts.any(1))
-    tokens = np.flatnonzero(counts.any(0))
+    tables = same()
+    # Small planes meet few classes and tokens.
+    met, tokens = np.flatnonzero(counts.any(1)), np.flatnonzero(counts.any(0))
     total = counts[np.ix_(met, tokens)].astype(np.float64) @ costs[:, tokens].T
-    own = total[np.arange(len(met)), met]
-    pays = own - total.min(1, initial=np.inf) > _WORTH
-    map_[met[pays]] = total[pays].argmin(1)
-    return map_
+    rows = np.arange(len(met))
+    best = total.argmin(1)
+    pays = total[rows, met] - total[rows, best] > _WORTH
+    tables[met[pays]] = best[pays]
+    return tables

@@ -14,13 +14,15 @@ from typing import Protocol
 import numpy as np
 
 from .features import activity
-from .fixed import Ints
+from .fixed import Ints, floor_log2
 from .gather import Coded, Samples, Workspace, predict
 from .geometry import Geometry, Offset
 from .linear import Noise, estimate, fit
 
 _MOST = (1 << 31) - 1
 FLOOR = 64  # of errors, a quarter of a unit
+_MOST_GUESS = 1 << 28  # of errors that rounds start from
+_MIN_SHIFT = 6  # of weights; what is coarser foretells little
 
 
 @dataclass(frozen=True)
@@ -39,17 +41,46 @@ class Trial:
     error: int
     cost: int
 
+    def bits(self, look: range, n_samples: int) -> float:
+        """Estimated bits of the samples that the subsample stands for."""
+        return self.cost / 32 * n_samples / len(look)
+
+
+WeightSet = tuple[Ints, int]  # weights and shift; they may be fewer than the taps
+
 
 class Trier(Protocol):
     """Tries linear predictors on one plane; rows of samples are given by their range."""
 
     def fit(
-        self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
-    ) -> list[Trial | None]:
-        """The best weights for each choice of references, None where nothing can be fitted."""
+        self,
+        looks: Sequence[range],
+        choices: Sequence[tuple[int, ...]],
+        rounds: int,
+        guesses: Sequence[WeightSet] | None = None,
+    ) -> list[list[Trial | None]]:
+        """The best weights for each choice of references, by look; None where there are none.
 
-    def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
-        """Given weights; they may be fewer than the taps."""
+        Rounds start from the errors of guesses, weights for the first choice, if there are any.
+        """
+
+    def measure(
+        self, looks: Sequence[range], references: tuple[int, ...], sets: Sequence[WeightSet]
+    ) -> list[Trial]:
+        """Given weights, a set for each look."""
+
+    def coarsen(
+        self,
+        looks: Sequence[range],
+        n_samples: Sequence[int],
+        references: tuple[int, ...],
+        sets: Sequence[WeightSet],
+    ) -> list[tuple[Trial, float] | None]:
+        """Given weights with fewer bits, as far as these cost more than what they foretell.
+
+        Each with the estimated bits of the samples that its look stands for and of the weights
+        themselves; None where they have few bits as it is.
+        """
 
 
 def noise_of(geometry: Geometry, n_more: int, step: int, parts: int) -> Noise | None:
@@ -98,15 +129,55 @@ class Trials:
     _seen: dict[range, tuple[Ints, Ints]] = field(default_factory=dict)
 
     def fit(
-        self, look: range, choices: Sequence[tuple[int, ...]], rounds: int
+        self,
+        looks: Sequence[range],
+        choices: Sequence[tuple[int, ...]],
+        rounds: int,
+        guesses: Sequence[WeightSet] | None = None,
+    ) -> list[list[Trial | None]]:
+        return [
+            self._fit(look, choices, rounds, None if guesses is None else guesses[i])
+            for i, look in enumerate(looks)
+        ]
+
+    def measure(
+        self, looks: Sequence[range], references: tuple[int, ...], sets: Sequence[WeightSet]
+    ) -> list[Trial]:
+        return [
+            self._measure(look, references, *set_) for look, set_ in zip(looks, sets, strict=True)
+        ]
+
+    def coarsen(
+        self,
+        looks: Sequence[range],
+        n_samples: Sequence[int],
+        references: tuple[int, ...],
+        sets: Sequence[WeightSet],
+    ) -> list[tuple[Trial, float] | None]:
+        return [
+            self._coarsen(look, n, references, *set_)
+            for look, n, set_ in zip(looks, n_samples, sets, strict=True)
+        ]
+
+    def _fit(
+        self,
+        look: range,
+        choices: Sequence[tuple[int, ...]],
+        rounds: int,
+        guess: WeightSet | None,
     ) -> list[Trial | None]:
         own, target = self.own(look)
         used = sorted({i for choice in choices for i in choice})
         groups = [own, *(self._other(look, i) for i in used)]
         within = [tuple(1 + used.index(i) for i in choice) for choice in choices]
+        errors = activity(own)
+        if guess is not None:
+            first = np.concatenate([own, *(groups[g] for g in within[0])])
+            off = (target << 8) - predict(np.zeros_like(target), first, *guess)
+            errors = np.minimum(np.abs(off), _MOST_GUESS) + (errors >> 3)
         found: list[Trial | None] = []
         for choice, solution in zip(
-            within, fit(groups, target, activity(own), within, rounds, self.noise), strict=True
+            within, fit(groups, target, errors, within, rounds, self.noise), strict=True
         ):
             if solution is None:
                 found.append(None)
@@ -115,10 +186,27 @@ class Trials:
                 found.append(self._measured(differences, target, *solution))
         return found
 
-    def measure(self, look: range, references: tuple[int, ...], weights: Ints, shift: int) -> Trial:
+    def _measure(
+        self, look: range, references: tuple[int, ...], weights: Ints, shift: int
+    ) -> Trial:
         own, target = self.own(look)
         differences = np.concatenate([own, *(self._other(look, i) for i in references)])
         return self._measured(differences, target, weights, shift)
+
+    def _coarsen(
+        self, look: range, n_samples: int, references: tuple[int, ...], weights: Ints, shift: int
+    ) -> tuple[Trial, float] | None:
+        best: tuple[Trial, float] | None = None
+        while shift > _MIN_SHIFT:
+            trial = self._measure(look, references, weights, shift)
+            # Bytes of smaller numbers are more alike, which zlib turns into fewer bits.
+            side = int(floor_log2(2 * np.abs(weights) + 1).sum())
+            bits = trial.bits(look, n_samples) + side
+            if best is not None and bits >= best[1]:
+                break
+            best = trial, bits
+            weights, shift = (weights + 1) >> 1, shift - 1
+        return best
 
     def _measured(self, differences: Ints, target: Ints, weights: Ints, shift: int) -> Trial:
         error = (target << 8) - predict(np.zeros_like(target), differences, weights, shift)

@@ -28,7 +28,7 @@ def named(text: str) -> tuple[Rival, ...]:
     Examples
     --------
     >>> [rival.label for rival in named("zstd-19,jpeg xl")]
-    ['zstd-19', 'JPEG XL e7', 'JPEG XL e9']
+    ['zstd-19', 'JPEG XL e3', 'JPEG XL e7', 'JPEG XL e9']
     """
     words = [word.strip().lower() for word in text.split(",") if word.strip()]
     return tuple(r for r in all_rivals() if any(word in r.label.lower() for word in words))

@@ -1,4 +1,4 @@
-"""JPEG XL, lossless, efforts 7 and 9."""
+"""JPEG XL, lossless, efforts 3, 7 and 9."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from . import pictures
 from .rival import Array, Rival
 
-EFFORTS = (7, 9)
+EFFORTS = (3, 7, 9)
 
 
 def encode(

@@ -1,18 +1,22 @@
-"""Zstandard, level 19, over the array's bytes."""
+"""Zstandard, levels 3 and 19, over the array's bytes."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import numpy as np
 
 from .rival import Array, Rival, pack, plain, unpack
 
-LEVEL = 19
+LEVELS = (3, 19)
 
 
-def encode(array: Array, axes: str, max_error: float | None, fill_value: float | None) -> bytes:
+def encode(
+    array: Array, axes: str, max_error: float | None, fill_value: float | None, *, level: int
+) -> bytes:
     from numcodecs.zstd import Zstd
 
-    return pack([bytes(Zstd(LEVEL).encode(array.tobytes()))], array)
+    return pack([bytes(Zstd(level).encode(array.tobytes()))], array)
 
 
 def decode(data: bytes) -> Array:
@@ -22,13 +26,14 @@ def decode(data: bytes) -> Array:
     return np.frombuffer(Zstd().decode(stream), header["dtype"]).reshape(header["shape"])
 
 
-RIVALS = (
+RIVALS = tuple(
     Rival(
-        label=f"zstd-{LEVEL}",
+        label=f"zstd-{level}",
         modules=("numcodecs",),
         install="pip install numcodecs",
         suits=lambda array, axes: plain(array),
-        encode=encode,
+        encode=partial(encode, level=level),
         decode=decode,
-    ),
+    )
+    for level in LEVELS
 )

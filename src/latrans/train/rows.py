@@ -25,10 +25,10 @@ from ..residual.fixed import floor_log2
 from ..residual.gather import Coded
 from ..residual.geometry import RECONSTRUCTION_TAPS, Geometry
 from ..residual.linear import quantise
-from ..residual.plan import Surface
 from ..residual.predictor import NO_NETWORK, TRAINED_SHIFT, Predictor, count_inputs
 from ..residual.reference import band_features
 from ..residual.schedule import track_shape
+from ..residual.surface import Surface
 
 
 @dataclass(frozen=True)

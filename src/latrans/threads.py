@@ -1,0 +1,174 @@
+"""Threads: many chunks side by side on one pool of the process, results in order.
+
+A chunk is always coded by one thread, without the GIL for nearly all of its time.  The caller
+works along with its helpers, so a batch ends even where no helper is free, and calls may nest.
+All callers share the helpers: Dask's and Zarr's workers, who call from threads of their own, get
+none unless they are asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from .errors import ConfigError
+
+VARIABLE = "LATRANS_NUM_THREADS"
+MAX_THREADS = 256  # of a batch; more of them only wait for each other
+
+_SLAB = 64  # chunks that are handed to a thread together
+_SLAB_NBYTES = 1 << 12  # of a chunk or frame that may share a slab
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+def count(threads: int | None = None) -> int:
+    """How many threads a batch gets.
+
+    Parameters
+    ----------
+    threads : int, optional
+        As asked for.  Otherwise what ``LATRANS_NUM_THREADS`` says; otherwise one where another
+        library already calls from threads of its own, else as many as this process has cores.
+
+    Raises
+    ------
+    ConfigError
+        If the argument or the variable is no whole number of at least 1.
+
+    Examples
+    --------
+    >>> from latrans.threads import count
+    >>> count(3)
+    3
+    """
+    if threads is not None:
+        whole = isinstance(threads, int) and not isinstance(threads, bool)
+        if not whole or threads < 1:
+            raise ConfigError(f"threads is {threads!r}; expected a whole number from 1, or None")
+        return min(threads, MAX_THREADS)
+    text = os.environ.get(VARIABLE, "").strip()
+    if text:
+        if not (text.isascii() and text.isdigit()) or int(text) < 1:
+            raise ConfigError(f"{VARIABLE} is {text!r}; expected a whole number from 1")
+        return min(int(text), MAX_THREADS)
+    if threading.current_thread() is not threading.main_thread():
+        return 1
+    return min(_cores(), MAX_THREADS)
+
+
+def spread(work: Callable[[In], Out], items: Sequence[In], threads: int) -> list[Out]:
+    """``[work(item) for item in items]``, by up to `threads` threads.
+
+    The error that comes out is that of the first item that has one, as in a loop; when it does,
+    nothing runs any more.
+    """
+    if threads == 1 or len(items) < 2:
+        return [work(item) for item in items]
+    batch = _Batch(work, items)
+    helpers = _borrow(batch.run, min(threads, len(items)) - 1)
+    try:
+        batch.run()
+    finally:
+        batch.stop()
+        for helper in helpers:
+            # Those that no thread has begun are not needed any more.
+            if not helper.cancel():
+                helper.result()
+    if batch.failed:
+        raise min(batch.failed)[1]
+    return batch.results
+
+
+def slabs(chunks: Sequence[Any], threads: int) -> list[Sequence[Any]]:
+    """Runs of chunks (arrays or frames) to hand to threads: small ones together."""
+    most = max(1, min(_SLAB, len(chunks) // (4 * threads)))
+    runs: list[Sequence[Any]] = []
+    first = 0
+    for i, chunk in enumerate(chunks):
+        small = _nbytes(chunk) <= _SLAB_NBYTES
+        if i > first and (not small or i - first >= most):
+            runs.append(chunks[first:i])
+            first = i
+        if not small:
+            runs.append(chunks[first : i + 1])
+            first = i + 1
+    if first < len(chunks):
+        runs.append(chunks[first:])
+    return runs
+
+
+def _nbytes(chunk: Any) -> int:
+    """Bytes of an array or frame; of what is neither, too many for a slab."""
+    if isinstance(chunk, (bytes, bytearray)):
+        return len(chunk)
+    found = getattr(chunk, "nbytes", None)
+    return found if isinstance(found, int) else _SLAB_NBYTES + 1
+
+
+class _Batch:
+    """Items that threads take one after the other."""
+
+    def __init__(self, work: Callable[[Any], Any], items: Sequence[Any]) -> None:
+        self.results: list[Any] = [None] * len(items)
+        self.failed: list[tuple[int, Exception]] = []
+        self._work = work
+        self._items = items
+        self._next = iter(range(len(items)))
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Work until nothing is left, or an item fails."""
+        while True:
+            with self._lock:
+                i = next(self._next, None)
+            if i is None:
+                return
+            try:
+                self.results[i] = self._work(self._items[i])
+            except Exception as error:
+                self.stop()
+                # Items before it were taken before it, and end by themselves.
+                self.failed.append((i, error))
+
+    def stop(self) -> None:
+        """Hand out no further items."""
+        with self._lock:
+            self._next = iter(())
+
+
+_lock = threading.Lock()
+_pool: ThreadPoolExecutor | None = None
+
+
+def _borrow(run: Callable[[], None], n: int) -> list[Future[None]]:
+    """Ask the pool for helpers; none where the interpreter is about to end."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(MAX_THREADS, "latrans")
+        try:
+            return [_pool.submit(run) for _ in range(n)]
+        except RuntimeError:
+            return []
+
+
+def _forget() -> None:
+    """In a forked child: the parent's helpers are not there, nor who held its lock."""
+    global _lock, _pool
+    _lock, _pool = threading.Lock(), None
+
+
+def _cores() -> int:
+    """Cores that this process may use, which containers and batch systems restrict."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,61 @@
+"""What the fallback compresses better than a model is never left to the model by a first look."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from latrans import Codec, fallback
+from latrans.outlook import may_win
+
+RNG = np.random.default_rng(11)
+NOISE = RNG.integers(0, 256, 300_007).astype(np.uint8)
+
+
+def frames() -> np.ndarray:
+    """A film that shows the same five frames again and again."""
+    return np.tile(RNG.integers(0, 256, (5, 128, 128)).astype(np.uint8), (6, 1, 1))
+
+
+def one_again() -> np.ndarray:
+    stack = RNG.integers(0, 256, (20, 128, 256)).astype(np.uint8)
+    stack[17] = stack[3]
+    return stack
+
+
+WON = {
+    "far copies of bytes": np.tile(NOISE, 5),
+    "far copies of words": np.tile(RNG.integers(-2000, 2000, 100_003).astype(np.int16), 6),
+    "far copies of floats": np.tile(RNG.standard_normal(90_001).astype(np.float32), 4),
+    "far copies of doubles": np.tile(RNG.standard_normal(40_001), 4),
+    "frames in a circle": frames(),
+    "one frame twice": one_again(),
+    "rows again": np.repeat(RNG.standard_normal((60, 700)).astype(np.float32), 5, 0),
+    "half of it constant": np.concatenate([np.zeros(400_000, np.uint8), NOISE]),
+    "short periods": np.tile(NOISE[:777], 1000),
+    "constant": np.full((700, 700), 7, np.int16),
+    "few labels": np.kron(RNG.integers(0, 40, (30, 30)), np.ones((32, 32), int)).astype(np.uint16),
+    "big-endian": np.tile(RNG.standard_normal(90_001), 4).astype(">f4"),
+}
+
+
+@pytest.mark.parametrize("name", WON)
+def test_what_wins_is_tried(name: str) -> None:
+    array = np.ascontiguousarray(WON[name])
+    assert may_win(array, len(fallback.encode(array)) + 1)
+
+
+@pytest.mark.parametrize("name", ["frames in a circle", "half of it constant", "short periods"])
+def test_frames_are_not_larger_than_the_fallbacks(name: str) -> None:
+    array = WON[name]
+    assert len(Codec("image-1").encode(array)) <= len(fallback.encode(array)) + 32
+
+
+def test_small_arrays_are_always_tried() -> None:
+    assert may_win(NOISE[: 1 << 17], 1)
+
+
+def test_what_cannot_win_is_not_tried() -> None:
+    assert not may_win(NOISE, NOISE.size * 3 // 4)
+    smooth = np.cumsum(RNG.integers(-9, 10, (600, 600)), 1).astype(np.int16)
+    assert not may_win(smooth, smooth.size * 5 // 8)
