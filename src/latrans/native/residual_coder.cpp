@@ -11,11 +11,11 @@ namespace {
 
 constexpr int64_t kPiece = 1024;  // steps that are pushed at once: what room they need is not known
 
-// Exact quotients of states take reciprocals that are a little too large.
-const std::array<double, kProbabilities + 1> &reciprocals() {
+const std::array<uint64_t, kProbabilities + 1> &reciprocals() {
     static const auto all = [] {
-        std::array<double, kProbabilities + 1> values{};
-        for (size_t i = 1; i < values.size(); ++i) values[i] = (1 + 1e-15) / static_cast<double>(i);
+        std::array<uint64_t, kProbabilities + 1> values{};
+        for (size_t i = 1; i < values.size(); ++i)
+            values[i] = (uint64_t{1} << kReciprocalBits) / i + 1;
         return values;
     }();
     return all;
@@ -160,8 +160,8 @@ std::vector<int64_t> contest(const Model &model, Job job, Given plane,
         std::fill_n(room, n, 0);
         return room;
     };
-    const Contest contest{all.data(),  static_cast<int>(all.size()), costs,
-                          per_raw_bit, totals.data(),                {rows(), rows(), rows()}};
+    const Contest contest{all.data(),  static_cast<int>(all.size()), costs, per_raw_bit,
+                          totals.data(), {rows(), rows(), rows()}};
     if (!job.narrow(model) || !contest_as<int32_t>(model, job, plane, contest))
         contest_as<int64_t>(model, job, plane, contest);
     return totals;

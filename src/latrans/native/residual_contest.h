@@ -13,8 +13,7 @@ void add_costs(const Scene<T> &scene, const Contest &contest, bool described, in
                const T *coded, Answer<T> &a) {
     Tokens found;
     for (int n = 0; n < contest.n_networks; ++n) {
-        const Network *network = described ? contest.networks[n] : nullptr;
-        conclude(scene, network, first, last, a);
+        conclude(scene, described ? contest.networks[n] : nullptr, first, last, a);
         tokenise_step(a, coded, found);
         for (int lane = first; lane < last; ++lane)
             contest.totals[n] +=
@@ -35,22 +34,19 @@ public:
     // Takes a lane of a step.
     void add(const Answer<T> &from, int lane, bool described, T coded) {
         if (n_ == kLanes) flush();
-        copy_lane(from, lane, kMaxGates, answer_, n_);
-        if (described) {
-            const int n_rows = scene_.network->n_inputs / kInputsPerCell;
-            for (int i = 0; i < n_rows; ++i)
-                answer_.rows[0][i * kLanes + n_] = from.rows[0][i * kLanes + lane];
-        }
+        copy_lane(from, lane, answer_, n_);
+        // At most a row for two inputs.
+        const int n_rows = described ? (scene_.network->layers[0].n_in + 1) / 2 : 0;
+        for (int i = 0; i < n_rows; ++i)
+            answer_.rows[0][i * kLanes + n_] = from.rows[0][i * kLanes + lane];
         described_ |= described;
         coded_[n_++] = coded;
     }
 
     void flush() {
-        const int n = n_;
-        const bool described = described_;
+        add_costs(scene_, contest_, described_, 0, n_, coded_, answer_);
         n_ = 0;
         described_ = false;
-        add_costs(scene_, contest_, described, 0, n, coded_, answer_);
     }
 
 private:
@@ -100,7 +96,7 @@ Outcome contest(const Strip<T> &strip, const Contest &contest) {
             for (int lane = first; lane < last; ++lane)
                 batch.add(a, lane, described, coded[lane]);
         });
-    if (outcome == Outcome::kDone) batch.flush();
+    batch.flush();
     return outcome;
 }
 

@@ -7,12 +7,6 @@
 namespace latrans {
 namespace {
 
-#if defined(LATRANS_AVX512)
-constexpr int kInputsPerCell = 4;
-#else
-constexpr int kInputsPerCell = 2;
-#endif
-
 // Inputs of one vector of lanes, four at a time: four bytes to a cell, 128 too large (AVX-512), or
 // two int16.
 class Inputs {

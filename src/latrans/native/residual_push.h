@@ -31,8 +31,7 @@ public:
         for (int lane = last; lane-- > first;) {
             const uint32_t frequency = intervals[lane].frequency;
             const uint32_t state = shortened(lane, kProbabilityBits, frequency);
-            const auto quotient = static_cast<uint32_t>(
-                static_cast<int64_t>(static_cast<double>(state) * reciprocals_[frequency]));
+            const uint32_t quotient = divided(state, frequency);
             states_[which_[lane]] = (quotient << kProbabilityBits) + intervals[lane].start +
                                     (state - quotient * frequency);
         }
@@ -47,6 +46,15 @@ public:
     }
 
 private:
+    uint32_t divided(uint32_t state, uint32_t frequency) const {
+#if defined(__SIZEOF_INT128__)
+        __extension__ using Wide = unsigned __int128;
+        return static_cast<uint32_t>(Wide{state} * reciprocals_[frequency] >> kReciprocalBits);
+#else
+        return state / frequency;
+#endif
+    }
+
     uint32_t shortened(int lane, int n_bits, uint32_t frequency) {
         const uint32_t state = states_[which_[lane]];
         if (state >> (32 - n_bits) < frequency) return state;
@@ -57,7 +65,7 @@ private:
     uint32_t states_[kLanes];
     uint8_t which_[kLanes];
     uint16_t *at_;
-    const double *reciprocals_;
+    const uint64_t *reciprocals_;
 };
 
 #if defined(LATRANS_AVX512)
@@ -140,8 +148,8 @@ void push_raw_bits(Target &target, Sink &sink, unsigned which, int first, int la
     for (int lane = first; lane < last; ++lane) n += which >> lane & 1;
     sink.n_lengths -= n;
     size_t next = sink.n_lengths;
-    alignas(64) int32_t n_bits[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) {
+    alignas(64) int32_t n_bits[kLanes] = {};
+    for (int lane = first; lane < last; ++lane) {
         const bool has = which >> lane & 1;
         pushed.lengths[lane] = has ? sink.lengths[next] : 0;
         pushed.raw[lane] = has ? sink.low[next] : 0;
@@ -155,7 +163,7 @@ void push_raw_bits(Target &target, Sink &sink, unsigned which, int first, int la
             if (n_bits[lane]) high[lane] = sink.high[--sink.n_high];
         target.push_raw(n_bits, high, first, last);
     }
-    for (int lane = 0; lane < kLanes; ++lane)
+    for (int lane = first; lane < last; ++lane)
         n_bits[lane] = pushed.lengths[lane] > 16 ? 16 : pushed.lengths[lane];
     target.push_raw(n_bits, pushed.raw, first, last);
 }

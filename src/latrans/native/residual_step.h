@@ -8,13 +8,13 @@
 // arithmetic below 2^31 is listed here and referred to as [B]:
 //   samples, relative                              0 .. 2^16 - 1
 //   taps minus reference level                     below 2^17 in magnitude, at most 64 taps
-//   weights                                        int16, of at most 14 fraction bits
+//   weights                                        16 bits
 //   prediction minus reference level, 8 fraction bits   below 2^24, or the step returns false
-//   trained prediction minus it, 8 fraction bits   below 2^27, or the step returns false
-//   errors and sigma, 8 fraction bits              at most 2^25: 128 of them fit 32 bits unsigned
+//   errors and sigma, 8 fraction bits              below 2^25: 128 of them fit 32 bits unsigned
 //   energy = 1.2 errors + 5                        below 2^26: 8 of them fit 31 bits
-//   alternatives minus reference level             at most 2^17 in a plane, 2^18 in a track
-//   weights and inputs of the adaptive filter      at most 2^18 and 127, 16 of each
+//   alternatives minus prediction                  below 2^28, or the step returns false
+//   their gated sum, in 1/64                       below 2^29, or the step returns false
+//   weights and inputs of the adaptive filter      at most 2^18 and 127, 32 of each
 //   what it foretells: up to 4 energies            at most 2^28
 // With int64 these are 2^32, 2^34 (256 taps), 2^45 (where predictions saturate), 2^46 (128 errors
 // are exact in a double) and 2^47.
@@ -123,12 +123,12 @@ struct Answer {
 // different instruction sets must not share it.
 namespace {
 template <class T>
-void copy_lane(const Answer<T> &from, int lane, int n_gates, Answer<T> &to, int as) {
+void copy_lane(const Answer<T> &from, int lane, Answer<T> &to, int as) {
     to.prediction[as] = from.prediction[lane];
     to.energy[as] = from.energy[lane];
     to.level[as] = from.level[lane];
     to.delta[as] = from.delta[lane];
-    for (int k = 0; k < n_gates; ++k) to.gates[k][as] = from.gates[k][lane];
+    for (int k = 0; k < kMaxGates; ++k) to.gates[k][as] = from.gates[k][lane];
     to.flat[as] = from.flat[lane];
     to.log_energy[as] = from.log_energy[lane];
 }

@@ -63,8 +63,9 @@ struct Drain {
     uint32_t *states;
     int n_states;
     uint16_t *at;
-    const double *reciprocals;  // of frequencies, none too small, each by less than 2^-49 of it
+    const uint64_t *reciprocals;  // of frequencies, in 2^-63, rounded up: quotients are exact
 };
+constexpr int kReciprocalBits = 63;
 
 // Several networks on the same rows, and the cost of tokens by class (kTables, kTokens).
 struct Contest {

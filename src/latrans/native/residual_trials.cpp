@@ -62,6 +62,8 @@ Trials::Groups Trials::groups(Seen &seen, const References &references) {
         auto [known, fresh] = seen.references.try_emplace(coded.get());
         auto &[owner, group] = known->second;
         if (fresh) {
+            if (!coded->samples.size())
+                throw std::invalid_argument("a reference plane was not kept");
             owner = coded;
             const Picture picture{coded->samples.data(), &schedule_, true};
             group = gather(kernel_, g.base, seen.look, {{picture, &g.reference_taps}}, false);

@@ -33,8 +33,12 @@ def token_costs(tables: Frequencies) -> npt.NDArray[np.float64]:
 
 def best_map(counts: Ints, costs: npt.NDArray[np.float64]) -> TableMap:
     """The cheapest table for every class that pays for naming it; all sums are exact."""
-    total = counts.astype(np.float64) @ costs.T
+    tables = same()
+    # Small planes meet few classes and tokens.
+    met, tokens = np.flatnonzero(counts.any(1)), np.flatnonzero(counts.any(0))
+    total = counts[np.ix_(met, tokens)].astype(np.float64) @ costs[:, tokens].T
+    rows = np.arange(len(met))
     best = total.argmin(1)
-    own = total.diagonal()
-    pays = own - total.min(1) > _WORTH
-    return np.where(pays, best, np.arange(N_TABLES)).astype(np.uint8)
+    pays = total[rows, met] - total[rows, best] > _WORTH
+    tables[met[pays]] = best[pays]
+    return tables
