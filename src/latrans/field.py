@@ -70,11 +70,16 @@ def offers(values: Array) -> Iterator[Lossless]:
             yield TwoLayer(exponent)
 
 
+def is_identity(values: Array) -> bool:
+    """Whether integers are their own map."""
+    return int(values.min()) >= -_LIMIT and int(values.max()) < _LIMIT
+
+
 def _of_integers(values: Array) -> Iterator[Lossless]:
     lo, hi = int(values.min()), int(values.max())
     if hi >= 1 << 62 or lo < -(1 << 62):
         return
-    if lo >= -_LIMIT and hi < _LIMIT:
+    if is_identity(values):
         yield Identity()
     elif hi - lo < _LIMIT:
         yield Offset(lo)

@@ -1,0 +1,78 @@
+// Classes of a band whose magnitudes are known, sixteen columns at a time.
+#pragma once
+#include "transform_dense.h"
+#include "transform_inputs.h"
+
+namespace latrans {
+namespace {
+
+// Causal inputs of a row from it and the two above, each with two zeros at either end.
+inline void causal_row(const TransformLogs &logs, const uint16_t *const rows[3], size_t columns,
+                       uint16_t *q, uint8_t *const bytes[4], uint32_t *const to[2]) {
+    const uint16_t *m = rows[2], *a = rows[1], *b = rows[0];
+    const size_t n = padded(columns);
+    const auto told = [&](uint8_t *out, auto value) {
+        for (size_t x = 0; x < columns; ++x) q[x] = static_cast<uint16_t>(value(x));
+        sizes(logs, q, out, n);
+    };
+    const auto joined_to = [&](uint32_t *out) {
+        for (size_t x = 0; x < columns; ++x)
+            out[x] = (bytes[0][x] | uint32_t{bytes[1][x]} << 8 | uint32_t{bytes[2][x]} << 16 |
+                      uint32_t{bytes[3][x]} << 24) ^ 0x80808080u;
+    };
+    told(bytes[0], [&](size_t x) { return 4 * m[x - 1]; });
+    told(bytes[1], [&](size_t x) { return 4 * a[x]; });
+    told(bytes[2], [&](size_t x) { return 4 * a[x - 1]; });
+    told(bytes[3], [&](size_t x) { return 4 * a[x + 1]; });
+    joined_to(to[0]);
+    told(bytes[0], [&](size_t x) { return 4 * m[x - 2]; });
+    told(bytes[1], [&](size_t x) { return 4 * b[x]; });
+    told(bytes[2], [&](size_t x) { return 2 * (m[x - 1] + a[x]) + a[x - 1] + a[x + 1]; });
+    told(bytes[3], [&](size_t x) {
+        return m[x - 1] + m[x - 2] + a[x - 2] + a[x - 1] + a[x] + a[x + 1] + a[x + 2] + b[x - 1] +
+               b[x] + b[x + 1];
+    });
+    joined_to(to[1]);
+}
+
+void classify_band(const TransformBand &band, const uint16_t *magnitudes, const uint8_t *wanted,
+                   uint8_t *classes, TransformArena &arena) {
+    const size_t columns = band.columns;
+    Inputs inputs(band, arena);
+    uint32_t *quads[kQuads];
+    for (auto &quad : quads) quad = row_of<uint32_t>(arena, columns);
+    uint16_t *rows[3], *q = row_of<uint16_t>(arena, columns);
+    for (auto &row : rows) row = row_of<uint16_t>(arena, columns);
+    uint8_t *bytes[4];
+    for (auto &row : bytes) row = row_of<uint8_t>(arena, columns);
+    int32_t *plain[2] = {nullptr, nullptr};
+    if (const int n = widest(*band.network))
+        for (auto &row : plain)
+            row = static_cast<int32_t *>(arena.take(static_cast<size_t>(n) * kTransformLanes * 4));
+    for (size_t y = 0; y < band.rows; ++y) {
+        uint16_t *own = rows[y % 3];
+        const uint16_t *from = magnitudes + y * columns;
+        for (size_t x = 0; x < columns; ++x) own[x] = from[x];
+        inputs.row(y, quads);
+        const uint16_t *const around[3] = {rows[(y + 1) % 3], rows[(y + 2) % 3], own};
+        causal_row(*band.logs, around, columns, q, bytes, quads + kPlaceQuads);
+        for (size_t x = 0; x < columns; x += kTransformLanes) {
+            const size_t at = y * columns + x, n = least<size_t>(kTransformLanes, columns - x);
+            if (wanted) {
+                bool any = false;
+                for (size_t i = 0; i < n; ++i) any |= wanted[at + i] != 0;
+                if (!any) continue;
+            }
+            alignas(64) uint32_t block[kQuads * kTransformLanes];
+            for (int g = 0; g < kQuads; ++g)
+                for (int i = 0; i < kTransformLanes; ++i)
+                    block[g * kTransformLanes + i] = quads[g][x + static_cast<size_t>(i)];
+            alignas(64) int32_t found[kTransformLanes];
+            classes_of(band, block, plain, found);
+            for (size_t i = 0; i < n; ++i) classes[at + i] = static_cast<uint8_t>(found[i]);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace latrans
