@@ -97,7 +97,11 @@ public:
                     std::min<int64_t>(std::max<int64_t>(magnitudes.data()[i], 0), 2047)));
             const auto *some =
                 wanted ? reinterpret_cast<const uint8_t *>(wanted->data()) : nullptr;
-            model.kernel.classify(placed.band, sizes.data(), some, classes.get(), arena);
+            const size_t stride = (columns + 63) / 64 * 64;
+            std::vector<uint32_t> places(kPlaceQuads * stride * rows);
+            model.kernel.inputs(placed.band, places.data(), stride, arena);
+            model.kernel.classify(placed.band, places.data(), stride, sizes.data(), some,
+                                  classes.get(), arena);
             for (size_t i = 0; some && i < rows * columns; ++i)
                 if (!some[i]) classes.get()[i] = 0;
         }

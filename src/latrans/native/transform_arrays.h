@@ -2,7 +2,9 @@
 #pragma once
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
+#include <new>
 
 #include <nanobind/ndarray.h>
 
@@ -26,18 +28,24 @@ inline bool is_wide(const Integers &values) {
 template <class T>
 class Owned {
 public:
-    Owned(size_t rows, size_t columns)
-        : rows_(rows), columns_(columns), data_(new T[std::max<size_t>(1, rows * columns)]()) {}
+    Owned(size_t rows, size_t columns, bool zeros = true) : rows_(rows), columns_(columns) {
+        const size_t n = std::max<size_t>(1, rows * columns) * sizeof(T);
+        data_.reset(static_cast<T *>(zeros ? std::calloc(n, 1) : std::malloc(n)));
+        if (!data_) throw std::bad_alloc();
+    }
     T *get() { return data_.get(); }
     nb::object array() {
         T *data = data_.release();
-        const nb::capsule owner(data, [](void *p) noexcept { delete[] static_cast<T *>(p); });
+        const nb::capsule owner(data, [](void *p) noexcept { std::free(p); });
         return nb::cast(nb::ndarray<nb::numpy, T>(data, {rows_, columns_}, owner));
     }
 
 private:
+    struct Free {
+        void operator()(T *data) const { std::free(data); }
+    };
     size_t rows_, columns_;
-    std::unique_ptr<T[]> data_;
+    std::unique_ptr<T, Free> data_;
 };
 
 }  // namespace latrans

@@ -16,9 +16,7 @@ inline void causal_row(const TransformLogs &logs, const uint16_t *const rows[3],
         sizes(logs, q, out, n);
     };
     const auto joined_to = [&](uint32_t *out) {
-        for (size_t x = 0; x < columns; ++x)
-            out[x] = (bytes[0][x] | uint32_t{bytes[1][x]} << 8 | uint32_t{bytes[2][x]} << 16 |
-                      uint32_t{bytes[3][x]} << 24) ^ 0x80808080u;
+        quads(bytes[0], bytes[1], bytes[2], bytes[3], out, columns);
     };
     told(bytes[0], [&](size_t x) { return 4 * m[x - 1]; });
     told(bytes[1], [&](size_t x) { return 4 * a[x]; });
@@ -35,12 +33,22 @@ inline void causal_row(const TransformLogs &logs, const uint16_t *const rows[3],
     joined_to(to[1]);
 }
 
-void classify_band(const TransformBand &band, const uint16_t *magnitudes, const uint8_t *wanted,
-                   uint8_t *classes, TransformArena &arena) {
-    const size_t columns = band.columns;
+// Rows of quads of a whole band, kPlaceQuads of `stride` dwords each.
+void place_inputs(const TransformBand &band, uint32_t *to, size_t stride, TransformArena &arena) {
     Inputs inputs(band, arena);
-    uint32_t *quads[kQuads];
-    for (auto &quad : quads) quad = row_of<uint32_t>(arena, columns);
+    for (size_t y = 0; y < band.rows; ++y) {
+        uint32_t *rows[kPlaceQuads];
+        for (auto &row : rows) row = to, to += stride;
+        inputs.row(y, rows);
+    }
+}
+
+void classify_band(const TransformBand &band, const uint32_t *places, size_t stride,
+                   const uint16_t *magnitudes, const uint8_t *wanted, uint8_t *classes,
+                   TransformArena &arena) {
+    const size_t columns = band.columns;
+    uint32_t *causal[kCausalQuads];
+    for (auto &quad : causal) quad = row_of<uint32_t>(arena, columns);
     uint16_t *rows[3], *q = row_of<uint16_t>(arena, columns);
     for (auto &row : rows) row = row_of<uint16_t>(arena, columns);
     uint8_t *bytes[4];
@@ -53,9 +61,9 @@ void classify_band(const TransformBand &band, const uint16_t *magnitudes, const 
         uint16_t *own = rows[y % 3];
         const uint16_t *from = magnitudes + y * columns;
         for (size_t x = 0; x < columns; ++x) own[x] = from[x];
-        inputs.row(y, quads);
         const uint16_t *const around[3] = {rows[(y + 1) % 3], rows[(y + 2) % 3], own};
-        causal_row(*band.logs, around, columns, q, bytes, quads + kPlaceQuads);
+        causal_row(*band.logs, around, columns, q, bytes, causal);
+        const uint32_t *place = places + y * kPlaceQuads * stride;
         for (size_t x = 0; x < columns; x += kTransformLanes) {
             const size_t at = y * columns + x, n = least<size_t>(kTransformLanes, columns - x);
             if (wanted) {
@@ -64,9 +72,11 @@ void classify_band(const TransformBand &band, const uint16_t *magnitudes, const 
                 if (!any) continue;
             }
             alignas(64) uint32_t block[kQuads * kTransformLanes];
-            for (int g = 0; g < kQuads; ++g)
-                for (int i = 0; i < kTransformLanes; ++i)
-                    block[g * kTransformLanes + i] = quads[g][x + static_cast<size_t>(i)];
+            constexpr size_t nbytes = kTransformLanes * sizeof(uint32_t);
+            for (size_t g = 0; g < kPlaceQuads; ++g)
+                __builtin_memcpy(block + g * kTransformLanes, place + g * stride + x, nbytes);
+            for (size_t g = 0; g < kCausalQuads; ++g)
+                __builtin_memcpy(block + (kPlaceQuads + g) * kTransformLanes, causal[g] + x, nbytes);
             alignas(64) int32_t found[kTransformLanes];
             classes_of(band, block, plain, found);
             for (size_t i = 0; i < n; ++i) classes[at + i] = static_cast<uint8_t>(found[i]);

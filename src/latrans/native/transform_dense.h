@@ -100,34 +100,49 @@ inline const int32_t *run_plain(const TransformNetwork &network, const int32_t *
 }
 
 #ifndef LATRANS_PLAIN_NETWORK
-// Outputs o to o + n - 1 of a layer for one part of the lanes; `x` (quads, lanes).
-template <int n>
-inline void block(const TransformLayer &layer, const int32_t *bias, int o, const uint32_t *x,
-                  Vector *out) {
-    const int n_quads = layer.n_in / 4;
+// Outputs o to o + n - 1 of a layer for one part of the lanes; `x` (quads, lanes).  `known_quads` is
+// how many of these there are, or 0: what the compiler knows it unrolls.
+template <int n, int known_quads>
+inline void block_of(const TransformLayer &layer, const int32_t *bias, int o, const uint32_t *x,
+                     Vector *out) {
+    const int n_quads = known_quads ? known_quads : layer.n_in / 4;
     Vector sum[n];
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) sum[i] = number(bias[o + i]);
+#pragma GCC unroll 8
     for (int g = 0; g < n_quads; ++g) {
         Vector v;
         __builtin_memcpy(&v, x + g * kTransformLanes, sizeof v);
+        const int at = o * n_quads + 4 * g;
 #if defined(LATRANS_AVX512)
-        const int32_t *w = layer.quads + o * n_quads + g;
+        const int32_t *w = layer.quads + at;
 #pragma GCC unroll 16
-        for (int i = 0; i < n; ++i) sum[i] = _mm512_dpbusd_epi32(sum[i], v, number(w[i * n_quads]));
+        for (int i = 0; i < n; ++i)
+            sum[i] = _mm512_dpbusd_epi32(sum[i], v, number(w[i / 4 * 4 * n_quads + i % 4]));
 #else
-        const int32_t *w = layer.pairs + 2 * (o * n_quads + g);
+        const int32_t *w = layer.pairs + 2 * at;
         const Vector even = low_words(v), odd = high_words(v);
 #pragma GCC unroll 16
         for (int i = 0; i < n; ++i) {
-            sum[i] = plus(sum[i], products(even, number(w[2 * i * n_quads])));
-            sum[i] = plus(sum[i], products(odd, number(w[2 * i * n_quads + 1])));
+            sum[i] = plus(sum[i], products(even, number(w[2 * i])));
+            sum[i] = plus(sum[i], products(odd, number(w[2 * i + 1])));
         }
 #endif
     }
     const Vector lo = number(layer.lo), hi = number(layer.hi);
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) out[i] = bounded(shifted(sum[i], layer.shift[o + i]), lo, hi);
+}
+
+template <int n>
+inline void block(const TransformLayer &layer, const int32_t *bias, int o, const uint32_t *x,
+                  Vector *out) {
+    if (layer.n_in == 4 * kQuads)
+        block_of<n, kQuads>(layer, bias, o, x, out);
+    else if (layer.n_in == 32)
+        block_of<n, 8>(layer, bias, o, x, out);
+    else
+        block_of<n, 0>(layer, bias, o, x, out);
 }
 
 template <int n>

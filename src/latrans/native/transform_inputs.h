@@ -222,22 +222,17 @@ public:
         else
             narrow_ = make<Slopes<int32_t>>(arena, band, arena);
     }
-    // Fills rows quads[0 .. kPlaceQuads) of dwords, `columns` each.
-    void row(size_t y, uint32_t *const *quads) {
+    // Fills rows to[0 .. kPlaceQuads) of dwords, `columns` each, rounded up to a multiple of 16.
+    void row(size_t y, uint32_t *const *to) {
         const TransformLogs &logs = *band_.logs;
         if (parent_) parent_->row(logs, y, rows_[0], rows_[1], rows_[2]);
         for (int i = 0; i < 4; ++i)
             if (others_[i]) others_[i]->row(logs, y, rows_[3 + 2 * i], rows_[4 + 2 * i]);
         if (narrow_) narrow_->row(logs, y, rows_ + 11);
         if (wide_) wide_->row(logs, y, rows_ + 11);
-        for (int g = 0; g < kPlaceQuads; ++g) {
-            const uint8_t *a = rows_[4 * g], *b = rows_[4 * g + 1], *c = rows_[4 * g + 2];
-            const uint8_t *d = rows_[4 * g + 3];
-            uint32_t *to = quads[g];
-            for (size_t x = 0; x < columns_; ++x)
-                to[x] = (a[x] | uint32_t{b[x]} << 8 | uint32_t{c[x]} << 16 | uint32_t{d[x]} << 24) ^
-                        0x80808080u;
-        }
+        for (int g = 0; g < kPlaceQuads; ++g)
+            latrans::quads(rows_[4 * g], rows_[4 * g + 1], rows_[4 * g + 2], rows_[4 * g + 3], to[g],
+                           columns_);
     }
 
 private:

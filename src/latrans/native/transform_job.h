@@ -18,10 +18,10 @@ constexpr size_t kRowMargin = 64;  // of rows of inputs, in columns, at both end
 
 // A layer on bytes 0 .. 255, or on any integers where its network is `plain`.
 struct TransformLayer {
-    int n_in, n_out;           // multiples of 4; the last layer has one output
+    int n_in, n_out;           // multiples of 4, but one output of the last layer
     int32_t lo, hi;
-    const int32_t *quads;      // (n_out, n_in / 4): four int8 weights each
-    const int32_t *pairs;      // (n_out, n_in / 4, 2): int16 weights 0 and 2, then 1 and 3
+    const int32_t *quads;      // (n_out / 4, n_in / 4, 4 outputs): four int8 weights each
+    const int32_t *pairs;      // (as quads, 2): int16 weights 0 and 2, then 1 and 3
     const int32_t *weights;    // (n_out, n_in)
     const int32_t *bias, *shift;  // the bias with half of what the shift drops
 };
@@ -103,11 +103,17 @@ protected:
 struct TransformKernel {
     // Values of a band, but for the prediction of what is left of the stream: false where it ends.
     bool (*read)(const TransformReading &, TransformArena &);
+    // Inputs that differ by place: for each row kPlaceQuads rows of `stride` dwords, which is the
+    // columns rounded up to a multiple of 64.
+    void (*inputs)(const TransformBand &, uint32_t *to, size_t stride, TransformArena &);
     // Classes of the 16-column blocks in which anything is wanted; everything without `wanted`.
     // Magnitudes (rows, columns) are at most 2047.
-    void (*classify)(const TransformBand &, const uint16_t *magnitudes, const uint8_t *wanted,
-                     uint8_t *classes, TransformArena &);
+    void (*classify)(const TransformBand &, const uint32_t *inputs, size_t stride,
+                     const uint16_t *magnitudes, const uint8_t *wanted, uint8_t *classes,
+                     TransformArena &);
     void (*predict)(const TransformPrediction &, TransformArena &);
+    int64_t (*largest32)(const int32_t *, size_t n);  // magnitude
+    int64_t (*largest64)(const int64_t *, size_t n);  // up to 2^63 - 1
     // to[i] += or -= lift(k, a[i] + b[i]).
     void (*lift32)(int32_t *to, const int32_t *a, const int32_t *b, size_t n, int32_t k, bool undo);
     void (*lift64)(int64_t *to, const int64_t *a, const int64_t *b, size_t n, int32_t k, bool undo);

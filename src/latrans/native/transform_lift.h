@@ -1,4 +1,4 @@
-// One lifting step of a line: transform/lifting.py.
+// One lifting step of a line: transform/lifting.py; and how wide a plane has to be.
 #pragma once
 #include "transform_job.h"
 
@@ -28,6 +28,18 @@ void lift(T *to, const T *a, const T *b, size_t n, int32_t k, bool undo) {
             to[i] = static_cast<T>(static_cast<U>(to[i]) +
                                    lifted(static_cast<U>(a[i]) + static_cast<U>(b[i]), k));
     }
+}
+
+// The largest magnitude.
+template <class T>
+int64_t largest(const T *values, size_t n) {
+    T low = 0, high = 0;
+    for (size_t i = 0; i < n; ++i) {
+        low = values[i] < low ? values[i] : low;
+        high = values[i] > high ? values[i] : high;
+    }
+    const int64_t below = low < -INT64_MAX ? INT64_MAX : -int64_t{low};
+    return below > high ? below : int64_t{high};
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ nb::object split_as(const Integers &plane) {
     const size_t rows = plane.shape(0), columns = plane.shape(1);
     const size_t top = (rows + 1) / 2, left = (columns + 1) / 2;
     const size_t bottom = rows - top, right = columns - left;
-    Owned<T> low(top, left), horizontal(top, right), vertical(bottom, left), diagonal(bottom, right);
+    Owned<T> low(top, left, false), horizontal(top, right, false);
+    Owned<T> vertical(bottom, left, false), diagonal(bottom, right, false);
     {
         const nb::gil_scoped_release release;
         const Wavelet<T> wavelet(transform_kernel(cpu()));
@@ -34,7 +35,7 @@ nb::object join_as(const Integers &low, const Integers &horizontal, const Intege
                    const Integers &diagonal) {
     const size_t rows = low.shape(0) + vertical.shape(0);
     const size_t columns = low.shape(1) + horizontal.shape(1);
-    Owned<T> out(rows, columns);
+    Owned<T> out(rows, columns, false);
     const auto data = [](const Integers &part) { return static_cast<const T *>(part.data()); };
     {
         const nb::gil_scoped_release release;
@@ -61,21 +62,12 @@ nb::object join(const Integers &low, const Integers &horizontal, const Integers 
                 : join_as<int32_t>(low, horizontal, vertical, diagonal);
 }
 
-// The largest magnitude, up to 2^63 - 1.
-template <class T>
-int64_t largest_of(const Integers &values) {
-    const auto *data = static_cast<const T *>(values.data());
-    T low = 0, high = 0;
-    for (size_t i = 0; i < values.size(); ++i) {
-        low = std::min(low, data[i]);
-        high = std::max(high, data[i]);
-    }
-    return std::max<int64_t>(high, -std::max<int64_t>(low, -INT64_MAX));
-}
-
 int64_t largest(const Integers &values) {
+    const bool wide = is_wide(values);
     const nb::gil_scoped_release release;
-    return is_wide(values) ? largest_of<int64_t>(values) : largest_of<int32_t>(values);
+    const TransformKernel &kernel = transform_kernel(cpu());
+    return wide ? kernel.largest64(static_cast<const int64_t *>(values.data()), values.size())
+                : kernel.largest32(static_cast<const int32_t *>(values.data()), values.size());
 }
 
 }  // namespace

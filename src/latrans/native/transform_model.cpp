@@ -75,7 +75,10 @@ TransformModel::TransformModel(const std::vector<TransformLayerView> &layers,
 void TransformModel::add(const TransformLayerView &view, bool first, bool last) {
     const size_t n_in = first ? 4 * kQuads : (view.n_in + 3) / 4 * 4;
     const size_t n_out = last ? 1 : (view.n_out + 3) / 4 * 4;
+    const size_t n_quads = n_in / 4, n_rows = (n_out + 3) / 4 * 4;
     Layer layer;
+    layer.quads.resize(n_rows * n_quads);
+    layer.pairs.resize(2 * n_rows * n_quads);
     for (size_t o = 0; o < n_out; ++o) {
         std::vector<int8_t> row(n_in, 0);
         int32_t bias = 0, shift = 1;
@@ -96,10 +99,11 @@ void TransformModel::add(const TransformLayerView &view, bool first, bool last) 
             if (first && !network.plain)
                 for (int8_t weight : row) bias -= 128 * weight;
         }
-        for (size_t k = 0; k < n_in; k += 4) {
-            layer.quads.push_back(quad_of(&row[k]));
-            layer.pairs.push_back(pair_of(row[k], row[k + 2]));
-            layer.pairs.push_back(pair_of(row[k + 1], row[k + 3]));
+        for (size_t g = 0; g < n_quads; ++g) {
+            const size_t at = (o / 4 * n_quads + g) * 4 + o % 4;
+            layer.quads[at] = quad_of(&row[4 * g]);
+            layer.pairs[2 * at] = pair_of(row[4 * g], row[4 * g + 2]);
+            layer.pairs[2 * at + 1] = pair_of(row[4 * g + 1], row[4 * g + 3]);
         }
         layer.weights.insert(layer.weights.end(), row.begin(), row.end());
         layer.bias.push_back(bias);

@@ -101,11 +101,18 @@ TransformChoice choose_values(const TransformModel &model, const TransformCosts 
     uint64_t total = 0;
     std::array<int8_t, kKnownInputs> inputs;
     std::copy_n(known, kKnownInputs, inputs.begin());
+    const size_t stride = (band.columns + 63) / 64 * 64;
+    std::vector<uint32_t> places;
     const auto classify = [&](int code, const uint8_t *wanted) {
+        if (places.empty()) {
+            places.resize(kPlaceQuads * stride * band.rows);
+            model.kernel.inputs(band, places.data(), stride, arena);
+        }
         inputs[kCode] = static_cast<int8_t>(std::max(-127, std::min(127, 4 * (code - 49))));
         const std::vector<int32_t> bias = model.first_bias(inputs.data());
         band.first_bias = bias.data();
-        model.kernel.classify(band, sizes.data(), wanted, out.classes.data(), arena);
+        model.kernel.classify(band, places.data(), stride, sizes.data(), wanted,
+                              out.classes.data(), arena);
     };
     if (is_low) {
         for (size_t i = 0; i < n; ++i) {

@@ -32,13 +32,20 @@ inline void causal_inputs(const TransformLogs &logs, const int16_t *here, uint32
                                         m[8][i] + m[9][i]);
     }
     sizes(logs, q[0], bytes[0], kCausalInputs * kTransformLanes);
-    for (int g = 0; g < kCausalQuads; ++g) {
-        const uint8_t *a = bytes[4 * g], *b = bytes[4 * g + 1];
-        const uint8_t *c = bytes[4 * g + 2], *d = bytes[4 * g + 3];
-        for (int i = 0; i < kTransformLanes; ++i)
-            to[g * kTransformLanes + i] = (a[i] | uint32_t{b[i]} << 8 | uint32_t{c[i]} << 16 |
-                                           uint32_t{d[i]} << 24) ^ 0x80808080u;
-    }
+    for (int g = 0; g < kCausalQuads; ++g)
+        quads(bytes[4 * g], bytes[4 * g + 1], bytes[4 * g + 2], bytes[4 * g + 3],
+              to + g * kTransformLanes, kTransformLanes);
+}
+
+// Every lane's dword of a row of inputs, `stride` apart.
+inline void gathered(const uint32_t *from, ptrdiff_t stride, uint32_t *to) {
+#if defined(LATRANS_AVX512)
+    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i at = _mm512_mullo_epi32(lanes, _mm512_set1_epi32(static_cast<int>(stride)));
+    _mm512_store_si512(to, _mm512_i32gather_epi32(at, from, 4));
+#else
+    for (int i = 0; i < kTransformLanes; ++i) to[i] = from[i * stride];
+#endif
 }
 
 // One step's lanes, first to last.
@@ -231,6 +238,22 @@ inline void hand_down(int16_t *history, size_t columns) {
     }
 }
 
+// Writes what is not 0 to its places: lane 0 at `at`, the others `stride` apart.
+inline void keep(const Step &step, const TransformReading &job, size_t at, size_t stride) {
+#if defined(LATRANS_AVX512)
+    const __m512i values = _mm512_load_si512(step.values);
+    for (unsigned some = _mm512_test_epi32_mask(values, values); some; some &= some - 1) {
+        const auto i = static_cast<size_t>(__builtin_ctz(some));
+#else
+    for (size_t i = 0; i < kTransformLanes; ++i) {
+        if (!step.values[i]) continue;
+#endif
+        // Modulo 2^64 where a band has fewer columns than the lag.
+        job.values[at + i * stride] = step.values[i];
+        job.classes[at + i * stride] = static_cast<uint8_t>(step.classes[i]);
+    }
+}
+
 bool read_band(const TransformReading &job, TransformArena &arena) {
     const TransformBand &band = job.band;
     const size_t rows = band.rows, columns = band.columns;
@@ -266,13 +289,9 @@ bool read_band(const TransformReading &job, TransformArena &arena) {
             int16_t *sign = signs_before + (kHistory + t) * kStride;
             if (step.first <= step.last) {
                 alignas(64) uint32_t x[kQuads * kTransformLanes];
-                for (int g = 0; g < kPlaceQuads; ++g) {
-                    const uint32_t *from = known[g] + kPad + t;
-                    for (int i = 0; i < kTransformLanes; ++i)
-                        x[g * kTransformLanes + i] =
-                            from[static_cast<ptrdiff_t>(i) *
-                                 (static_cast<ptrdiff_t>(stride) - kTransformLag)];
-                }
+                for (int g = 0; g < kPlaceQuads; ++g)
+                    gathered(known[g] + kPad + t, static_cast<ptrdiff_t>(stride) - kTransformLag,
+                             x + g * kTransformLanes);
                 causal_inputs(*band.logs, size, x + kPlaceQuads * kTransformLanes);
                 leans_of(job.sign_weights, sign, step.leans);
                 classes_of(band, x, plain, step.classes);
@@ -285,13 +304,7 @@ bool read_band(const TransformReading &job, TransformArena &arena) {
                 size[kAbove + i] = static_cast<int16_t>(least(m, kLargest));
                 sign[kAbove + i] = static_cast<int16_t>(most(-3, least(v, 3)));
             }
-            for (int i = step.first; i <= step.last; ++i) {
-                if (!step.values[i]) continue;
-                const size_t at = (top + static_cast<size_t>(i)) * columns + t -
-                                  kTransformLag * static_cast<size_t>(i);
-                job.values[at] = step.values[i];
-                job.classes[at] = static_cast<uint8_t>(step.classes[i]);
-            }
+            keep(step, job, (top * columns + t), columns - kTransformLag);
         }
         hand_down(sizes_before, columns);
         hand_down(signs_before, columns);

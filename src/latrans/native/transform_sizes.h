@@ -1,7 +1,7 @@
 // Rows of magnitudes as network inputs: `size` and relative logarithms of transform/contexts.py.
 #pragma once
 #include "transform_job.h"
-#if defined(LATRANS_AVX512)
+#if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #endif
 
@@ -46,6 +46,31 @@ inline void sizes(const TransformLogs &logs, const uint16_t *q, uint8_t *to, siz
 #else
     for (size_t i = 0; i < n; ++i) to[i] = logs.sizes[least<uint16_t>(q[i], 1023)];
 #endif
+}
+
+// Bytes of four rows side by side, 128 added to each; n is rounded up to a multiple of 16.
+inline void quads(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d,
+                  uint32_t *to, size_t n) {
+    for (size_t i = 0; i < n; i += 16) {
+#if defined(__SSE2__) && !defined(LATRANS_SCALAR)
+        const auto load = [i](const uint8_t *row) {
+            return _mm_loadu_si128(reinterpret_cast<const __m128i *>(row + i));
+        };
+        const __m128i offset = _mm_set1_epi8(-128);
+        const __m128i low = _mm_xor_si128(_mm_unpacklo_epi8(load(a), load(b)), offset);
+        const __m128i high = _mm_xor_si128(_mm_unpackhi_epi8(load(a), load(b)), offset);
+        const __m128i low2 = _mm_xor_si128(_mm_unpacklo_epi8(load(c), load(d)), offset);
+        const __m128i high2 = _mm_xor_si128(_mm_unpackhi_epi8(load(c), load(d)), offset);
+        const __m128i out[4] = {_mm_unpacklo_epi16(low, low2), _mm_unpackhi_epi16(low, low2),
+                                _mm_unpacklo_epi16(high, high2), _mm_unpackhi_epi16(high, high2)};
+        for (int k = 0; k < 4; ++k)
+            _mm_storeu_si128(reinterpret_cast<__m128i *>(to + i + 4 * k), out[k]);
+#else
+        for (size_t k = i; k < i + 16; ++k)
+            to[k] = (a[k] | uint32_t{b[k]} << 8 | uint32_t{c[k]} << 16 | uint32_t{d[k]} << 24) ^
+                    0x80808080u;
+#endif
+    }
 }
 
 inline int64_t log2_of(const TransformLogs &logs, uint64_t v) {
