@@ -237,4 +237,5 @@ class ReferenceEncoding:
 
     def finish(self) -> bytes:
         columns = zip(*reversed(self._operations), strict=True)
-        return encode(*(np.concatenate(column) for column in columns), self._n_states)
+        lane, start, frequency, bits = (np.concatenate(column) for column in columns)
+        return encode(lane, start, frequency, bits, self._n_states)

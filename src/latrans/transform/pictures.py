@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..residual.fixed import Ints
 from . import predict
@@ -42,7 +44,7 @@ class Coded:
         """A band has become known."""
         self.values[band.level, band.kind], self.codes[band.level, band.kind] = values, code
 
-    def arranged(self, shape: tuple[int, int]) -> Ints:
+    def arranged(self, shape: tuple[int, int]) -> npt.NDArray[np.int32]:
         """All values in one plane: coarse bands in the upper left, as is customary."""
         out = np.zeros(shape, np.int32)
         for band in bands(*shape):
@@ -147,7 +149,7 @@ def _walk(
         parts: list[Callable[[], Ints]] = []
         for band in group:
             if not band.rows * band.columns:
-                empty = np.zeros((band.rows, band.columns), np.int32)
+                empty: Any = np.zeros((band.rows, band.columns), np.int32)
                 coded.note(band, 0, empty)
                 parts.append(partial(np.asarray, empty))
                 continue
