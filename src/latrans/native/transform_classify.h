@@ -1,4 +1,4 @@
-// Classes of a band whose magnitudes are known, sixteen columns at a time.
+// Classes of a band whose magnitudes are known, sixteen places of a row at a time.
 #pragma once
 #include "transform_dense.h"
 #include "transform_inputs.h"
@@ -43,6 +43,19 @@ void place_inputs(const TransformBand &band, uint32_t *to, size_t stride, Transf
     }
 }
 
+// Sixteen dwords of a row: those of given columns, or those from column `first` on.
+inline void taken(const uint32_t *row, size_t first, const uint32_t *columns, uint32_t *to) {
+    if (!columns) {
+        __builtin_memcpy(to, row + first, kTransformLanes * sizeof(uint32_t));
+        return;
+    }
+#if defined(LATRANS_AVX512)
+    _mm512_store_si512(to, _mm512_i32gather_epi32(_mm512_loadu_si512(columns), row, 4));
+#else
+    for (int i = 0; i < kTransformLanes; ++i) to[i] = row[columns[i]];
+#endif
+}
+
 void classify_band(const TransformBand &band, const uint32_t *places, size_t stride,
                    const uint16_t *magnitudes, const uint8_t *wanted, uint8_t *classes,
                    TransformArena &arena) {
@@ -53,6 +66,7 @@ void classify_band(const TransformBand &band, const uint32_t *places, size_t str
     for (auto &row : rows) row = row_of<uint16_t>(arena, columns);
     uint8_t *bytes[4];
     for (auto &row : bytes) row = row_of<uint8_t>(arena, columns);
+    uint32_t *columns_wanted = row_of<uint32_t>(arena, columns);
     int32_t *plain[2] = {nullptr, nullptr};
     if (const int n = widest(*band.network))
         for (auto &row : plain)
@@ -64,22 +78,29 @@ void classify_band(const TransformBand &band, const uint32_t *places, size_t str
         const uint16_t *const around[3] = {rows[(y + 1) % 3], rows[(y + 2) % 3], own};
         causal_row(*band.logs, around, columns, q, bytes, causal);
         const uint32_t *place = places + y * kPlaceQuads * stride;
-        for (size_t x = 0; x < columns; x += kTransformLanes) {
-            const size_t at = y * columns + x, n = least<size_t>(kTransformLanes, columns - x);
-            if (wanted) {
-                bool any = false;
-                for (size_t i = 0; i < n; ++i) any |= wanted[at + i] != 0;
-                if (!any) continue;
+        const uint32_t *quads_of_row[kQuads];
+        for (size_t g = 0; g < kPlaceQuads; ++g) quads_of_row[g] = place + g * stride;
+        for (size_t g = 0; g < kCausalQuads; ++g) quads_of_row[kPlaceQuads + g] = causal[g];
+        size_t n = columns;
+        if (wanted) {
+            n = 0;
+            for (size_t x = 0; x < columns; ++x) {
+                columns_wanted[n] = static_cast<uint32_t>(x);
+                n += wanted[y * columns + x] != 0;
             }
+            for (size_t i = n; i < n + kTransformLanes; ++i) columns_wanted[i] = 0;
+        }
+        uint8_t *to = classes + y * columns;
+        for (size_t i = 0; i < n; i += kTransformLanes) {
+            const uint32_t *columns_here = wanted ? columns_wanted + i : nullptr;
             alignas(64) uint32_t block[kQuads * kTransformLanes];
-            constexpr size_t nbytes = kTransformLanes * sizeof(uint32_t);
-            for (size_t g = 0; g < kPlaceQuads; ++g)
-                __builtin_memcpy(block + g * kTransformLanes, place + g * stride + x, nbytes);
-            for (size_t g = 0; g < kCausalQuads; ++g)
-                __builtin_memcpy(block + (kPlaceQuads + g) * kTransformLanes, causal[g] + x, nbytes);
+            for (int g = 0; g < kQuads; ++g)
+                taken(quads_of_row[g], i, columns_here, block + g * kTransformLanes);
             alignas(64) int32_t found[kTransformLanes];
             classes_of(band, block, plain, found);
-            for (size_t i = 0; i < n; ++i) classes[at + i] = static_cast<uint8_t>(found[i]);
+            const size_t some = least<size_t>(kTransformLanes, n - i);
+            for (size_t k = 0; k < some; ++k)
+                to[columns_here ? columns_here[k] : i + k] = static_cast<uint8_t>(found[k]);
         }
     }
 }

@@ -106,7 +106,7 @@ struct TransformKernel {
     // Inputs that differ by place: for each row kPlaceQuads rows of `stride` dwords, which is the
     // columns rounded up to a multiple of 64.
     void (*inputs)(const TransformBand &, uint32_t *to, size_t stride, TransformArena &);
-    // Classes of the 16-column blocks in which anything is wanted; everything without `wanted`.
+    // Classes of what is wanted; of everything without `wanted`.
     // Magnitudes (rows, columns) are at most 2047.
     void (*classify)(const TransformBand &, const uint32_t *inputs, size_t stride,
                      const uint16_t *magnitudes, const uint8_t *wanted, uint8_t *classes,

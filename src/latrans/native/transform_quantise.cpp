@@ -128,6 +128,7 @@ TransformChoice choose_values(const TransformModel &model, const TransformCosts 
         }
     } else {
         std::vector<Doubtful> doubtful;
+        doubtful.reserve(n);
         std::vector<uint8_t> wanted(n);
         for (size_t i = 0; i < n; ++i) {
             const int64_t size = std::abs(static_cast<int64_t>(rest[i]));
