@@ -290,32 +290,13 @@ private:
     std::vector<int32_t> prediction_;
 };
 
-nb::bytes written(const TransformWriter &writer) {
-    const std::vector<uint8_t> data = writer.finish();
-    return nb::bytes(reinterpret_cast<const char *>(data.data()), data.size());
-}
-
 }  // namespace
 
 void bind_transform_lifting(nb::module_ &module);
+void bind_transform_stream(nb::module_ &module);
 
 void bind_transform(nb::module_ &module) {
-    nb::class_<TransformReader>(module, "TransformReader")
-        .def("__init__",
-             [](TransformReader *self, const nb::bytes &data, size_t n_states) {
-                 new (self) TransformReader(static_cast<const uint8_t *>(data.data()), data.size(),
-                                            n_states);
-             })
-        .def("raw", &TransformReader::raw)
-        .def("symbol",
-             [](TransformReader &self, Array<uint16_t, 1> frequencies) {
-                 return self.symbol(frequencies.data());
-             })
-        .def("finish", &TransformReader::finish);
-    nb::class_<TransformWriter>(module, "TransformWriter")
-        .def(nb::init<size_t>())
-        .def("push", &TransformWriter::push)
-        .def("finish", &written);
+    bind_transform_stream(module);
     nb::class_<Model>(module, "TransformModel")
         .def(nb::init<const std::vector<LayerArrays> &, Array<uint16_t, 2>, Array<uint16_t, 2>,
                       Array<int8_t, 2>, Array<int8_t, 2>, Array<double, 2>, Array<int16_t, 2>,
