@@ -125,11 +125,18 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
     layout, mapping = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
     pictures = None
-    if frame.mode == "lossy" or model.has_reconstruction:
-        pictures = _reconstruct(model, frame, shape, engine)
     if model.lossy_only and frame.mode != "lossy":
         raise CodecError(f"frame is damaged: model {model.name!r} has no mode {frame.mode!r}")
+<<<<<<< HEAD
     if frame.mode == "lossy" or model.by_value:
+=======
+    if frame.mode == "lossy" and frame.latent_dtype == lossy.LATENT_DTYPE:
+        planes = lossy.decode(model, engine, frame.latents, shape, mapping, carrier)
+        return layout.join(planes, frame.shape)
+    if frame.mode == "lossy" or model.has_reconstruction:
+        pictures = _reconstruct(model, frame, shape, engine)
+    if frame.mode == "lossy":
+>>>>>>> transform
         assert pictures is not None
         integers = pictures
         if frame.mode != "lossy":
@@ -154,6 +161,9 @@ def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | No
     """What the latents of a frame alone look like."""
     layout, mapping = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
+    if frame.latent_dtype == lossy.LATENT_DTYPE:
+        planes = lossy.decode(model, engine, frame.latents, shape, mapping, carrier)
+        return layout.join(planes, frame.shape)
     pictures = _reconstruct(model, frame, shape, engine)
     return layout.join(inverted(mapping, pictures, carrier, approximate=True), frame.shape)
 
@@ -163,7 +173,7 @@ def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:
     layout, _ = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
     if frame.latent_dtype == lossy.LATENT_DTYPE:
-        return lossy.decode(model, engine, frame.latents, shape)[1]
+        return lossy.latents(model, engine, frame.latents, shape)
     latents, _ = _read_latents(model, frame, shape, engine)
     return latents.astype(frame.latent_dtype)
 
@@ -211,8 +221,6 @@ def _reconstruct(
     model: Model, frame: Frame, shape: tuple[int, int, int], engine: str | None
 ) -> Ints:
     """What the latents of a frame alone say of its planes."""
-    if frame.latent_dtype == lossy.LATENT_DTYPE:
-        return lossy.decode(model, engine, frame.latents, shape)[0]
     latents, statistics = _read_latents(model, frame, shape, engine)
     return _synthesise(model, latents, statistics, shape, engine)
 

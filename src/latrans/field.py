@@ -71,11 +71,20 @@ def offers(values: Array) -> Iterator[Lossless]:
             yield TwoLayer(exponent)
 
 
+def is_identity(values: Array) -> bool:
+    """Whether integers are their own map."""
+    return int(values.min()) >= -_LIMIT and int(values.max()) < _LIMIT
+
+
 def _of_integers(values: Array) -> Iterator[Lossless]:
     lo, hi = int(values.min()), int(values.max())
     if hi >= 1 << 62 or lo < -(1 << 62):
         return
+<<<<<<< HEAD
     if lo >= -LIMIT and hi < LIMIT:
+=======
+    if is_identity(values):
+>>>>>>> transform
         yield Identity()
     elif hi - lo < LIMIT:
         yield Offset(lo)

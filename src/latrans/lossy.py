@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from . import field
 from .axes import Layout
 from .errors import CodecError
 from .mapping import Mapping
@@ -16,6 +18,7 @@ from .rate import Rate
 from .residual.fixed import Ints
 from .transform import colour, section
 from .transform.bands import FRACTION_BITS
+from .transform.pictures import Coded
 from .wire import Reader
 
 LATENT_DTYPE = "int32"
@@ -29,19 +32,47 @@ def encode(model: Model, engine: str | None, layout: Layout, mapping: Mapping, r
     step = rate.of(span, _scale(mapping), 1 << FRACTION_BITS, section.MAX_STEP)
     step = max(step, section.least_step(planes))
     colours = _is_picture(layout) and _worth(planes)
-    data, _ = section.encode(model.transform, engine, planes, step, colours)
-    return data
+    return section.encode(model.transform, engine, planes, step, colours)
 
 
 def decode(
+    model: Model,
+    engine: str | None,
+    data: bytes,
+    shape: tuple[int, int, int],
+    mapping: Mapping,
+    dtype: np.dtype[Any],
+) -> npt.NDArray[Any]:
+    """Values of planes of `shape` in their carrier dtype."""
+    pictures = _pictures(model, engine, data, shape)
+    if mapping.is_plain:
+        out = np.empty(shape, dtype)
+        for part, integers, _ in pictures:
+            out[part] = field.unmap(integers, b"", dtype, approximate=True)
+        return out
+    whole = np.empty(shape, np.int64)
+    for part, integers, _ in pictures:
+        whole[part] = integers
+    return mapping.invert(whole, dtype, approximate=True)
+
+
+def latents(
     model: Model, engine: str | None, data: bytes, shape: tuple[int, int, int]
-) -> tuple[Ints, npt.NDArray[np.int32]]:
-    """Planes of `shape` and their latents: bands of coefficients, the coarse ones upper left."""
+) -> npt.NDArray[np.int32]:
+    """Latents of planes of `shape`: bands of coefficients, the coarse ones upper left."""
+    out = np.empty(shape, np.int32)
+    for part, _, coded in _pictures(model, engine, data, shape):
+        for plane, c in zip(out[part], coded, strict=True):
+            plane[...] = c.arranged(shape[1:])
+    return out
+
+
+def _pictures(
+    model: Model, engine: str | None, data: bytes, shape: tuple[int, int, int]
+) -> Iterator[tuple[slice, Ints, list[Coded]]]:
     if model.transform is None:
         raise CodecError(f"frame is damaged: model {model.name!r} has no transform")
-    planes, coded = section.decode(model.transform, engine, data, shape)
-    latents = np.stack([c.arranged(shape[1:]) for c in coded])
-    return planes, latents.astype(np.int32)
+    return section.decode(model.transform, engine, data, shape)
 
 
 def _scale(mapping: Mapping) -> float:
@@ -62,8 +93,8 @@ def _is_picture(layout: Layout) -> bool:
 
 def _worth(planes: Ints) -> bool:
     """Whether brightness and differences vary less than the three channels do."""
-    plain = _variation(planes[:3])
-    return _variation(colour.forward(planes[:3])) < plain
+    first = planes[:3].astype(np.int64)
+    return _variation(colour.forward(first)) < _variation(first)
 
 
 def _variation(planes: Ints) -> float:

@@ -41,7 +41,12 @@ class Mapping:
 
     Attributes
     ----------
+<<<<<<< HEAD
     integers : (planes, rows, columns) int32 or a narrower type; empty on the decoding side.
+=======
+    integers : (planes, rows, columns) int64, or for latents alone as the array has them; empty on
+        the decoding side.
+>>>>>>> transform
     sections : of maps, one for each of the groups.
     groups : which map each plane has.
     colour : whether each three planes are green, red - green, blue - green.
@@ -55,6 +60,11 @@ class Mapping:
     colour: bool = False
     mask: Mask | None = None
     axis: int = _EVERY_PLANE
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether each value is the integer itself."""
+        return self.sections == (b"",) and not self.colour and self.mask is None
 
     def section(self, axes: str) -> bytes:
         """The maps section; empty where everything is as expected."""
@@ -173,6 +183,8 @@ def _quantised(planes: Array, shown: Array, mask: Mask | None, max_error: float)
 def lossy_mapping(layout: Layout, planes: Array, fill_value: float | None) -> Mapping | None:
     """The mapping for latents alone: floats get a step far below what latents can show."""
     if planes.dtype.kind in "iu":
+        if field.is_identity(planes):
+            return Mapping(planes, (b"",), _whole(planes))
         plain = next(field.lossless(planes, None), None)
         return None if plain is None else Mapping(plain.integers, (plain.section,), _whole(planes))
     shown = masks.hide(planes, _find(layout, planes, fill_value, False))

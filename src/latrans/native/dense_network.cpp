@@ -37,9 +37,9 @@ const ValueKernel *value_kernel(const std::string &name) {
         if (!name.empty() && name != usable->name) continue;
         for (const ValueKernel *kernel : {
 #ifdef LATRANS_X86_LEVELS
-                 &values_vnni, &values_avx512, &values_avx2,
+                 &values_avx512, &values_avx2,
 #endif
-                 &values_base})
+                 &values_portable})
             if (kernel->name == std::string(usable->name)) return kernel;
     }
     return nullptr;

@@ -38,7 +38,7 @@ struct ValueKernel {
     int (*largest)(const int32_t *outputs, int n);
 };
 
-extern const ValueKernel values_base, values_avx2, values_avx512, values_vnni;
+extern const ValueKernel values_portable, values_avx2, values_avx512;
 
 // A word of inputs, the first in its lowest bits.  Each instruction set has a copy of its own.
 static inline int32_t value_word(const int32_t *values, int n, int group, int32_t base) {

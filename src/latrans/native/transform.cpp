@@ -1,297 +1,312 @@
-// The two loops of a band of the lossy transform: twin of transform/backend.py.
-//
-// Coefficients go through the network sixteen at a time: neighbours in a row where a band's values
-// are known, the lanes of a step where they are being decoded.  `Program.check` has proven every
-// accumulator below 2^24, so int32 cannot overflow.
-#include "bindings.h"
-
-#include <algorithm>
-#include <array>
-#include <cstdint>
-#include <cstdlib>
-#include <memory>
+// The lossy transform's bands on NumPy arrays: twins of what transform/backend.py defines.
 #include <optional>
-#include <utility>
 #include <vector>
 
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
-#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include "entropy_rans.h"
-#include "entropy_tables.h"
-#include "transform_canvas.h"
-#include "transform_known.h"
-#include "transform_network.h"
-#include "transform_sizes.h"
-
-namespace nb = nanobind;
-using namespace latrans;
+#include "transform_arrays.h"
+#include "transform_model.h"
+#include "transform_quantise.h"
+#include "transform_rans.h"
+#include "transform_write.h"
 
 namespace {
 
-static_assert(kLanes == kItems, "the lanes of a step go through the network together");
+using namespace latrans;
 
-template <class T, size_t n>
-using Array = nb::ndarray<const T, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
-using Known = Array<int8_t, 3>;
-using Values = Array<int64_t, 2>;
-using Optional = std::optional<Values>;
+using Values = Array<int32_t, 2>;
+using Bytes = Array<uint8_t, 2>;
+using Known = Array<int8_t, 1>;
 using LayerArrays = std::tuple<Array<int8_t, 2>, Array<int32_t, 1>, Array<uint8_t, 1>, int, int>;
+// Parent, siblings, earlier ones, the picture at the band's level, the band's step.
+using Around = std::tuple<std::optional<Values>, std::vector<Values>, std::vector<Values>,
+                          std::optional<Integers>, int64_t>;
 
-auto numpy(std::unique_ptr<int64_t[]> values, size_t rows, size_t columns) {
-    int64_t *data = values.release();
-    const nb::capsule owner(data, [](void *p) noexcept { delete[] static_cast<int64_t *>(p); });
-    return nb::ndarray<nb::numpy, int64_t>(data, {rows, columns}, owner);
+Cpu level_of(const std::string &asked) {
+    for (Cpu level : {Cpu::portable, Cpu::avx2, Cpu::avx512})
+        if (asked == name(level) && level <= best_cpu()) return level;
+    if (!asked.empty()) throw nb::value_error("this machine has no such instruction set");
+    return cpu();
 }
 
-class TransformModel {
+class Model {
 public:
-    TransformModel(const std::vector<LayerArrays> &layers, Array<uint16_t, 2> tables,
-                   Array<uint16_t, 2> signs, Array<int64_t, 1> logs)
-        : tables_(tables.data(), tables.shape(0), tables.shape(1)),
-          sizes_(logs.data(), logs.shape(0)) {
-        if (tables_.n_symbols() != kTokens + 1 )
-            throw nb::value_error("tables do not fit the transform");
-        if (signs.shape(1) != 2) throw nb::value_error("tables of signs have two symbols");
-        for (size_t i = 0; i < signs.shape(0); ++i) {
-            const uint16_t first = signs.data()[2 * i];
-            if (first < 1 || first + signs.data()[2 * i + 1] != static_cast<int>(kProbabilities))
-                throw nb::value_error("a table of signs does not sum to 4096");
-            signs_.push_back(first);
-        }
-        int64_t limit = 127;
-        for (const auto &[weight, bias, shift, lo, hi] : layers) {
-            if (bias.shape(0) != weight.shape(0) || shift.shape(0) != weight.shape(0) ||
-                (network_.n_out() && network_.n_out() != weight.shape(1)))
-                throw nb::value_error("layer does not fit its network");
-            network_.add(weight.data(), bias.data(), shift.data(), weight.shape(1),
-                         weight.shape(0), lo, hi, static_cast<int32_t>(limit));
-            limit = std::max(std::abs(int64_t{lo}), std::abs(int64_t{hi}));
-        }
-        if (network_.n_out() != 1 || network_.n_in() < kCausal + 19)
-            throw nb::value_error("network does not fit the transform");
-        n_known_ = network_.n_in() - kCausal;
-    }
-
-    // Inputs that differ by place, the others zero.
-    auto known(size_t rows, size_t columns, Optional parent, const std::vector<Values> &siblings,
-               const std::vector<Values> &earlier, Optional low, int64_t step) const {
-        if (step < 1 || step > int64_t{1} << 50 || siblings.size() > 2 || earlier.size() > 2 ||
-            !rows || !columns)
-            throw nb::value_error("surroundings do not fit a band");
-        const size_t n = n_known_ * rows * columns;
-        std::unique_ptr<int8_t[]> out(new int8_t[n]());
-        Surroundings around;
-        if (parent) around.parent = grid(*parent);
-        if (low) around.low = grid(*low);
-        for (const Values &s : siblings) around.siblings.push_back(grid(s));
-        for (const Values &e : earlier) around.earlier.push_back(grid(e));
-        around.step = step;
-        {
-            const nb::gil_scoped_release release;
-            known_inputs(sizes_, around, rows, columns, out.get());
-        }
-        int8_t *data = out.release();
-        const nb::capsule owner(data, [](void *p) noexcept { delete[] static_cast<int8_t *>(p); });
-        return nb::ndarray<nb::numpy, int8_t>(data, {n_known_, rows, columns}, owner);
-    }
-
-    // Classes of a band's coefficients, of those that are wanted; the others 0.
-    auto classify(Known known, Values magnitudes, Array<bool, 2> wanted) const {
-        const size_t rows = magnitudes.shape(0), columns = magnitudes.shape(1);
-        check(known, rows, columns);
-        if (wanted.shape(0) != rows || wanted.shape(1) != columns)
-            throw nb::value_error("what is wanted does not fit the band");
-        const size_t area = rows * columns;
-        std::unique_ptr<int64_t[]> classes(new int64_t[std::max<size_t>(1, area)]());
-        {
-            const nb::gil_scoped_release release;
-            Canvas canvas(rows, columns);
-            for (size_t y = 0; y < rows; ++y)
-                for (size_t x = 0; x < columns; ++x)
-                    *canvas.at(y, x) = static_cast<int32_t>(std::min<int64_t>(
-                        std::max<int64_t>(magnitudes.data()[y * columns + x], 0), 1 << 24));
-            Work work(network_.widest());
-            int n = 0;
-            const auto flush = [&] {
-                answer(known, n, work);
-                for (int i = 0; i < n; ++i) classes[work.at[i]] = work.classes[i];
-                n = 0;
-            };
-            for (size_t y = 0; y < rows; ++y)
-                for (size_t x = 0; x < columns; ++x) {
-                    const size_t at = y * columns + x;
-                    if (!wanted.data()[at]) continue;
-                    causal(canvas, y, x, n, work);
-                    work.at[n++] = at;
-                    if (n == kLanes) flush();
-                }
-            if (n) flush();
-        }
-        return numpy(std::move(classes), rows, columns);
-    }
-
-    auto decode(RansDecoder &decoder, Known known, size_t n_states, size_t sign_row,
-                Array<int64_t, 1> weights) const {
-        const size_t rows = known.shape(1), columns = known.shape(2);
-        check(known, rows, columns);
-        if (n_states < 1 || n_states > decoder.n_states())
-            throw nb::value_error("n_states out of range");
-        if (weights.shape(0) != kSingle || (sign_row + 1) * kSignTables > signs_.size())
-            throw nb::value_error("weights of signs do not fit the transform");
-        const uint16_t *signs = &signs_[sign_row * kSignTables];
-        const size_t n = std::max<size_t>(1, rows * columns);
-        std::unique_ptr<int64_t[]> values(new int64_t[n]), classes(new int64_t[n]);
-        {
-            const nb::gil_scoped_release release;
-            const std::lock_guard lock(decoder.mutex);
-            Canvas canvas(rows, columns), signed_values(rows, columns);
-            Work work(network_.widest());
-            for (size_t top = 0; top < rows; top += kLanes) {
-                const size_t height = std::min<size_t>(kLanes, rows - top);
-                for (size_t step = 0; step < columns + kLag * (height - 1); ++step) {
-                    // Lanes whose column exists: x = step - kLag * lane.
-                    const size_t first = step < columns ? 0 : (step - columns) / kLag + 1;
-                    const size_t last = std::min(height - 1, step / kLag);
-                    if (first > last) continue;
-                    const int n_lanes = static_cast<int>(last - first + 1);
-                    for (int i = 0; i < n_lanes; ++i) {
-                        const size_t lane = first + i, x = step - kLag * lane;
-                        causal(canvas, top + lane, x, i, work);
-                        work.at[i] = (top + lane) * columns + x;
-                        const int32_t *cell = signed_values.at(top + lane, x);
-                        int64_t lean = 0;
-                        for (int k = 0; k < kSingle; ++k)
-                            lean += weights.data()[k] * cell[signed_values.delta(k)];
-                        work.leans[i] = static_cast<int32_t>(lean);
-                    }
-                    answer(known, n_lanes, work);
-                    pop(decoder, signs, n_states, first, n_lanes, work);
-                    for (int i = 0; i < n_lanes; ++i) {
-                        const size_t lane = first + i;
-                        const int32_t value = work.values[i];
-                        values[work.at[i]] = value;
-                        classes[work.at[i]] = work.classes[i];
-                        const size_t x = step - kLag * lane;
-                        *canvas.at(top + lane, x) = value < 0 ? -value : value;
-                        *signed_values.at(top + lane, x) =
-                            std::min(std::max(value, -kSignLimit), kSignLimit);
-                    }
-                }
+    Model(const std::vector<LayerArrays> &layers, Array<uint16_t, 2> tables,
+          Array<uint16_t, 2> signs, Array<int8_t, 2> sign_weights, Array<int8_t, 2> centroids,
+          Array<double, 2> costs, Array<int16_t, 2> prediction, Array<int64_t, 1> logs,
+          const std::string &level)
+        : model(views(layers), tables.data(), tables.shape(0), tables.shape(1),
+                checked(logs.data(), logs.shape(0) == 64), level_of(level)) {
+        const size_t n_rows = sign_weights.shape(0);
+        if (signs.shape(1) != 2 || signs.shape(0) != n_rows * kSignTables ||
+            sign_weights.shape(1) != kSignNeighbours || centroids.shape(0) != kClasses ||
+            centroids.shape(1) != kCentroids || costs.shape(0) != kClasses ||
+            costs.shape(1) != kTokens || prediction.shape(1) != 3)
+            throw nb::value_error("parts do not fit the transform");
+        for (size_t row = 0; row < n_rows; ++row) {
+            TransformSigns told{};
+            for (int i = 0; i < kSignTables; ++i) {
+                const uint16_t *of = signs.data() + 2 * (row * kSignTables + static_cast<size_t>(i));
+                if (of[0] < 1 || of[1] < 1 || of[0] + of[1] != static_cast<int>(kProbabilities))
+                    throw nb::value_error("a table of signs does not sum to 4096");
+                told.first[i] = of[0];
             }
+            std::copy_n(sign_weights.data() + row * kSignNeighbours, kSignNeighbours, told.weights);
+            signs_.push_back(told);
         }
-        return std::pair(numpy(std::move(values), rows, columns),
-                         numpy(std::move(classes), rows, columns));
+        centroids_.assign(centroids.data(), centroids.data() + centroids.size());
+        choice_.costs.assign(costs.data(), costs.data() + costs.size());
+        for (const int8_t c : centroids_) choice_.shifts.push_back(c / 256.0);
+        for (size_t i = 0; i < prediction.size(); ++i) prediction_.push_back(prediction.data()[i]);
+    }
+
+    auto read(TransformReader &reader, size_t rows, size_t columns, const Around &around,
+              Known known, size_t sign_row) const {
+        const Placed placed(*this, rows, columns, around, known);
+        const TransformSigns &signs = signs_of(sign_row);
+        Owned<int32_t> values(rows, columns);
+        Owned<uint8_t> classes(rows, columns);
+        {
+            const nb::gil_scoped_release release;
+            const std::lock_guard lock(reader.mutex);
+            Arena arena;
+            const TransformReading job{placed.band, &reader.cursor(), reader.n_states(),
+                                       model.slots.data(), model.intervals.data(), signs.first,
+                                       signs.weights, values.get(), classes.get()};
+            if (!model.kernel.read(job, arena)) TransformReader::ended();
+        }
+        return nb::make_tuple(values.array(), classes.array());
+    }
+
+    nb::object classify(size_t rows, size_t columns, const Around &around, Known known,
+                        Array<int64_t, 2> magnitudes, std::optional<Array<bool, 2>> wanted) const {
+        const Placed placed(*this, rows, columns, around, known);
+        if (magnitudes.size() != rows * columns ||
+            (wanted && wanted->size() != rows * columns))
+            throw nb::value_error("magnitudes do not fit the band");
+        Owned<uint8_t> classes(rows, columns);
+        {
+            const nb::gil_scoped_release release;
+            Arena arena;
+            std::vector<uint16_t> sizes;
+            for (size_t i = 0; i < rows * columns; ++i)
+                sizes.push_back(static_cast<uint16_t>(
+                    std::min<int64_t>(std::max<int64_t>(magnitudes.data()[i], 0), 2047)));
+            const auto *some =
+                wanted ? reinterpret_cast<const uint8_t *>(wanted->data()) : nullptr;
+            const size_t stride = (columns + 63) / 64 * 64;
+            std::vector<uint32_t> places(kPlaceQuads * stride * rows);
+            model.kernel.inputs(placed.band, places.data(), stride, arena);
+            model.kernel.classify(placed.band, places.data(), stride, sizes.data(), some,
+                                  classes.get(), arena);
+            for (size_t i = 0; some && i < rows * columns; ++i)
+                if (!some[i]) classes.get()[i] = 0;
+        }
+        return classes.array();
+    }
+
+    // Gain, code, values and classes; `weights` is the row of the prediction's, or negative.
+    nb::object quantise(size_t rows, size_t columns, const Around &around, Known known, bool is_low,
+                        const Integers &coefficients, int weights, bool vertical) const {
+        const Placed placed(*this, rows, columns, around, known);
+        if (coefficients.shape(0) != rows || coefficients.shape(1) != columns ||
+            (weights >= 0 && placed.band.low && is_wide(coefficients) != placed.band.wide))
+            throw nb::value_error("coefficients do not fit the band");
+        return is_wide(coefficients)
+                   ? quantise_as<int64_t>(placed.band, known, is_low, coefficients, weights, vertical)
+                   : quantise_as<int32_t>(placed.band, known, is_low, coefficients, weights, vertical);
+    }
+
+    // Coefficients in the unit of `step`, 32 bits wide if the picture is and they surely fit.
+    nb::object restore(Values values, Bytes classes, const std::optional<Integers> &low, int weights,
+                       bool vertical, int gain, int64_t step) const {
+        const size_t n = values.size();
+        if (classes.shape(0) != values.shape(0) || classes.shape(1) != values.shape(1))
+            throw nb::value_error("classes do not fit the band");
+        int64_t most = 0;
+        for (size_t i = 0; i < n; ++i) {
+            most = std::max(most, std::abs(int64_t{values.data()[i]}));
+            if (classes.data()[i] >= kClasses) throw nb::value_error("no such class");
+        }
+        const bool wide = (low && is_wide(*low)) || (most + 1) > (int64_t{1} << 28) / step;
+        const bool predicted = weights >= 0 && gain > 0;
+        if (predicted && (!low || is_wide(*low) != wide)) {
+            if (!low || !wide) throw nb::value_error("a prediction needs a picture");
+            Owned<int64_t> copy(low->shape(0), low->shape(1));
+            const auto *from = static_cast<const int32_t *>(low->data());
+            std::copy_n(from, low->size(), copy.get());
+            return restore_as<int64_t>(values, classes, copy.get(), low->shape(0), low->shape(1),
+                                       weights, vertical, gain, step);
+        }
+        const size_t low_rows = low ? low->shape(0) : 0, low_columns = low ? low->shape(1) : 0;
+        const void *data = predicted ? low->data() : nullptr;
+        return wide ? restore_as<int64_t>(values, classes, data, low_rows, low_columns, weights,
+                                          vertical, gain, step)
+                    : restore_as<int32_t>(values, classes, data, low_rows, low_columns, weights,
+                                          vertical, gain, step);
+    }
+
+    void write(TransformWriter &writer, Values values, Bytes classes, size_t sign_row) const {
+        const TransformSigns &signs = signs_of(sign_row);
+        bool fits = classes.shape(0) == values.shape(0) && classes.shape(1) == values.shape(1);
+        for (size_t i = 0; fits && i < values.size(); ++i)
+            fits = std::abs(int64_t{values.data()[i]}) < 1 << 24 && classes.data()[i] < kClasses;
+        if (!fits) throw nb::value_error("values do not fit the transform");
+        const nb::gil_scoped_release release;
+        writer.push_band(model, signs, values.data(), classes.data(), values.shape(0),
+                         values.shape(1));
     }
 
 private:
-    struct Work {
-        explicit Work(size_t widest)
-            : rows{std::vector<int32_t>(widest * kLanes), std::vector<int32_t>(widest * kLanes)} {}
-        std::vector<int32_t> rows[2];  // (inputs, kLanes)
-        size_t at[kLanes] = {};
-        int32_t classes[kLanes] = {}, values[kLanes] = {}, leans[kLanes] = {};
+    // A band as kernels take it.
+    struct Placed {
+        Placed(const Model &owner, size_t rows, size_t columns, const Around &around, Known known) {
+            const auto &[parent, siblings, earlier, low, step] = around;
+            if (!rows || !columns || known.shape(0) != kKnownInputs || siblings.size() > 2 ||
+                earlier.size() > 2 || step < 1 || step > int64_t{1} << 50)
+                throw nb::value_error("surroundings do not fit a band");
+            band.rows = rows;
+            band.columns = columns;
+            if (parent) band.parent = grid(*parent);
+            for (size_t i = 0; i < siblings.size(); ++i) band.others[i] = grid(siblings[i]);
+            for (size_t i = 0; i < earlier.size(); ++i) band.others[2 + i] = grid(earlier[i]);
+            band.step = step;
+            if (low) {
+                band.low = low->data();
+                band.low_rows = low->shape(0);
+                band.low_columns = low->shape(1);
+                band.wide = is_wide(*low);
+                if (band.low_rows < rows || band.low_columns < columns ||
+                    (!band.wide && step > int64_t{1} << 30))
+                    throw nb::value_error("the picture does not fit a band");
+            }
+            band.logs = &owner.model.logs;
+            band.network = &owner.model.network;
+            bias = owner.model.first_bias(known.data());
+            band.first_bias = bias.data();
+        }
+        static TransformGrid grid(const Values &values) {
+            if (!values.size()) throw nb::value_error("a band without values is none");
+            return {values.data(), values.shape(0), values.shape(1)};
+        }
+        TransformBand band{};
+        std::vector<int32_t> bias;
     };
 
-    static Grid grid(const Values &values) {
-        if (!values.size()) throw nb::value_error("a band without values is none");
-        return {values.data(), values.shape(0), values.shape(1)};
-    }
-
-    void check(const Known &known, size_t rows, size_t columns) const {
-        if (known.shape(0) != n_known_ || known.shape(1) != rows || known.shape(2) != columns)
-            throw nb::value_error("inputs do not fit the band");
-    }
-
-    void causal(Canvas &canvas, size_t y, size_t x, int lane, Work &work) const {
-        const int32_t *cell = canvas.at(y, x);
-        int64_t m[kNeighbours], wide = 0;
-        for (int i = 0; i < kNeighbours; ++i) wide += m[i] = cell[canvas.delta(i)];
-        int32_t *to = work.rows[0].data() + lane;
-        for (int i = 0; i < kSingle; ++i) to[i * kLanes] = sizes_(4 * m[i]);
-        to[kSingle * kLanes] = sizes_(2 * (m[0] + m[1]) + m[2] + m[3]);
-        to[(kSingle + 1) * kLanes] = sizes_(wide);
-    }
-
-    // Classes of the first n lanes, whose causal inputs are in place.
-    void answer(const Known &known, int n, Work &work) const {
-        const size_t area = known.shape(1) * known.shape(2);
-        int32_t *to = work.rows[0].data() + kCausal * kLanes;
-        for (size_t k = 0; k < n_known_; ++k, to += kLanes) {
-            const int8_t *from = known.data() + k * area;
-            for (int i = 0; i < n; ++i) to[i] = from[work.at[i]];
-        }
-        int32_t *const rows[2] = {work.rows[0].data(), work.rows[1].data()};
-        const int32_t *output = network_.run(rows);
-        const auto last = static_cast<int32_t>(tables_.n_tables()) - 1;
-        for (int i = 0; i < n; ++i)
-            work.classes[i] =
-                std::min(std::max(((output[i] + 8) >> 4) + 32, 0), last);
-    }
-
-    // Values of a step's lanes: all tokens, then escapes, then signs and raw bits.
-    void pop(RansDecoder &decoder, const uint16_t *signs, size_t n_states, size_t first, int n,
-             Work &work) const {
-        uint32_t token[kLanes], raw[kLanes] = {};
-        int n_raw[kLanes];
-        bool minus[kLanes];
-        for (int i = 0; i < n; ++i) {
-            const auto t = static_cast<size_t>(work.classes[i]);
-            token[i] = decoder.pop((first + i) % n_states, tables_.slots(t), tables_.intervals(t));
-        }
-        for (int i = 0; i < n; ++i)
-            if (token[i] == kEscape)
-                token[i] = std::min<uint32_t>(decoder.pop_raw((first + i) % n_states, 8),
-                                              kTokens - 1);
-        for (int i = 0; i < n; ++i) {
-            n_raw[i] = token[i] >= kDirect ? (token[i] - kDirect) / 2 + 3 : 0;
-            minus[i] = work.leans[i] < 0;
-            if (token[i]) {
-                const int bucket = std::min(std::abs(work.leans[i]) >> 2, kSignBuckets - 1);
-                const int size = std::min(static_cast<int>(token[i]), kSignSizes) - 1;
-                minus[i] ^= decoder.pop_second((first + i) % n_states,
-                                               signs[bucket * kSignSizes + size]);
+    template <class T>
+    nb::object quantise_as(const TransformBand &band, const Known &known, bool is_low,
+                           const Integers &coefficients, int weights, bool vertical) const {
+        TransformChoice found;
+        {
+            const nb::gil_scoped_release release;
+            Arena arena;
+            std::vector<T> prediction;
+            if (weights >= 0) {
+                prediction.resize(band.rows * band.columns);
+                predict(band.low, band.low_rows, band.low_columns, band.wide, weights, vertical,
+                        band.rows, band.columns, prediction.data(), arena);
             }
-            if (n_raw[i])
-                raw[i] = decoder.pop_raw((first + i) % n_states, std::min(n_raw[i], 16));
+            found = choose_values<T>(model, choice_, band, known.data(), is_low,
+                                     static_cast<const T *>(coefficients.data()),
+                                     prediction.empty() ? nullptr : prediction.data(), arena);
         }
-        for (int i = 0; i < n; ++i) {
-            if (n_raw[i] > 16)
-                raw[i] |= decoder.pop_raw((first + i) % n_states, n_raw[i] - 16) << 16;
-            auto magnitude = static_cast<int32_t>(token[i]);
-            if (token[i] >= kDirect) {
-                const uint32_t code = token[i] - kDirect, exponent = code / 2 + 4;
-                magnitude = static_cast<int32_t>(1u << exponent | (code & 1) << (exponent - 1) |
-                                                 raw[i]);
-            }
-            work.values[i] = minus[i] ? -magnitude : magnitude;
-        }
+        Owned<int32_t> values(band.rows, band.columns);
+        Owned<uint8_t> classes(band.rows, band.columns);
+        std::copy(found.values.begin(), found.values.end(), values.get());
+        std::copy(found.classes.begin(), found.classes.end(), classes.get());
+        return nb::make_tuple(found.gain, found.code, values.array(), classes.array());
     }
 
-    SymbolTables<uint8_t> tables_;
-    std::vector<uint16_t> signs_;  // frequency of the first symbol
-    Sizes sizes_;
-    DenseNetwork network_;
-    size_t n_known_ = 0;
+    template <class T>
+    nb::object restore_as(const Values &values, const Bytes &classes, const void *low,
+                          size_t low_rows, size_t low_columns, int weights, bool vertical, int gain,
+                          int64_t step) const {
+        Owned<T> out(values.shape(0), values.shape(1));
+        {
+            const nb::gil_scoped_release release;
+            T *to = out.get();
+            const size_t n = values.size();
+            if (low) {
+                Arena arena;
+                predict(low, low_rows, low_columns, sizeof(T) == 8, weights, vertical,
+                        values.shape(0), values.shape(1), to, arena);
+                const auto g = static_cast<uint64_t>(gain);
+                for (size_t i = 0; i < n; ++i)
+                    if constexpr (sizeof(T) == 8)
+                        to[i] = static_cast<T>(g * static_cast<uint64_t>(to[i]) + 2) >> 2;
+                    else
+                        to[i] = (gain * to[i] + 2) >> 2;
+            }
+            const int32_t *v = values.data();
+            for (size_t i = 0; i < n; ++i) {
+                if (!v[i]) continue;
+                const auto m = static_cast<uint64_t>(std::abs(int64_t{v[i]}));
+                const size_t which = std::min<size_t>(m, kCentroids) - 1;
+                const int64_t shift = centroids_[size_t{classes.data()[i]} * kCentroids + which];
+                const uint64_t whole = (m << 8) + static_cast<uint64_t>(shift);
+                const auto scaled =
+                    static_cast<int64_t>(whole * static_cast<uint64_t>(step)) >> 8;
+                const auto size = static_cast<uint64_t>(scaled);
+                to[i] = static_cast<T>(static_cast<uint64_t>(to[i]) + (v[i] < 0 ? -size : size));
+            }
+        }
+        return out.array();
+    }
+
+    void predict(const void *low, size_t low_rows, size_t low_columns, bool wide, int weights,
+                 bool vertical, size_t rows, size_t columns, void *out, Arena &arena) const {
+        const int32_t *row = &prediction_[static_cast<size_t>(weights) * 3];
+        model.kernel.predict({low, low_rows, low_columns, wide, vertical, rows, columns, row, out},
+                             arena);
+    }
+
+    const TransformSigns &signs_of(size_t row) const {
+        if (row >= signs_.size()) throw nb::value_error("no such row of signs");
+        return signs_[row];
+    }
+
+    static std::vector<TransformLayerView> views(const std::vector<LayerArrays> &layers) {
+        std::vector<TransformLayerView> out;
+        for (const auto &[weight, bias, shift, lo, hi] : layers) {
+            if (bias.shape(0) != weight.shape(0) || shift.shape(0) != weight.shape(0))
+                throw nb::value_error("layer does not fit its network");
+            out.push_back({weight.data(), bias.data(), shift.data(), weight.shape(1),
+                           weight.shape(0), lo, hi});
+        }
+        return out;
+    }
+    static const int64_t *checked(const int64_t *logs, bool fits) {
+        if (!fits) throw nb::value_error("the table of logarithms has 64 entries");
+        return logs;
+    }
+
+    TransformModel model;
+    std::vector<TransformSigns> signs_;
+    std::vector<int8_t> centroids_;
+    TransformCosts choice_;
+    std::vector<int32_t> prediction_;
 };
 
 }  // namespace
 
 void bind_transform_lifting(nb::module_ &module);
-void bind_transform_operations(nb::module_ &module);
+void bind_transform_stream(nb::module_ &module);
 
 void bind_transform(nb::module_ &module) {
-    nb::class_<TransformModel>(module, "TransformModel")
+    bind_transform_stream(module);
+    nb::class_<Model>(module, "TransformModel")
         .def(nb::init<const std::vector<LayerArrays> &, Array<uint16_t, 2>, Array<uint16_t, 2>,
-                      Array<int64_t, 1>>())
-        .def("known", &TransformModel::known, nb::arg("rows"), nb::arg("columns"),
-             nb::arg("parent").none(), nb::arg("siblings"), nb::arg("earlier"),
-             nb::arg("low").none(), nb::arg("step"))
-        .def("classify", &TransformModel::classify)
-        .def("decode", &TransformModel::decode);
+                      Array<int8_t, 2>, Array<int8_t, 2>, Array<double, 2>, Array<int16_t, 2>,
+                      Array<int64_t, 1>, const std::string &>())
+        .def("read", &Model::read)
+        .def("classify", &Model::classify, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+             nb::arg().none())
+        .def("quantise", &Model::quantise)
+        .def("restore", &Model::restore, nb::arg(), nb::arg(), nb::arg().none(), nb::arg(),
+             nb::arg(), nb::arg(), nb::arg())
+        .def("write", &Model::write);
     bind_transform_lifting(module);
-    bind_transform_operations(module);
 }

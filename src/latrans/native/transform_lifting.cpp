@@ -1,142 +1,81 @@
-// The 9/7 wavelet in integers: twin of transform/lifting.py.  Arithmetic is modulo 2^64.
-#include "bindings.h"
+// The wavelet on NumPy arrays of 32 or 64 bits.
+#include "transform_lifting.h"
 
-#include <algorithm>
-#include <cstdint>
-#include <memory>
-#include <vector>
+#include <stdexcept>
 
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/tuple.h>
-
-namespace nb = nanobind;
+#include "transform_arrays.h"
+#include "transform_kernels.h"
 
 namespace {
 
-using Plane = nb::ndarray<const int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using namespace latrans;
 
-constexpr int64_t kCoefficients[4] = {-25987, -868, 14466, 7266};
-
-uint64_t scaled(int64_t coefficient, uint64_t sum) {
-    return static_cast<uint64_t>(
-        static_cast<int64_t>(static_cast<uint64_t>(coefficient) * sum + 8192) >> 14);
-}
-
-// `n` lines of `width` values, the first at `data`, `stride` apart.
-struct Lines {
-    uint64_t *data;
-    size_t n, width, stride;
-    uint64_t *line(size_t i) const { return data + i * stride; }
-};
-
-// to[i] += sign * scaled(from[i + left] + from[i + left + 1]), the nearest line beyond an end.
-void lift(const Lines &to, const Lines &from, bool leftwards, int64_t coefficient, bool undo) {
-    for (size_t i = 0; i < to.n; ++i) {
-        const size_t last = from.n - 1;
-        const size_t before = leftwards ? (i ? i - 1 : 0) : i;
-        const size_t after = leftwards ? i : i + 1;
-        const uint64_t *a = from.line(std::min(before, last));
-        const uint64_t *b = from.line(std::min(after, last));
-        uint64_t *t = to.line(i);
-        for (size_t k = 0; k < to.width; ++k) {
-            const uint64_t change = scaled(coefficient, a[k] + b[k]);
-            t[k] = undo ? t[k] - change : t[k] + change;
-        }
-    }
-}
-
-void forward(const Lines &low, const Lines &high) {
-    if (!high.n) return;
-    for (int i = 0; i < 4; i += 2) {
-        lift(high, low, false, kCoefficients[i], false);
-        lift(low, high, true, kCoefficients[i + 1], false);
-    }
-}
-
-void backward(const Lines &low, const Lines &high) {
-    if (!high.n) return;
-    for (int i = 2; i >= 0; i -= 2) {
-        lift(low, high, true, kCoefficients[i + 1], true);
-        lift(high, low, false, kCoefficients[i], true);
-    }
-}
-
-auto numpy(std::unique_ptr<uint64_t[]> values, size_t rows, size_t columns) {
-    auto *data = reinterpret_cast<int64_t *>(values.release());
-    const nb::capsule owner(data, [](void *p) noexcept { delete[] static_cast<uint64_t *>(p); });
-    return nb::ndarray<nb::numpy, int64_t>(data, {rows, columns}, owner);
-}
-
-std::unique_ptr<uint64_t[]> room(size_t n) {
-    return std::unique_ptr<uint64_t[]>(new uint64_t[std::max<size_t>(n, 1)]);
-}
-
-auto split(Plane plane) {
+template <class T>
+nb::object split_as(const Integers &plane) {
     const size_t rows = plane.shape(0), columns = plane.shape(1);
     const size_t top = (rows + 1) / 2, left = (columns + 1) / 2;
     const size_t bottom = rows - top, right = columns - left;
-    auto low = room(top * left), horizontal = room(top * right);
-    auto vertical = room(bottom * left), diagonal = room(bottom * right);
+    Owned<T> low(top, left, false), horizontal(top, right, false);
+    Owned<T> vertical(bottom, left, false), diagonal(bottom, right, false);
     {
         const nb::gil_scoped_release release;
-        std::vector<uint64_t> halves(rows * columns);  // low halves of all rows, then high ones
-        uint64_t *lows = halves.data(), *highs = lows + rows * left;
-        for (size_t y = 0; y < rows; ++y) {
-            const int64_t *from = plane.data() + y * columns;
-            uint64_t *l = lows + y * left, *h = highs + y * right;
-            for (size_t x = 0; x < columns; ++x)
-                (x & 1 ? h : l)[x >> 1] = static_cast<uint64_t>(from[x]);
-            forward({l, left, 1, 1}, {h, right, 1, 1});
-        }
-        const auto by_rows = [&](uint64_t *half, size_t width, uint64_t *even, uint64_t *odd) {
-            if (!width) return;
-            forward({half, top, width, 2 * width}, {half + width, bottom, width, 2 * width});
-            for (size_t y = 0; y < rows; ++y)
-                std::copy_n(half + y * width, width, (y & 1 ? odd : even) + (y >> 1) * width);
-        };
-        by_rows(lows, left, low.get(), vertical.get());
-        by_rows(highs, right, horizontal.get(), diagonal.get());
+        const Wavelet<T> wavelet(transform_kernel(cpu()));
+        wavelet.split(static_cast<const T *>(plane.data()), rows, columns, low.get(),
+                      horizontal.get(), vertical.get(), diagonal.get());
     }
-    return std::tuple(numpy(std::move(low), top, left), numpy(std::move(horizontal), top, right),
-                      numpy(std::move(vertical), bottom, left),
-                      numpy(std::move(diagonal), bottom, right));
+    return nb::make_tuple(low.array(), horizontal.array(), vertical.array(), diagonal.array());
 }
 
-auto join(Plane low, Plane horizontal, Plane vertical, Plane diagonal) {
-    const size_t top = low.shape(0), left = low.shape(1);
-    const size_t bottom = vertical.shape(0), right = horizontal.shape(1);
-    const size_t rows = top + bottom, columns = left + right;
-    const bool fits = horizontal.shape(0) == top && vertical.shape(1) == left &&
-                      diagonal.shape(0) == bottom && diagonal.shape(1) == right &&
-                      top == (rows + 1) / 2 && left == (columns + 1) / 2;
-    if (!fits) throw nb::value_error("bands do not fit each other");
-    auto out = room(rows * columns);
+nb::object split(const Integers &plane) {
+    return is_wide(plane) ? split_as<int64_t>(plane) : split_as<int32_t>(plane);
+}
+
+template <class T>
+nb::object join_as(const Integers &low, const Integers &horizontal, const Integers &vertical,
+                   const Integers &diagonal) {
+    const size_t rows = low.shape(0) + vertical.shape(0);
+    const size_t columns = low.shape(1) + horizontal.shape(1);
+    Owned<T> out(rows, columns, false);
+    const auto data = [](const Integers &part) { return static_cast<const T *>(part.data()); };
     {
         const nb::gil_scoped_release release;
-        std::vector<uint64_t> halves(rows * columns);
-        const auto by_rows = [&](uint64_t *half, size_t width, const Plane &even, const Plane &odd) {
-            if (!width) return;
-            for (size_t y = 0; y < rows; ++y)
-                std::copy_n((y & 1 ? odd : even).data() + (y >> 1) * width, width,
-                            half + y * width);
-            backward({half, top, width, 2 * width}, {half + width, bottom, width, 2 * width});
-        };
-        uint64_t *lows = halves.data(), *highs = lows + rows * left;
-        by_rows(lows, left, low, vertical);
-        by_rows(highs, right, horizontal, diagonal);
-        for (size_t y = 0; y < rows; ++y) {
-            uint64_t *l = lows + y * left, *h = highs + y * right;
-            backward({l, left, 1, 1}, {h, right, 1, 1});
-            uint64_t *to = out.get() + y * columns;
-            for (size_t x = 0; x < columns; ++x) to[x] = (x & 1 ? h : l)[x >> 1];
-        }
+        const Wavelet<T> wavelet(transform_kernel(cpu()));
+        wavelet.join(data(low), data(horizontal), data(vertical), data(diagonal), rows, columns,
+                     out.get());
     }
-    return numpy(std::move(out), rows, columns);
+    return out.array();
+}
+
+nb::object join(const Integers &low, const Integers &horizontal, const Integers &vertical,
+                const Integers &diagonal) {
+    const size_t rows = low.shape(0) + vertical.shape(0);
+    const size_t columns = low.shape(1) + horizontal.shape(1);
+    const bool fits = horizontal.shape(0) == low.shape(0) && vertical.shape(1) == low.shape(1) &&
+                      diagonal.shape(0) == vertical.shape(0) &&
+                      diagonal.shape(1) == horizontal.shape(1) &&
+                      low.shape(0) == (rows + 1) / 2 && low.shape(1) == (columns + 1) / 2;
+    const bool wide = is_wide(low);
+    if (!fits || is_wide(horizontal) != wide || is_wide(vertical) != wide ||
+        is_wide(diagonal) != wide)
+        throw nb::value_error("bands do not fit each other");
+    return wide ? join_as<int64_t>(low, horizontal, vertical, diagonal)
+                : join_as<int32_t>(low, horizontal, vertical, diagonal);
+}
+
+int64_t largest(const Integers &values) {
+    const bool wide = is_wide(values);
+    const nb::gil_scoped_release release;
+    const TransformKernel &kernel = transform_kernel(cpu());
+    return wide ? kernel.largest64(static_cast<const int64_t *>(values.data()), values.size())
+                : kernel.largest32(static_cast<const int32_t *>(values.data()), values.size());
 }
 
 }  // namespace
 
 void bind_transform_lifting(nb::module_ &module) {
-    module.def("wavelet_split", &split);
-    module.def("wavelet_join", &join);
+    module.def("wavelet_split", &split, nb::arg().noconvert());
+    module.def("wavelet_join", &join, nb::arg().noconvert(), nb::arg().noconvert(),
+               nb::arg().noconvert(), nb::arg().noconvert());
+    module.def("largest_magnitude", &largest, nb::arg().noconvert());
+    module.attr("WAVELET_NARROW") = kNarrow;
 }

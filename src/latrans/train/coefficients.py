@@ -7,7 +7,7 @@ follow from.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,14 @@ from ..residual.fixed import Ints
 from ..transform import colour, signs
 from ..transform.backend import N_CLASSES, Backend
 from ..transform.bands import FRACTION_BITS, HORIZONTAL, LOW, VERTICAL, Band
+from ..transform.choice import Chooser, low_values
 from ..transform.contexts import (
     LEFT,
     N_INPUTS,
     RIGHT,
     UP,
     Inputs,
+    Surroundings,
     canvas,
     causal,
     gather,
@@ -30,10 +32,9 @@ from ..transform.contexts import (
 )
 from ..transform.lifting import split
 from ..transform.operations import signs_of
-from ..transform.pictures import Coded, Item, Known, encode_plane
-from ..transform.predict import N_LEVELS, N_WEIGHTS, WEIGHT_BITS, Weights, differences
+from ..transform.pictures import Coded, Item, encode_plane
+from ..transform.predict import N_LEVELS, N_WEIGHTS, WEIGHT_BITS, Weights, differences, without
 from ..transform.quantise import N_CENTROIDS, Centroids, first_guess
-from ..transform.section import Chooser, low_values
 from ..transform.stream import (
     MEAN_ESCAPE,
     N_MEAN_SYMBOLS,
@@ -66,27 +67,36 @@ class Rows:
 class _Recorder:
     """Quantises as the encoder does and keeps some of what it met."""
 
-    def __init__(self, chooser: Chooser | None, rng: np.random.Generator, share: float) -> None:
-        self._chooser, self._rng, self._share = chooser, rng, share
+    def __init__(
+        self,
+        chooser: Chooser | None,
+        prediction: Weights,
+        rng: np.random.Generator,
+        share: float,
+    ) -> None:
+        self._chooser, self._prediction = chooser, prediction
+        self._rng, self._share = rng, share
         self.parts: list[Rows] = []
 
-    def __call__(
-        self, band: Band, coefficients: Ints, step: int, known: Known
-    ) -> tuple[int, Ints, Ints]:
-        ratio = np.abs(coefficients) / step
+    def __call__(self, around: Surroundings, coefficients: Ints) -> tuple[int, int, Ints, Ints]:
+        band = around.band
+        wide, low = coefficients.astype(np.int64), around.low
+        around = replace(around, low=None if low is None else low.astype(np.int64))
+        gain, rest = without(around, wide, self._prediction)
+        ratio = np.abs(rest) / around.step
         if band.kind == LOW:
-            values = low_values(coefficients, ratio)
+            values = low_values(rest, ratio)
         else:
             chosen = (
                 first_guess(ratio) if self._chooser is None
-                else self._chooser.magnitudes(ratio, known)
+                else self._chooser.magnitudes(ratio, around)
             )  # fmt: skip
-            values = np.where(coefficients < 0, -chosen, chosen)
+            values = np.where(rest < 0, -chosen, chosen)
         magnitude = np.abs(values)
         code = mean_code(magnitude)
         if code:
-            self._keep(band, magnitude, ratio, known(code))
-        return code, values, np.zeros_like(values)
+            self._keep(band, magnitude, ratio, around.inputs(code))
+        return gain, code, values.astype(np.int32), np.zeros(values.shape, np.uint8)
 
     def _keep(self, band: Band, magnitude: Ints, ratio: Array, known: Inputs) -> None:
         around = canvas(*magnitude.shape)
@@ -154,25 +164,27 @@ def collect(
     share: float,
 ) -> tuple[Rows, Statistics]:
     """Rows of pictures, a share of their coefficients, and statistics of all of them."""
-    chooser, backend = None, blank_backend()
+    chooser = None
     if isinstance(transform, Transform):
         backend = transform.backend(None)
-        chooser = Chooser(transform, backend)
-    recorder = _Recorder(chooser, rng, share)
+        chooser = Chooser(transform, backend.classify)
+    else:
+        backend = blank_backend(transform)
+    recorder = _Recorder(chooser, transform.prediction, rng, share)
     statistics = Statistics()
     for picture in pictures:
         planes = _carriers(picture)
         step = max(1, round(picture.step * 2**FRACTION_BITS))
         earlier: list[Coded] = []
         for plane in planes:
-            found, coded, _ = encode_plane(plane, step, earlier, transform, backend, recorder)
+            found, coded, _ = encode_plane(plane, step, earlier, backend, recorder)
             for item in found:
                 statistics.add(item, transform.sign_weights)
             earlier.append(coded)
     return Rows.joined(recorder.parts), statistics
 
 
-def blank_backend() -> Backend:
+def blank_backend(start: Start) -> Backend:
     """A backend whose network and tables mean nothing yet."""
     zero = Layer(
         "dense",
@@ -187,9 +199,6 @@ def blank_backend() -> Backend:
     means = np.zeros((N_MEAN_TABLES, N_MEAN_SYMBOLS), np.uint16)
     means[:, MEAN_ESCAPE] = 4096
     network = Program((zero,), -127, 127, (N_INPUTS,))
-    start = Start(
-        np.zeros((N_CLASSES, N_CENTROIDS), np.int8), np.zeros((N_LEVELS, N_WEIGHTS), np.int16)
-    )
     even = np.full((signs.N_TABLES, 2), 2048, np.uint16)
     blank = Transform(
         network, escape, start.centroids, start.prediction, means, start.sign_weights, even

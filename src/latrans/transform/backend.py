@@ -11,16 +11,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..engine import Engine
-from ..entropy.reference import Decoder
+from ..entropy.reference import Decoder, encode
 from ..entropy.tables import Frequencies, slots, starts
 from ..program import Program
 from ..residual.fixed import Ints
 from ..residual.geometry import GEOMETRIES
 from ..residual.schedule import LANES, n_states, steps
-from . import contexts, lifting, signs
+from . import lifting, predict, signs
 from .bands import Band
+from .choice import Chooser, Learned
 from .contexts import LEFT, NEIGHBOURS, UP, Inputs, Mask, Surroundings, canvas, causal, gather
 from .operations import Operations, band_operations
+from .quantise import dequantise
 from .symbols import ESCAPE, N_TOKENS, raw_length, untokenise
 
 N_CLASSES = 64
@@ -41,14 +43,30 @@ class Decoding(Protocol):
     def symbol(self, table: int) -> int:
         """The next symbol of a table of means, from the first state."""
 
-    def band(self, band: Band, known: Inputs) -> tuple[Ints, Ints]:
-        """Values and classes, (rows, columns) each, of the next band."""
+    def band(self, around: Surroundings, code: int) -> tuple[Ints, Ints]:
+        """Values and classes, (rows, columns) each, of the next band.
+
+        Classes of zeros may be left out, as zeros.
+        """
 
     def finish(self) -> None:
         """Check that the stream ends here; `CodecError` otherwise."""
 
 
-class Parts(Protocol):
+class Encoding(Protocol):
+    """A stream that is being written, from its end to its start."""
+
+    def push(self, start: int, frequency: int, bits: int) -> None:
+        """An interval of 2**bits, on the first state."""
+
+    def band(self, band: Band, values: Ints, classes: Ints) -> None:
+        """A band's values."""
+
+    def finish(self) -> bytes:
+        """The whole stream."""
+
+
+class Parts(Learned, Protocol):
     """What of a transform an engine needs."""
 
     @property
@@ -64,7 +82,10 @@ class Parts(Protocol):
 
 
 class Backend(Protocol):
-    """Runs a transform's network on bands."""
+    """Codes bands with a transform."""
+
+    def carrier(self, largest: int) -> type[np.signedinteger[Any]]:
+        """The type that planes of such magnitudes should have."""
 
     def split(self, plane: Ints) -> tuple[Ints, Ints, Ints, Ints]:
         """`lifting.split`."""
@@ -72,17 +93,22 @@ class Backend(Protocol):
     def join(self, low: Ints, horizontal: Ints, vertical: Ints, diagonal: Ints) -> Ints:
         """`lifting.join`."""
 
-    def known(self, surroundings: Surroundings) -> Inputs:
-        """`contexts.known`."""
-
-    def classify(self, known: Inputs, magnitudes: Ints, wanted: Mask | None = None) -> Ints:
+    def classify(
+        self, around: Surroundings, code: int, magnitudes: Ints, wanted: Mask | None = None
+    ) -> Ints:
         """Class of every coefficient of a band, or of those wanted; the others 0."""
 
-    def operations(self, band: Band, values: Ints, classes: Ints, n_states: int) -> Operations:
-        """`operations.band_operations`."""
+    def quantise(self, around: Surroundings, coefficients: Ints) -> tuple[int, int, Ints, Ints]:
+        """Gain, code, values and classes of a band: `choice.Chooser`."""
+
+    def restore(self, around: Surroundings, gain: int, values: Ints, classes: Ints) -> Ints:
+        """Coefficients of a band."""
 
     def decoding(self, data: bytes, n_samples: int) -> Decoding:
         """Start reading a stream."""
+
+    def encoding(self, n_samples: int) -> Encoding:
+        """Start writing a stream."""
 
 
 class ReferenceBackend:
@@ -90,7 +116,6 @@ class ReferenceBackend:
 
     split = staticmethod(lifting.split)
     join = staticmethod(lifting.join)
-    known = staticmethod(contexts.known)
 
     def __init__(self, parts: Parts, engine: Engine) -> None:
         self._network, self._run = parts.network, engine.run
@@ -99,13 +124,26 @@ class ReferenceBackend:
         )
         self.sign_weights = parts.sign_weights
         self._parts = parts
+        self.quantise = Chooser(parts, self.classify)
 
-    def classify(self, known: Inputs, magnitudes: Ints, wanted: Mask | None = None) -> Ints:
+    def carrier(self, largest: int) -> type[np.signedinteger[Any]]:
+        return np.int64
+
+    def classify(
+        self, around: Surroundings, code: int, magnitudes: Ints, wanted: Mask | None = None
+    ) -> Ints:
         rows, columns = magnitudes.shape
-        around = canvas(rows, columns)
-        around[UP:, LEFT : LEFT + columns] = magnitudes
-        classes = self.answer(causal(gather(around)), known)
+        own = canvas(rows, columns)
+        own[UP:, LEFT : LEFT + columns] = magnitudes
+        classes = self.answer(causal(gather(own)), around.inputs(code))
         return classes if wanted is None else np.where(wanted, classes, 0)
+
+    def restore(self, around: Surroundings, gain: int, values: Ints, classes: Ints) -> Ints:
+        band, low, parts = around.band, around.low, self._parts
+        detail = dequantise(values, classes, parts.centroids, around.step)
+        if gain and low is not None:
+            detail = detail + predict.scaled(predict.expected(band, low, parts.prediction), gain)
+        return detail
 
     def answer(self, own: Ints, known: Inputs) -> Ints:
         """Classes (...) from both kinds of inputs, (inputs, ...) each."""
@@ -113,11 +151,11 @@ class ReferenceBackend:
         output = self._run(self._network, x.astype(np.int32))[:, 0]
         return class_of(output.astype(np.int64)).reshape(known.shape[1:])
 
-    def operations(self, band: Band, values: Ints, classes: Ints, n_states: int) -> Operations:
-        return band_operations(band, values, classes, self._parts, n_states)
-
     def decoding(self, data: bytes, n_samples: int) -> Decoding:
         return ReferenceDecoding(self, data, n_samples)
+
+    def encoding(self, n_samples: int) -> Encoding:
+        return ReferenceEncoding(self._parts, n_states(n_samples))
 
 
 class ReferenceDecoding:
@@ -138,21 +176,22 @@ class ReferenceDecoding:
         frequencies, first, slot = (t[table] for t in tables)
         return self._decoder.pop(lane, slot, first, frequencies)
 
-    def band(self, band: Band, known: Inputs) -> tuple[Ints, Ints]:
+    def band(self, around: Surroundings, code: int) -> tuple[Ints, Ints]:
+        known = around.inputs(code)
         rows, columns = known.shape[1:]
-        around, signed = canvas(rows, columns), canvas(rows, columns)
-        row = signs.row_of(band)
+        sizes, signed = canvas(rows, columns), canvas(rows, columns)
+        row = signs.row_of(around.band)
         weights = self._backend.sign_weights[row]
         values, classes = (np.zeros((rows, columns), np.int64) for _ in range(2))
         dy, dx = np.array(NEIGHBOURS, np.int64).T[:, :, None]
         for y, x in steps(GEOMETRIES["plane"], rows, columns, rows * columns):
-            own = causal(around[UP + y + dy, LEFT + x + dx])
+            own = causal(sizes[UP + y + dy, LEFT + x + dx])
             here = self._backend.answer(own, known[:, y, x])
             n = signs.N_NEIGHBOURS
             lean = signs.leaning(signed[UP + y + dy[:n], LEFT + x + dx[:n]], weights)
             found = self._values((y % LANES % self._n_states).tolist(), here, row, lean)
             values[y, x], classes[y, x] = found, here
-            around[UP + y, LEFT + x] = np.abs(found)
+            sizes[UP + y, LEFT + x] = np.abs(found)
             signed[UP + y, LEFT + x] = signs.clipped(found)
         return values, classes
 
@@ -179,3 +218,24 @@ class ReferenceDecoding:
 
     def finish(self) -> None:
         self._decoder.finish()
+
+
+class ReferenceEncoding:
+    """Writes bands with `operations.band_operations`."""
+
+    def __init__(self, parts: Parts, n_states: int) -> None:
+        self._parts, self._n_states = parts, n_states
+        self._operations: list[Operations] = []
+
+    def push(self, start: int, frequency: int, bits: int) -> None:
+        lane, *told = (np.array([v], np.int64) for v in (0, start, frequency, bits))
+        self._operations.append((lane, told[0], told[1], told[2]))
+
+    def band(self, band: Band, values: Ints, classes: Ints) -> None:
+        found = band_operations(band, values, classes, self._parts, self._n_states)
+        self._operations.append(found)
+
+    def finish(self) -> bytes:
+        columns = zip(*reversed(self._operations), strict=True)
+        lane, start, frequency, bits = (np.concatenate(column) for column in columns)
+        return encode(lane, start, frequency, bits, self._n_states)

@@ -6,6 +6,8 @@ error of a given size costs the same in each of the new planes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..residual.fixed import Ints
@@ -18,9 +20,19 @@ _HALF = 1 << (_BITS - 1)
 
 def forward(planes: Ints) -> Ints:
     """Planes (3, rows, columns) in the new basis."""
-    return (np.tensordot(np.array(BASIS, np.int64), planes, 1) + _HALF) >> _BITS
+    return _weighted(BASIS, planes)
 
 
 def backward(planes: Ints) -> Ints:
     """Inverse of `forward` but for rounding."""
-    return (np.tensordot(np.array(BASIS, np.int64).T, planes, 1) + _HALF) >> _BITS
+    return _weighted(tuple(zip(*BASIS, strict=True)), planes)
+
+
+def _weighted(rows: Sequence[Sequence[int]], planes: Ints) -> Ints:
+    out = np.full(planes.shape, _HALF, np.int64)
+    for total, weights in zip(out, rows, strict=True):
+        for weight, plane in zip(weights, planes, strict=True):
+            if weight:
+                total += np.int64(weight) * plane
+    out >>= _BITS
+    return out

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,6 @@ WIDE_WEIGHTS = (1, 1, 1, 1, 1, 1, 1, 1, 1, 1)
 N_SINGLE = 6  # neighbours that are inputs of their own
 N_CAUSAL = N_SINGLE + 2
 N_KNOWN = 28
-CODE = 24  # the one of them that depends on the band's own values
 N_INPUTS = N_CAUSAL + N_KNOWN
 UP, LEFT, RIGHT = 2, 2, 2  # margins of a canvas
 
@@ -78,10 +78,10 @@ class Surroundings:
 
     Attributes
     ----------
-    parent : magnitudes of the coarser band of the same kind, None where there is none.
-    parent_code : its mean, from `mean_code`.
-    siblings : magnitudes of the bands of this level that are known, at most two.
-    earlier : magnitudes of the same band in earlier planes of the same picture, at most two.
+    parent : values of the coarser band of the same kind, None where there is none.
+    parent_code : code of their mean magnitude, from `mean_code`.
+    siblings : values of the bands of this level that are known, at most two.
+    earlier : values of the same band in earlier planes of the same picture, at most two.
     low : the picture at this level, in 1/1024 of the data's unit; None for the low band itself.
     step : the band's quantisation step, in the same unit.
     """
@@ -94,6 +94,25 @@ class Surroundings:
     low: Ints | None
     step: int
 
+    def constants(self, code: int) -> Inputs:
+        """Inputs (N_KNOWN,) that are the same everywhere; the others zero."""
+        inputs = np.zeros(N_KNOWN, np.int8)
+        inputs[19] = min(127, 16 * (self.band.level - 1)) if self.band.level else 0
+        inputs[20 + self.band.kind] = 32
+        inputs[24] = code_input(code)
+        inputs[25] = code_input(self.parent_code) if self.parent is not None else 0
+        inputs[26] = 32 * len(self.earlier)
+        inputs[27] = 32 * (self.parent is not None)
+        return inputs
+
+    def inputs(self, code: int) -> Inputs:
+        """All known inputs, (N_KNOWN, rows, columns), given the code of the band's mean."""
+        return self._places + self.constants(code)[:, None, None]
+
+    @cached_property
+    def _places(self) -> Inputs:
+        return known(self)
+
 
 def known(s: Surroundings) -> Inputs:
     """Inputs that differ by place, (N_KNOWN, rows, columns); the others zero."""
@@ -101,7 +120,7 @@ def known(s: Surroundings) -> Inputs:
     shape = (band.rows, band.columns)
     out = np.zeros((N_KNOWN, *shape), np.int8)
     if s.parent is not None:
-        parent = s.parent
+        parent = np.abs(s.parent)
         places = [np.arange(n) for n in shape]
         py, px = (np.minimum(i >> 1, n - 1) for i, n in zip(places, parent.shape, strict=True))
         ny, nx = (
@@ -114,21 +133,12 @@ def known(s: Surroundings) -> Inputs:
         out[2] = size(_box(parent))[np.ix_(py, px)]
     for row, others in ((3, s.siblings), (7, s.earlier)):
         for i, other in enumerate(others):
-            fitted = _fitted(other, shape)
+            fitted = _fitted(np.abs(other), shape)
             out[row + 2 * i] = size_of(fitted)
             out[row + 2 * i + 1] = size(_box(fitted) >> 1)
     if s.low is not None:
         out[11:19] = _slopes(s.low, shape, s.step)
     return out
-
-
-def add_constants(inputs: Inputs, s: Surroundings) -> None:
-    """Set the inputs that are the same everywhere, but for the band's code."""
-    inputs[19] = min(127, 16 * (s.band.level - 1)) if s.band.level else 0
-    inputs[20 + s.band.kind] = 32
-    inputs[25] = code_input(s.parent_code) if s.parent is not None else 0
-    inputs[26] = 32 * len(s.earlier)
-    inputs[27] = 32 * (s.parent is not None)
 
 
 def causal(gathered: Ints) -> Ints:

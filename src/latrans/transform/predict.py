@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from ..residual.fixed import Ints
 from .bands import HORIZONTAL, VERTICAL, Band
+from .contexts import Surroundings
 
 N_LEVELS, N_WEIGHTS = 3, 3
 GAIN_BITS = 3  # of a band's gain, which counts in quarters
@@ -32,6 +33,16 @@ def expected(band: Band, low: Ints, weights: Weights) -> Ints:
     row = weights[min(band.level, N_LEVELS) - 1].astype(np.int64)
     found = (np.tensordot(row, differences(band, low), 1) + _HALF) >> WEIGHT_BITS
     return np.ascontiguousarray(found)
+
+
+def without(around: Surroundings, coefficients: Ints, weights: Weights) -> tuple[int, Ints]:
+    """The gain of a band's prediction, and what it leaves of the coefficients."""
+    band, low = around.band, around.low
+    if low is None or not is_predicted(band):
+        return 0, coefficients
+    prediction = expected(band, low, weights)
+    gain = best_gain(prediction, coefficients, around.step)
+    return gain, coefficients - scaled(prediction, gain)
 
 
 def scaled(prediction: Ints, gain: int) -> Ints:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from ..entropy.tables import Frequencies, starts
-from .backend import Backend, Decoding
-from .operations import Operations
+from .backend import Decoding, Encoding
 from .pictures import Item
 from .predict import GAIN_BITS
 
@@ -44,22 +42,18 @@ def read_mean(stream: Decoding, expected: int | None, of_parent: bool) -> int:
     return max(0, symbol + expected - _MEAN_OFFSET) if symbol else 0
 
 
-def operations(
-    items: Sequence[Item], means: Frequencies, backend: Backend, n_states: int
-) -> Operations:
-    """rANS operations of all bands in decoding order."""
+def write(items: Sequence[Item], means: Frequencies, encoding: Encoding) -> None:
+    """Write the bands of a picture, the last of them first."""
     mean_starts = starts(means)
-    parts: list[Operations] = []
-    for item in items:
-        parts.append(_front_operations(item, means, mean_starts))
+    for item in reversed(items):
         if item.code and item.values.size:
-            parts.append(backend.operations(item.band, item.values, item.classes, n_states))
-    lane, start, frequency, bits = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return lane, start, frequency, bits
+            encoding.band(item.band, item.values, item.classes)
+        for start, frequency, bits in reversed(_front(item, means, mean_starts)):
+            encoding.push(start, frequency, bits)
 
 
-def _front_operations(item: Item, means: Frequencies, starts_: npt.NDArray[Any]) -> Operations:
-    """What comes before a band's values: its code and its gain."""
+def _front(item: Item, means: Frequencies, starts_: npt.NDArray[Any]) -> list[tuple[int, int, int]]:
+    """Start, frequency and bits of what comes before a band's values: its code and its gain."""
     raw = (item.code, 1, 8)
     if item.expected is None:
         told = [raw]
@@ -71,5 +65,4 @@ def _front_operations(item: Item, means: Frequencies, starts_: npt.NDArray[Any])
         told = [(int(starts_[table, symbol]), int(means[table, symbol]), 12), *[raw] * escaped]
     if item.gain is not None:
         told.append((item.gain, 1, GAIN_BITS))
-    start, frequency, bits = np.array(told, np.int64).T
-    return np.zeros(len(told), np.int64), start, frequency, bits
+    return told
