@@ -127,16 +127,12 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
     pictures = None
     if model.lossy_only and frame.mode != "lossy":
         raise CodecError(f"frame is damaged: model {model.name!r} has no mode {frame.mode!r}")
-<<<<<<< HEAD
-    if frame.mode == "lossy" or model.by_value:
-=======
     if frame.mode == "lossy" and frame.latent_dtype == lossy.LATENT_DTYPE:
         planes = lossy.decode(model, engine, frame.latents, shape, mapping, carrier)
         return layout.join(planes, frame.shape)
     if frame.mode == "lossy" or model.has_reconstruction:
         pictures = _reconstruct(model, frame, shape, engine)
-    if frame.mode == "lossy":
->>>>>>> transform
+    if frame.mode == "lossy" or model.by_value:
         assert pictures is not None
         integers = pictures
         if frame.mode != "lossy":

@@ -73,18 +73,14 @@ def offers(values: Array) -> Iterator[Lossless]:
 
 def is_identity(values: Array) -> bool:
     """Whether integers are their own map."""
-    return int(values.min()) >= -_LIMIT and int(values.max()) < _LIMIT
+    return int(values.min()) >= -LIMIT and int(values.max()) < LIMIT
 
 
 def _of_integers(values: Array) -> Iterator[Lossless]:
     lo, hi = int(values.min()), int(values.max())
     if hi >= 1 << 62 or lo < -(1 << 62):
         return
-<<<<<<< HEAD
-    if lo >= -LIMIT and hi < LIMIT:
-=======
     if is_identity(values):
->>>>>>> transform
         yield Identity()
     elif hi - lo < LIMIT:
         yield Offset(lo)

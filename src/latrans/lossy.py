@@ -11,6 +11,7 @@ import numpy.typing as npt
 from . import field
 from .axes import Layout
 from .errors import CodecError
+from .inversion import inverted
 from .mapping import Mapping
 from .maps import MAPS, Quantised
 from .model import Model
@@ -27,7 +28,7 @@ LATENT_DTYPE = "int32"
 def encode(model: Model, engine: str | None, layout: Layout, mapping: Mapping, rate: Rate) -> bytes:
     """Latents section of mapped planes."""
     assert model.transform is not None
-    planes = mapping.integers.astype(np.int64)
+    planes = mapping.integers
     span = max(1, int(planes.max()) - int(planes.min()))
     step = rate.of(span, _scale(mapping), 1 << FRACTION_BITS, section.MAX_STEP)
     step = max(step, section.least_step(planes))
@@ -53,7 +54,7 @@ def decode(
     whole = np.empty(shape, np.int64)
     for part, integers, _ in pictures:
         whole[part] = integers
-    return mapping.invert(whole, dtype, approximate=True)
+    return inverted(mapping, whole, dtype, approximate=True)
 
 
 def latents(

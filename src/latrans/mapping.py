@@ -41,12 +41,8 @@ class Mapping:
 
     Attributes
     ----------
-<<<<<<< HEAD
-    integers : (planes, rows, columns) int32 or a narrower type; empty on the decoding side.
-=======
-    integers : (planes, rows, columns) int64, or for latents alone as the array has them; empty on
-        the decoding side.
->>>>>>> transform
+    integers : (planes, rows, columns) int32 or a narrower type, for latents alone as the array has
+        them; empty on the decoding side.
     sections : of maps, one for each of the groups.
     groups : which map each plane has.
     colour : whether each three planes are green, red - green, blue - green.
