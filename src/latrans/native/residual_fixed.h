@@ -140,7 +140,7 @@ struct Unit<int32_t> {
 // A unit that also measures values without fraction bits.
 template <class T>
 struct WholeUnit : Unit<T> {
-    using Unit<T>::Unit;
+    WholeUnit(const Plan &plan, V<T> unit) : Unit<T>(plan, unit) {}
     V<T> ratio_of_whole(V<T> value) const { return this->ratio(value << 8); }
 };
 

@@ -248,7 +248,9 @@ void Model::add_byte_layer(const LayerSource &source, const std::vector<int> &pl
         store.lo[o] = std::clamp(source.lo, -limit, limit);
         store.hi[o] = std::clamp(source.hi, -limit, limit);
     }
-    const auto in_all_bytes = [](int32_t v) { return (static_cast<uint32_t>(v) & 255) * 0x01010101; };
+    const auto in_all_bytes = [](int32_t v) {
+        return (static_cast<uint32_t>(v) & 255) * 0x01010101;
+    };
     ByteLayer layer{static_cast<int>(n_cells), static_cast<int>(n_out), nullptr, nullptr, nullptr,
                     nullptr, nullptr, 0, 0, 0};
     if (!last) {

@@ -42,7 +42,6 @@ Plane<T>::Plane(const Model &model, const Job &job)
     scene.per_step = ((INT32_C(1) << 16) + job.step / 2) / job.step;
     scene.log_step = model.log2(static_cast<uint64_t>(job.step));
     scene.largest = static_cast<T>(int64_t{job.hi} - job.lo);
-    scene.n_weights = job.n_weights;
     if (job.picture) {
         picture_ = canvas(0);
         scene.picture = picture_.origin();

@@ -7,13 +7,19 @@
 #include <cstdint>
 #include <type_traits>
 #include <utility>
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(__GNUC__)
 #pragma GCC diagnostic push
 // Intrinsics of GCC 12 hand on registers that they leave undefined.
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
 #pragma GCC diagnostic pop
+#endif
+
+#if defined(__GNUC__)
+#define LATRANS_INLINE inline __attribute__((always_inline))
+#else
+#define LATRANS_INLINE inline
 #endif
 
 namespace latrans {
@@ -24,11 +30,11 @@ using Unsigned = std::make_unsigned_t<T>;
 
 // Calls f(0) .. f(n - 1), each with its number as a constant.
 template <int... k, class F>
-inline __attribute__((always_inline)) void unrolled(std::integer_sequence<int, k...>, F &&f) {
+LATRANS_INLINE void unrolled(std::integer_sequence<int, k...>, F &&f) {
     (f(std::integral_constant<int, k>{}), ...);
 }
 template <int n, class F>
-inline __attribute__((always_inline)) void unrolled(F &&f) {
+LATRANS_INLINE void unrolled(F &&f) {
     unrolled(std::make_integer_sequence<int, n>{}, static_cast<F &&>(f));
 }
 
@@ -174,6 +180,10 @@ V<T> look_up(const int32_t *table, V<T> index) {
     const auto found = bits<V<T>>(select((i & 32) != 0, high, low));
     return sizeof(T) == 4 ? found : found & INT32_MAX;
 #else
+#if defined(LATRANS_AVX2)
+    if constexpr (sizeof(T) == 4)
+        return bits<V<T>>(_mm256_i32gather_epi32(table, bits<__m256i>(index & 63), 4));
+#endif
     alignas(64) T lanes[width<T>];
     store(lanes, index);
     for (int i = 0; i < width<T>; ++i) lanes[i] = table[lanes[i] & 63];

@@ -90,7 +90,6 @@ struct Scene {
     int32_t step, per_step, log_step;  // samples lie this far apart; 65536 and log2 of it
     bool first_row;
     bool wide_sums;  // sums of weighted taps may exceed T
-    int n_weights;
     alignas(64) T weights[kMaxTaps][kLanes];
     // The same two by two, as int16: of the taps, then of each weighed reference's; and sums.
     int n_weighed;
