@@ -9,6 +9,8 @@ namespace latrans {
 
 namespace {
 
+static_assert(size_t{kMostWords} <= RansDecoder::kBeyond, "loops look at words that do not exist");
+
 constexpr int64_t kPiece = 1024;  // steps that are pushed at once: what room they need is not known
 
 const std::array<uint64_t, kProbabilities + 1> &reciprocals() {
