@@ -102,9 +102,11 @@ def encode_plane(
     plane: Ints, step: int, earlier: Sequence[Coded], backend: Backend, quantise: Quantise
 ) -> tuple[list[Item], Coded, Callable[[], Ints]]:
     """Bands of a plane (rows, columns) of 1/1024 units, and what a decoder makes of them."""
-    every = bands(*plane.shape)
+    shape = plane.shape
+    every = bands(*shape)
     given: dict[tuple[int, int], Ints] = {}
     low = plane
+    del plane  # split once, and the largest of all
     for level in range(1, every[0].level + 1):
         low, *detail = backend.split(low)
         given |= {(level, kind): part for kind, part in enumerate(detail, 1)}
@@ -119,7 +121,7 @@ def encode_plane(
         items.append(Item(band, code, place.expected, place.of_parent, told, values, classes))
         return found
 
-    coded, picture = _walk(plane.shape, step, earlier, backend, take)
+    coded, picture = _walk(shape, step, earlier, backend, take)
     return items, coded, picture
 
 

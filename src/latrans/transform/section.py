@@ -42,8 +42,11 @@ def encode(
     for part in reversed(list(_pictures(planes.shape[0], colours))):
         items = []
         earlier: list[Coded] = []
-        for plane in _carriers(planes[part], base, colours, backend):
-            found, coded, _ = encode_plane(plane, step, earlier, backend, backend.quantise)
+        carriers = _carriers(planes[part], base, colours, backend)
+        while carriers:  # each goes as soon as it is split
+            found, coded, _ = encode_plane(
+                carriers.pop(0), step, earlier, backend, backend.quantise
+            )
             items += found
             earlier.append(coded)
         write(items, transform.means, encoding)
@@ -81,17 +84,19 @@ def decode(
     stream.finish()
 
 
-def _carriers(planes: Ints, base: int, colours: bool, backend: Backend) -> Iterator[Ints]:
+def _carriers(planes: Ints, base: int, colours: bool, backend: Backend) -> list[Ints]:
     """A picture's planes in 1/1024 units."""
     largest = max(int(planes.max()) - base, base - int(planes.min())) << FRACTION_BITS
     dtype = backend.carrier(2 * largest if colours else largest)
-    shown = (planes.astype(dtype) - dtype(base)) << FRACTION_BITS
-    return (p.astype(dtype, copy=False) for p in (colour.forward(shown) if colours else shown))
+    shown: Any = planes.astype(dtype)
+    shown -= base
+    shown <<= FRACTION_BITS
+    return [p.astype(dtype, copy=False) for p in (colour.forward(shown) if colours else shown)]
 
 
 def _shown(planes: Sequence[Ints], base: int, colours: bool) -> Ints:
-    """A picture's planes in 1/1024 units as integers of the data."""
-    whole: Any = colour.backward(np.stack(planes)) if colours else np.stack(planes)
+    """A picture's planes in 1/1024 units, which may be overwritten, as integers of the data."""
+    whole: Any = colour.backward(np.stack(planes)) if colours else planes[0][None]
     whole += 1 << (FRACTION_BITS - 1)
     whole >>= FRACTION_BITS
     if abs(base) >= 1 << 30:
