@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -9,8 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _native
+from ..errors import EngineError
 from ..program import Program
 from .reference import check_input
+
+CPU_VARIABLE = "LATRANS_CPU"
+INSTRUCTION_SETS = ("avx512", "avx2", "portable")
 
 # Weights are laid out for the kernels once per program.  Two threads that meet here at the same
 # time both prepare it, and one of two equal results stays.
@@ -29,8 +34,25 @@ def run(program: Program, x: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
 
 
 def instruction_set() -> str:
-    """What the kernels run on here, such as "avx512"."""
-    name: str = _native.instruction_set()
+    """What the kernels run on here: "avx512", "avx2" or "portable".
+
+    That is the best of this machine, or what the environment variable ``LATRANS_CPU`` named when
+    the first kernel ran.
+
+    Raises
+    ------
+    EngineError
+        If the variable names no instruction set, or one that this machine lacks.
+    """
+    asked = os.environ.get(CPU_VARIABLE) or None
+    best: str = _native.best_cpu()
+    runnable = INSTRUCTION_SETS[INSTRUCTION_SETS.index(best) :]
+    if asked is not None and asked not in runnable:
+        raise EngineError(
+            f"{CPU_VARIABLE} is {asked!r}; this machine runs {', '.join(runnable)}: name one of "
+            "these, or leave it unset"
+        )
+    name: str = _native.cpu()
     return name
 
 

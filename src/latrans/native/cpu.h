@@ -1,16 +1,17 @@
 // Instruction sets that kernels are compiled for, and the one that is used.
 //
 // A kernel for a later set than the architecture's first is compiled by `#pragma GCC target` in a
-// translation unit of its own, or by LATRANS_BY_CPU for a single function.
+// translation unit of its own, which includes nothing with functions that the linker might share
+// with other units; or by LATRANS_BY_CPU, for a single function.
 #pragma once
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(LATRANS_SCALAR)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(LATRANS_SCALAR)
 #define LATRANS_X86_LEVELS 1
 #endif
 
 namespace latrans {
 
-enum class Cpu { portable, avx2, avx512 };  // the last with VNNI
+enum class Cpu { portable, avx2, avx512 };  // the last with its VNNI and VBMI parts
 
 // The best that this machine runs; a lesser one where the environment variable LATRANS_CPU names
 // it.  Decided once.
@@ -22,7 +23,7 @@ const char *name(Cpu level);
 
 // Defines `result name params` as the inline function name_body, compiled for every set.
 #ifdef LATRANS_X86_LEVELS
-#define LATRANS_AVX512_TARGET "avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
+#define LATRANS_AVX512_TARGET "avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi"
 #define LATRANS_BY_CPU(result, name, params, args)                                             \
     __attribute__((target(LATRANS_AVX512_TARGET))) result name##_avx512 params {               \
         return name##_body args;                                                               \

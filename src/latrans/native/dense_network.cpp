@@ -4,7 +4,7 @@
 #include <stdexcept>
 
 #include "residual_kernels.h"
-#include "residual_levels.h"
+#include "cpu.h"
 
 namespace latrans {
 

@@ -1,5 +1,5 @@
 // Passes over arrays for x86-64 with AVX512.
-#include "residual_levels.h"
+#include "cpu.h"
 #ifdef LATRANS_X86_LEVELS
 #pragma GCC target("avx2,avx512f,avx512bw,avx512dq,avx512vl,prefer-vector-width=512")
 #define LATRANS_AVX512

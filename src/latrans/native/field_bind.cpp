@@ -14,7 +14,7 @@
 
 #include "field_passes.h"
 #include "residual_kernels.h"
-#include "residual_levels.h"
+#include "cpu.h"
 
 namespace nb = nanobind;
 using namespace latrans;
@@ -43,7 +43,7 @@ const FieldKernel &field_kernel(const std::string &wanted) {
             if (name == "avx2") return field_avx2;
             if (name == "avx512") return field_avx512;
 #endif
-            return field_base;
+            return field_portable;
         }
     }
     throw nb::value_error("no kernel of this name runs on this machine");

@@ -49,6 +49,6 @@ struct FieldKernel {
     Misses misses[2];  // in 32 bits, for samples below 2**26, and in 64
 };
 
-extern const FieldKernel field_base, field_avx2, field_avx512;
+extern const FieldKernel field_portable, field_avx2, field_avx512;
 
 }  // namespace latrans

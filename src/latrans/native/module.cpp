@@ -1,8 +1,11 @@
 #include "bindings.h"
+#include "cpu.h"
 
 NB_MODULE(_native, module) {
     module.doc() = "Compiled twins of latrans' reference kernels; equal to them bit for bit.";
     bind_field(module);
+    module.def("cpu", [] { return latrans::name(latrans::cpu()); });
+    module.def("best_cpu", [] { return latrans::name(latrans::best_cpu()); });
     bind_program(module);
     bind_entropy(module);
     bind_residual(module);

@@ -12,15 +12,9 @@
 
 #include <nanobind/ndarray.h>
 
-namespace nb = nanobind;
+#include "cpu.h"
 
-// One function, compiled for several instruction sets, chosen when the library is loaded.
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define LATRANS_X86_CLONES 1
-#define LATRANS_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define LATRANS_CLONES
-#endif
+namespace nb = nanobind;
 
 namespace {
 
@@ -51,14 +45,15 @@ struct Lanes {
 #endif
 
 // acc[r] += sum over k of x[r][k] * w[k]
-LATRANS_CLONES
-void multiply(const int32_t *x, const Lanes *w, size_t depth, Lanes *acc) {
+LATRANS_BODY void multiply_body(const int32_t *x, const Lanes *w, size_t depth, Lanes *acc) {
     Lanes sum[kRows];
     for (size_t r = 0; r < kRows; ++r) sum[r] = acc[r];
     for (size_t k = 0; k < depth; ++k)
         for (size_t r = 0; r < kRows; ++r) sum[r] += x[r * depth + k] * w[k];
     for (size_t r = 0; r < kRows; ++r) acc[r] = sum[r];
 }
+LATRANS_BY_CPU(void, multiply, (const int32_t *x, const Lanes *w, size_t depth, Lanes *acc),
+               (x, w, depth, acc))
 
 struct Batch {
     size_t items = 0, channels = 0, height = 0, width = 0;
@@ -224,14 +219,6 @@ private:
     std::vector<Step> steps_;
 };
 
-const char *instruction_set() {
-#ifdef LATRANS_X86_CLONES
-    if (__builtin_cpu_supports("avx512f")) return "avx512";
-    if (__builtin_cpu_supports("avx2")) return "avx2";
-#endif
-    return "portable";
-}
-
 }  // namespace
 
 void bind_program(nb::module_ &module) {
@@ -240,5 +227,4 @@ void bind_program(nb::module_ &module) {
         .def("add_shuffle", &Program::add_shuffle)
         .def("add_conv", &Program::add_conv)
         .def("run", &Program::run);
-    module.def("instruction_set", &instruction_set);
 }

@@ -1,5 +1,5 @@
 // The planner's inner loops for x86-64 with AVX2.
-#include "residual_levels.h"
+#include "cpu.h"
 #ifdef LATRANS_X86_LEVELS
 #pragma GCC target("avx2")
 #define LATRANS_FIT_AVX2

@@ -3,19 +3,19 @@
 #include <initializer_list>
 
 #include "residual_fit_step.h"
-#include "residual_levels.h"
+#include "cpu.h"
 
 namespace latrans {
 
-extern const FitKernel fit_base, fit_avx2, fit_avx512, fit_vnni;
+extern const FitKernel fit_portable, fit_avx2, fit_avx512;
 
 const FitKernel &fit_kernel(const char *name) {
 #ifdef LATRANS_X86_LEVELS
-    for (const FitKernel *kernel : {&fit_vnni, &fit_avx512, &fit_avx2})
+    for (const FitKernel *kernel : {&fit_avx512, &fit_avx2})
         if (!std::strcmp(kernel->name, name)) return *kernel;
 #endif
     static_cast<void>(name);
-    return fit_base;
+    return fit_portable;
 }
 
 }  // namespace latrans

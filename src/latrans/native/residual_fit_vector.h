@@ -25,7 +25,7 @@ inline Vector times(Vector a, Vector b) { return _mm512_mullo_epi16(a, b); }
 inline Vector low(Vector a, Vector b) { return _mm512_unpacklo_epi16(a, b); }
 inline Vector high(Vector a, Vector b) { return _mm512_unpackhi_epi16(a, b); }
 inline Vector add_products(Vector sum, Vector a, Vector b) {
-#ifdef LATRANS_FIT_VNNI
+#ifdef LATRANS_FIT_AVX512
     // Not the intrinsic: around that GCC 12 copies every sum twice.
     __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "vm"(b));
     return sum;

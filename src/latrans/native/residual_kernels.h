@@ -6,7 +6,7 @@
 
 namespace latrans {
 
-// Fastest first; never empty.
+// Up to the instruction set that is used (cpu.h), fastest first; never empty.
 std::vector<const Kernel *> kernels();
 
 }  // namespace latrans

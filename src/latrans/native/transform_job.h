@@ -119,6 +119,6 @@ struct TransformKernel {
     void (*lift64)(int64_t *to, const int64_t *a, const int64_t *b, size_t n, int32_t k, bool undo);
 };
 
-extern const TransformKernel transform_base, transform_avx2, transform_avx512;
+extern const TransformKernel transform_portable, transform_avx2, transform_avx512;
 
 }  // namespace latrans

@@ -9,7 +9,7 @@ const TransformKernel &transform_kernel(Cpu level) {
     if (level == Cpu::avx2) return transform_avx2;
 #endif
     (void)level;
-    return transform_base;
+    return transform_portable;
 }
 
 }  // namespace latrans

@@ -1,4 +1,4 @@
 // Passes over arrays on what every machine of this architecture has.
-#define LATRANS_KERNEL field_base
-#define LATRANS_KERNEL_NAME "base"
+#define LATRANS_KERNEL field_portable
+#define LATRANS_KERNEL_NAME "portable"
 #include "field_kernel.h"
