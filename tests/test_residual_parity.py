@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 import synthetic
 from latrans.errors import CodecError, ConfigError, ModelError
+from latrans.residual import coder
 from latrans.residual.backend import ReferenceBackend, backend
+from latrans.residual.coder import PlaneInfo
 from latrans.residual.predictor import Coefficients
 
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")
@@ -163,7 +165,7 @@ def test_only_the_geometries_of_the_format_are_taken(geometry, change):
         native.NativeBackend(replace(model, geometry=replace(model.geometry, **change)))
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64])
 def test_any_integer_dtype_and_stride_is_taken(dtype):
     case = fixed_case(columns=16)
     compiled = native.NativeBackend(case.predictor)
@@ -171,6 +173,38 @@ def test_any_integer_dtype_and_stride_is_taken(dtype):
     wide[:, ::2] = case.planes[0] & 127
     case = replace(case, planes=[case.planes[0] & 127], jobs=[replace(case.jobs[0], lo=0, hi=255)])
     assert replace(case, planes=[wide[:, ::2]]).encode(compiled) == case.encode(compiled)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.int32])
+@pytest.mark.parametrize("geometry", ["plane", "track"])
+def test_narrow_samples_are_planned_coded_and_handed_out_alike(dtype, geometry):
+    case = fixed_case(geometry, rows=35, columns=70)
+    limits = np.iinfo(dtype) if np.dtype(dtype).itemsize < 4 else np.iinfo(np.int32)
+    lo, hi = max(limits.min, -70_000), min(limits.max, 70_000)
+    rng = np.random.default_rng(4)
+    samples = np.clip(np.cumsum(rng.integers(-9, 10, (35, 70)), axis=1) * (hi // 90), lo, hi)
+    samples[5, 5:7] = lo, hi
+    info = PlaneInfo(35, 70, 35 * 70 - (0 if case.predictor.geometry.up else 11))
+    compiled = native.NativeBackend(case.predictor)
+    found = coder.encode(compiled, [info], [samples.astype(dtype)], None, 1).section
+    assert (
+        found == coder.encode(ReferenceBackend(case.predictor), [info], [samples], None, 1).section
+    )
+    (back,) = coder.decode(compiled, [info], None, 1, found)
+    there = slice(info.n_samples)
+    assert np.array_equal(back.reshape(-1)[there], samples.reshape(-1)[there])
+    assert back.dtype == dtype
+
+
+def test_narrow_samples_outside_of_the_range_are_refused():
+    case = fixed_case()
+    compiled = native.NativeBackend(case.predictor)
+    job = replace(case.jobs[0], lo=3, hi=250)
+    for value in (2, 251):
+        plane = np.full((20, 9), 7, np.uint8)
+        plane[19, 8] = value
+        with pytest.raises(ConfigError, match="range"):
+            compiled.classify(job, plane)
 
 
 def test_backend_belongs_to_the_engine_of_its_name():

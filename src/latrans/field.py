@@ -240,6 +240,8 @@ class Inverse:
         if isinstance(map_, Identity):
             values = integers
         else:
+            if integers.dtype.itemsize < 4:
+                integers = integers.astype(np.int32)  # maps reckon with it
             with np.errstate(over="ignore"):
                 values = map_.invert(integers, self._work)
         if self.dtype.kind in "iu":

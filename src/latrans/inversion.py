@@ -13,6 +13,8 @@ from .mapping import Mapping, members_of
 
 Array = npt.NDArray[Any]
 
+_PIECE = 1 << 15  # samples that stay in the cache
+
 
 class Inversion:
     """Planes of values, filled piece after piece.
@@ -59,9 +61,11 @@ class Inversion:
         if len(self._colours) == 3:
             (i, start, green), (j, _, red), (k, _, blue) = self._colours
             self._colours.clear()
-            self._turn(i, start, np.add(red, green, dtype=np.int64))
-            self._turn(j, start, green)
-            self._turn(k, start, np.add(blue, green, dtype=np.int64))
+            for at in range(0, green.size, _PIECE):
+                here = slice(at, at + _PIECE)
+                self._turn(i, start + at, np.add(red[here], green[here], dtype=np.int64))
+                self._turn(j, start + at, green[here])
+                self._turn(k, start + at, np.add(blue[here], green[here], dtype=np.int64))
 
     def _turn(self, plane: int, start: int, run: Array) -> None:
         group = int(self._mapping.groups[plane])

@@ -19,6 +19,7 @@
 
 #include "residual_classes.h"
 #include "residual_coder.h"
+#include "residual_given_bind.h"
 #include "residual_kernels.h"
 
 namespace nb = nanobind;
@@ -165,20 +166,15 @@ OwnedJob make_job(bool plane, std::tuple<int64_t, int64_t, int64_t> shape,
     return owned;
 }
 
-using Samples = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-
-Given given(const Job &job, const Samples &plane) {
+Given given_for(const Job &job, const Samples &plane) {
     const Schedule &s = job.schedule;
     require(int64_t(plane.shape(0)) == s.rows && int64_t(plane.shape(1)) == s.columns,
             "plane has another shape than its job");
-    if (plane.dtype() == nb::dtype<int32_t>())
-        return {static_cast<const int32_t *>(plane.data()), nullptr};
-    require(plane.dtype() == nb::dtype<int64_t>(), "samples are int32 or int64");
-    return {nullptr, static_cast<const int64_t *>(plane.data())};
+    return given(plane);
 }
 
 auto classify_plane(const Model &model, const OwnedJob &owned, Samples plane) {
-    const Given samples = given(owned.job, plane);
+    const Given samples = given_for(owned.job, plane);
     const nb::gil_scoped_release release;
     owned.job.check(model);
     Classified result = classify(model, owned.job, samples);
@@ -188,7 +184,7 @@ auto classify_plane(const Model &model, const OwnedJob &owned, Samples plane) {
 auto contest_networks(const Model &model, const OwnedJob &owned, Samples plane,
                       const std::vector<int> &networks, Array<int32_t, 2> costs,
                       int32_t per_raw_bit) {
-    const Given samples = given(owned.job, plane);
+    const Given samples = given_for(owned.job, plane);
     require(costs.shape(0) == kTables && costs.shape(1) == kTokens, "costs have another shape");
     const nb::gil_scoped_release release;
     owned.job.check(model);
@@ -243,16 +239,20 @@ auto decode_plane(const Model &model, RansDecoder &decoder, const OwnedJob &owne
 
 // A view of a plane's samples, which lives as long as the view does.
 auto coded_samples(std::shared_ptr<Coded> coded) {
-    require(coded->samples.size(), "the plane was not kept");
+    require(coded->samples.size() || coded->narrow_samples.size(), "the plane was not kept");
     const auto rows = static_cast<size_t>(coded->rows);
     const auto columns = static_cast<size_t>(coded->columns);
-    const int32_t *values = coded->samples.data();
+    const Type type = coded->type;
+    const void *values = coded->narrow_samples.data();
+    if (type == Type::kInt32) values = coded->samples.data();
     auto held = std::make_unique<std::shared_ptr<Coded>>(std::move(coded));
     const nb::capsule owner(held.get(), [](void *p) noexcept {
         delete static_cast<std::shared_ptr<Coded> *>(p);
     });
     static_cast<void>(held.release());
-    return nb::ndarray<nb::numpy, const int32_t>(values, {rows, columns}, owner);
+    const auto dtype = with_type(
+        type, [](auto *none) { return nb::dtype<std::remove_pointer_t<decltype(none)>>(); });
+    return nb::ndarray<nb::numpy, nb::ro>(values, {rows, columns}, owner, {}, dtype);
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 #include "residual_coder.h"
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
+#include <type_traits>
 
 #include "residual_stretch.h"
 
@@ -43,13 +45,12 @@ size_t n_coded(const Extent &e) {
 }
 
 // First samples of a track's lanes.
-template <class From>
-std::vector<int32_t> firsts_of(const Job &job, const From *values) {
+std::vector<int32_t> firsts_of(const Job &job, Given plane) {
     const Schedule &s = job.schedule;
     std::vector<int32_t> firsts;
     for (int64_t lane = 0; !s.plane && lane < s.rows; ++lane)
         firsts.push_back(lane * s.columns < s.n_samples
-                             ? static_cast<int32_t>(values[lane * s.columns])
+                             ? static_cast<int32_t>(plane.at(lane * s.columns))
                              : job.lo);
     return firsts;
 }
@@ -58,11 +59,27 @@ std::vector<int32_t> firsts_of(const Job &job, const From *values) {
     throw std::invalid_argument("a sample lies outside of the range");
 }
 
+template <class From>
+bool narrow_within(const From *values, int64_t n, int64_t lo, int64_t hi) {
+    using Limits = std::numeric_limits<From>;
+    if (lo <= Limits::min() && hi >= Limits::max()) return true;
+    From least = Limits::max(), most = Limits::min();
+    for (int64_t i = 0; i < n; ++i) {
+        least = std::min(least, values[i]);
+        most = std::max(most, values[i]);
+    }
+    return least >= lo && most <= hi;
+}
+
 void check_range(const Model &model, const Job &job, Given plane) {
     const int64_t n = job.schedule.n_samples;
     const auto within = [&](int64_t lo, int64_t hi) {
-        return plane.narrow ? model.kernel().within(plane.narrow, n, lo, hi)
-                            : model.kernel().within_wide(plane.wide, n, lo, hi);
+        return plane.visit([&](const auto *from) {
+            using From = std::decay_t<decltype(*from)>;
+            if constexpr (sizeof(From) == 8) return model.kernel().within_wide(from, n, lo, hi);
+            else if constexpr (sizeof(From) == 4) return model.kernel().within(from, n, lo, hi);
+            else return narrow_within(from, n, lo, hi);
+        });
     };
     if (within(job.lo, job.hi)) return;
     if (!within(INT32_MIN, INT32_MAX))
@@ -72,25 +89,19 @@ void check_range(const Model &model, const Job &job, Given plane) {
 
 // Calls run(plane) for every strip of a plane whose samples are known.  Returns what has become of
 // the plane; null where int32 cannot carry it.
-template <class T, class From, class Run>
-std::shared_ptr<Coded> walk(const Model &model, const Job &job, const From *values, Run &&run) {
-    const auto firsts = firsts_of(job, values);
+template <class T, class Run>
+std::shared_ptr<Coded> walk(const Model &model, const Job &job, Given samples, Run &&run) {
+    const auto firsts = firsts_of(job, samples);
     Plane<T> plane(model, job);
     for (int64_t top = 0; top < job.schedule.rows; top += kLanes) {
         plane.begin(top, firsts.data());
-        plane.enter(values);
+        plane.enter(samples);
         const Outcome outcome = run(plane.strip());
         if (outcome == Outcome::kTooNarrow) return nullptr;
         if (outcome != Outcome::kDone) refuse();
         plane.end();
     }
     return plane.finish();
-}
-
-template <class T, class Run>
-std::shared_ptr<Coded> walk(const Model &model, const Job &job, Given plane, Run &&run) {
-    return plane.narrow ? walk<T>(model, job, plane.narrow, run)
-                        : walk<T>(model, job, plane.wide, run);
 }
 
 template <class T>

@@ -7,6 +7,7 @@
 
 #include "entropy_rans.h"
 #include "residual_classes.h"
+#include "residual_given.h"
 #include "residual_plane.h"
 #include "residual_sink.h"
 
@@ -18,12 +19,6 @@ using TableMap = std::array<int32_t, kTables>;
 struct Classified {
     std::shared_ptr<Classes> classes;
     std::shared_ptr<Coded> coded;
-};
-
-// Samples of a plane, (rows, columns), as they are given: one of the two.
-struct Given {
-    const int32_t *narrow;
-    const int64_t *wide;
 };
 
 // Throws std::invalid_argument where a sample lies outside of the job's range.

@@ -68,22 +68,25 @@ private:
 
     void fill(int64_t row, int32_t *out) const {
         const Schedule &s = *picture_.schedule;
-        const int32_t *values = picture_.values, *own = values + row * s.columns;
+        const Given &values = picture_.values;
+        const int64_t own = row * s.columns;
+        const auto at = [&](int64_t i) { return static_cast<int32_t>(values.at(i)); };
         if (picture_.finished && !s.plane) {  // one line
             const int64_t start = row * s.columns - reach_.left;
             const auto n = static_cast<int64_t>(length_);
             const int64_t first = std::max<int64_t>(0, -start);
             const int64_t end = std::min(n, s.n_samples - start);
-            std::fill_n(out, std::min(first, n), values[0]);
-            std::copy_n(values + start + first, end - first, out + first);
-            std::fill_n(out + end, n - end, values[s.n_samples - 1]);
+            std::fill_n(out, std::min(first, n), at(0));
+            values.copy(start + first, end - first, out + first);
+            std::fill_n(out + end, n - end, at(s.n_samples - 1));
             return;
         }
-        int32_t left = own[0];
-        if (!picture_.finished && s.plane) left = row ? values[(row - 1) * s.columns] : 0;
+        int32_t left = at(own);
+        if (!picture_.finished && s.plane) left = row ? at(own - s.columns) : 0;
         std::fill_n(out, reach_.left, left);
-        std::copy_n(own, s.columns, out + reach_.left);
-        std::fill_n(out + reach_.left + s.columns, reach_.right, own[s.columns - 1]);
+        values.copy(own, s.columns, out + reach_.left);
+        std::fill_n(out + reach_.left + s.columns, reach_.right,
+                    at(own + s.columns - 1));
     }
 
     const FitKernel &kernel_;
@@ -105,16 +108,17 @@ int32_t difference(int32_t value, int32_t level) {
 
 int32_t Picture::at(int64_t row, int64_t column, Offset offset) const {
     const Schedule &s = *schedule;
+    const auto value = [&](int64_t i) { return static_cast<int32_t>(values.at(i)); };
     if (finished) {
         column += offset.dx;
-        if (!s.plane) return values[within(row * s.columns + column, s.n_samples)];
-        return values[within(row + offset.dy, s.rows) * s.columns + within(column, s.columns)];
+        if (!s.plane) return value(within(row * s.columns + column, s.n_samples));
+        return value(within(row + offset.dy, s.rows) * s.columns + within(column, s.columns));
     }
     column += row == 0 && offset.dy < 0 ? -1 : offset.dx;
-    if (!s.plane) return values[row * s.columns + std::max<int64_t>(column, 0)];
+    if (!s.plane) return value(row * s.columns + std::max<int64_t>(column, 0));
     row = std::max<int64_t>(row + offset.dy, 0);
-    if (column < 0) return row ? values[(row - 1) * s.columns] : 0;
-    return values[row * s.columns + std::min(column, s.columns - 1)];
+    if (column < 0) return row ? value((row - 1) * s.columns) : 0;
+    return value(row * s.columns + std::min(column, s.columns - 1));
 }
 
 int32_t Picture::level(int64_t row, int64_t column, const Offset (&base)[2]) const {
@@ -172,7 +176,8 @@ TapGroup gather(const FitKernel &kernel, const Offset (&base)[2], const Subsampl
             for (const TapSource &source : sources)
                 for (Offset at : *source.taps)
                     group.exact.push_back(difference(source.picture.at(row, column, at), level));
-            if (target) group.exact.push_back(difference(first.values[p], level));
+            const auto own = static_cast<int32_t>(first.values.at(p));
+            if (target) group.exact.push_back(difference(own, level));
             for (size_t column = 0; column < group.columns.size(); ++column)
                 group.magnitudes +=
                     std::abs(int64_t{group.exact[group.exact.size() - group.columns.size() +

@@ -5,6 +5,7 @@
 
 #include "residual_fit.h"
 #include "residual_geometry.h"
+#include "residual_given.h"
 #include "residual_job.h"
 
 namespace latrans {
@@ -22,7 +23,7 @@ struct Subsample {
 // A plane as its neighbourhood sees it: the one that is coded, of which there is what comes before
 // a sample, or one that is finished.  Margins are those of residual/canvas.py.
 struct Picture {
-    const int32_t *values;
+    Given values;
     const Schedule *schedule;
     bool finished;
 

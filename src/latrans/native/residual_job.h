@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "residual_geometry.h"
+#include "residual_given.h"
 #include "residual_model.h"
 #include "residual_scratch.h"
 
@@ -17,6 +18,9 @@ struct Coded {
     bool narrow;
     bool described;          // whether there are errors and energies
     Cells<int32_t> samples;  // none where no later plane asks for them
+    // Decoded samples that none asks for, in bytes of a type that holds lo .. hi.
+    Cells<unsigned char> narrow_samples;
+    Type type = Type::kInt32;
     Cells<int32_t> errors32, energy32;  // narrow
     Cells<int64_t> errors64, energy64;  // otherwise
 

@@ -72,7 +72,16 @@ Plane<T>::Plane(const Model &model, const Job &job)
     coded.narrow = sizeof(T) == 4;
     coded.described = job.keep && model.describes_references();
     const auto size = static_cast<size_t>(coded.rows * coded.columns);
-    if (job.keep || job.step > 1 || !job.known) {
+    const bool handed_out = !job.known && !job.keep;
+    if (handed_out) coded.type = narrowest(job.lo, job.hi);
+    if (coded.type != Type::kInt32) {
+        with_type(coded.type, [&](auto *none) {
+            using To = std::remove_pointer_t<decltype(none)>;
+            coded.narrow_samples = Cells<unsigned char>(size * sizeof(To));
+            auto *to = reinterpret_cast<To *>(coded.narrow_samples.data());
+            std::fill(to + coded.n_samples, to + size, static_cast<To>(job.lo));
+        });
+    } else if (job.keep || job.step > 1 || handed_out) {
         coded.samples = Cells<int32_t>(size);
         std::fill(coded.samples.data() + coded.n_samples, coded.samples.data() + size, job.lo);
     }
@@ -186,17 +195,47 @@ void Plane<T>::fill(Canvas<T> &canvas, int margin, const From *values, int64_t o
     }
 }
 
+template <class T>
+int32_t *Plane<T>::rows() {
+    if (!rows_) rows_ = scratch_.take<int32_t>(static_cast<size_t>(kLanes * columns_));
+    return rows_;
+}
+
+// Samples of the strip that exist; they follow each other.
+template <class T>
+int64_t Plane<T>::n_there() const {
+    return std::max<int64_t>(0, std::min(n_lanes_ * columns_, strip_.extent.n_there));
+}
+
 // What lies above and left of the strip is there already; what lies right of it is not.
 template <class T>
-template <class From>
-void Plane<T>::enter(const From *samples) {
-    const From *rows = samples + top_ * columns_;
-    enter_rows(samples_.origin(), rows, job_.lo);
-    const int64_t there = std::min(n_lanes_ * columns_, strip_.extent.n_there);
-    if (coded_->samples.size())
-        std::transform(rows, rows + std::max<int64_t>(there, 0),
-                       coded_->samples.data() + top_ * columns_,
-                       [](From value) { return static_cast<int32_t>(value); });
+void Plane<T>::enter(Given samples) {
+    const int64_t first = top_ * columns_;
+    const auto put = [&](const auto *from) {
+        enter_rows(samples_.origin(), from, job_.lo);
+        if (coded_->samples.size())
+            std::transform(from, from + n_there(), coded_->samples.data() + first,
+                           [](auto value) { return static_cast<int32_t>(value); });
+    };
+    if (samples.type == Type::kInt64) {
+        put(static_cast<const int64_t *>(samples.values) + first);
+    } else if (samples.type == Type::kInt32) {
+        put(static_cast<const int32_t *>(samples.values) + first);
+    } else {
+        samples.copy(first, n_lanes_ * columns_, rows());
+        put(static_cast<const int32_t *>(rows_));
+    }
+}
+
+// Rows of the strip into the type that decoded samples are handed out in.
+template <class T>
+void Plane<T>::narrow_rows() {
+    with_type(coded_->type, [&](auto *none) {
+        using To = std::remove_pointer_t<decltype(none)>;
+        std::transform(rows_, rows_ + n_there(),
+                       reinterpret_cast<To *>(coded_->narrow_samples.data()) + top_ * columns_,
+                       [](int32_t value) { return static_cast<To>(value); });
+    });
 }
 
 template <class T>
@@ -204,6 +243,10 @@ void Plane<T>::end() {
     const auto leave = [&](Canvas<T> &canvas, int32_t *rows, int64_t origin) {
         loops<T>(model_).leave(strip_, canvas.origin(), rows + top_ * columns_, origin);
     };
+    if (coded_->narrow_samples.size()) {
+        loops<T>(model_).leave(strip_, samples_.origin(), rows(), job_.lo);
+        narrow_rows();
+    }
     if (coded_->samples.size() && (!job_.known || job_.step > 1))
         leave(samples_, coded_->samples.data(), job_.lo);
     if (!coded_->described) return;
@@ -220,9 +263,5 @@ void Plane<T>::end() {
 
 template class Plane<int32_t>;
 template class Plane<int64_t>;
-template void Plane<int32_t>::enter(const int32_t *);
-template void Plane<int32_t>::enter(const int64_t *);
-template void Plane<int64_t>::enter(const int32_t *);
-template void Plane<int64_t>::enter(const int64_t *);
 
 }  // namespace latrans

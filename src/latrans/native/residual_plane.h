@@ -27,14 +27,16 @@ public:
     const Strip<T> &strip() const { return strip_; }
 
     // Enters all samples of the strip, given those of the plane; they lie in range.
-    template <class From>
-    void enter(const From *samples);
+    void enter(Given samples);
 
     // The plane, once every strip has ended.
     std::shared_ptr<Coded> finish() { return std::move(coded_); }
 
 private:
     void set_bands();
+    void narrow_rows();
+    int32_t *rows();
+    int64_t n_there() const;
     void enter_rows(T *canvas, const int32_t *rows, int64_t origin) {
         loops<T>(model_).enter(strip_, canvas, rows, origin);
     }
@@ -48,6 +50,7 @@ private:
     const Job &job_;
     const int64_t columns_;
     ScratchFrame scratch_;
+    int32_t *rows_ = nullptr;  // of a strip, on their way from or to another type
     int64_t top_ = 0, n_lanes_ = 0;
     Canvas<T> samples_, errors_, energy_, picture_;
     struct Reference {

@@ -89,15 +89,19 @@ public:
         const __mmask16 full = _mm512_mask_cmpge_epu32_mask(
             active, _mm512_srli_epi32(states_, 32 - kProbabilityBits), frequency);
         const __m512i state = shortened(full);
-        const __m512i quotient = _mm512_inserti64x4(
-            _mm512_castsi256_si512(divided(_mm512_castsi512_si256(state),
-                                           _mm512_castsi512_si256(frequency))),
-            divided(_mm512_extracti64x4_epi64(state, 1), _mm512_extracti64x4_epi64(frequency, 1)),
-            1);
+        // Quotients are below 2^20.  Three roundings take or add less than 2^-21 of them, so that
+        // what is a little too small before is the quotient or one less.
+        const __m512 share = _mm512_div_ps(_mm512_set1_ps(1 - 0x1p-21f),
+                                           _mm512_cvtepi32_ps(frequency));
+        const __m512i quotient =
+            _mm512_cvttps_epu32(_mm512_mul_ps(_mm512_cvtepu32_ps(state), share));
         const __m512i rest = _mm512_sub_epi32(state, _mm512_mullo_epi32(quotient, frequency));
+        const __mmask16 more = _mm512_cmpge_epu32_mask(rest, frequency);
         const __m512i pushed = _mm512_add_epi32(
             _mm512_slli_epi32(quotient, kProbabilityBits), _mm512_add_epi32(start, rest));
-        states_ = _mm512_mask_mov_epi32(states_, active, pushed);
+        const __m512i next = _mm512_sub_epi32(_mm512_set1_epi32(kProbabilities), frequency);
+        states_ = _mm512_mask_mov_epi32(states_, active,
+                                        _mm512_mask_add_epi32(pushed, more, pushed, next));
     }
 
     void push_raw(const int32_t *n_bits, const int32_t *raw, int first, int last) {
@@ -115,12 +119,6 @@ private:
         return static_cast<__mmask16>((1u << last) - (1u << first));
     }
 
-    // Quotients of states by frequencies are never rounded up to the next integer.
-    static __m256i divided(__m256i state, __m256i frequency) {
-        return _mm512_cvttpd_epu32(
-            _mm512_div_pd(_mm512_cvtepu32_pd(state), _mm512_cvtepu32_pd(frequency)));
-    }
-
     __m512i shortened(__mmask16 full) {
         const auto n = static_cast<unsigned>(__builtin_popcount(full));
         at_ -= n;
@@ -136,6 +134,9 @@ private:
 inline __m512i widened(const uint8_t *bytes) {
     return _mm512_cvtepu8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(bytes)));
 }
+inline __m512i widened(const uint16_t *words) {
+    return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(words)));
+}
 
 #endif
 
@@ -143,6 +144,25 @@ inline __m512i widened(const uint8_t *bytes) {
 template <class Target>
 void push_raw_bits(Target &target, Sink &sink, unsigned which, int first, int last,
                    Pushed &pushed) {
+#if defined(LATRANS_AVX512)
+    const auto some = static_cast<__mmask16>(which);
+    const __m512i most = _mm512_set1_epi32(16);
+    sink.n_lengths -= static_cast<unsigned>(__builtin_popcount(which));
+    const __m512i length = _mm512_maskz_expand_epi32(some, widened(sink.lengths + sink.n_lengths));
+    const __mmask16 longer = _mm512_cmpgt_epi32_mask(length, most);
+    alignas(64) int32_t n_bits[kLanes];
+    if (longer) {
+        sink.n_high -= static_cast<unsigned>(__builtin_popcount(longer));
+        _mm512_store_si512(n_bits, _mm512_maskz_sub_epi32(longer, length, most));
+        _mm512_store_si512(pushed.raw, _mm512_maskz_expand_epi32(
+                                           longer, widened(sink.high + sink.n_high)));
+        target.push_raw(n_bits, pushed.raw, first, last);
+    }
+    _mm512_store_si512(n_bits, _mm512_min_epi32(length, most));
+    _mm512_store_si512(pushed.raw,
+                       _mm512_maskz_expand_epi32(some, widened(sink.low + sink.n_lengths)));
+    target.push_raw(n_bits, pushed.raw, first, last);
+#else
     size_t n = 0;
     bool longer = false;
     for (int lane = first; lane < last; ++lane) n += which >> lane & 1;
@@ -166,6 +186,7 @@ void push_raw_bits(Target &target, Sink &sink, unsigned which, int first, int la
     for (int lane = first; lane < last; ++lane)
         n_bits[lane] = pushed.lengths[lane] > 16 ? 16 : pushed.lengths[lane];
     target.push_raw(n_bits, pushed.raw, first, last);
+#endif
 }
 
 // Tokens of a step, and the numbers of those that escape.

@@ -28,7 +28,7 @@ const std::vector<Offset> &picture_taps() {
 
 }  // namespace
 
-Trials::Trials(const Model &model, const int32_t *plane, const Schedule &schedule,
+Trials::Trials(const Model &model, Given plane, const Schedule &schedule,
                const int32_t *picture, std::optional<Noise> noise)
     : model_(model),
       kernel_(fit_kernel(model.kernel().name)),
@@ -45,7 +45,8 @@ Trials::Seen &Trials::see(const Subsample &look) {
     if (seen_.size() == kLooks) seen_.erase(seen_.begin());
     const Geometry &g = model_.geometry();
     std::vector<TapSource> sources{{{plane_, &schedule_, false}, &g.taps}};
-    if (picture_) sources.push_back({{picture_, &schedule_, true}, &picture_taps()});
+    const Given picture{picture_, Type::kInt32};
+    if (picture_) sources.push_back({{picture, &schedule_, true}, &picture_taps()});
     auto seen = std::make_unique<Seen>();
     seen->look = look;
     seen->own = gather(kernel_, g.base, look, sources, true);
@@ -65,7 +66,7 @@ Trials::Groups Trials::groups(Seen &seen, const References &references) {
             if (!coded->samples.size())
                 throw std::invalid_argument("a reference plane was not kept");
             owner = coded;
-            const Picture picture{coded->samples.data(), &schedule_, true};
+            const Picture picture{{coded->samples.data(), Type::kInt32}, &schedule_, true};
             group = gather(kernel_, g.base, seen.look, {{picture, &g.reference_taps}}, false);
         }
         found.push_back(&group);

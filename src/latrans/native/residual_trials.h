@@ -36,7 +36,7 @@ using Choices = std::vector<std::vector<size_t>>;  // indices of references
 // References have the plane's shape.
 class Trials {
 public:
-    Trials(const Model &model, const int32_t *plane, const Schedule &schedule,
+    Trials(const Model &model, Given plane, const Schedule &schedule,
            const int32_t *picture, std::optional<Noise> noise);
 
     // `guess`, if not null, are weights for the first choice, whose errors the rounds start from.
@@ -74,7 +74,7 @@ private:
 
     const Model &model_;
     const FitKernel &kernel_;
-    const int32_t *plane_;
+    const Given plane_;
     const Schedule schedule_;
     const int32_t *picture_;
     const std::optional<Noise> noise_;

@@ -13,6 +13,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "residual_given_bind.h"
 #include "residual_trials.h"
 
 namespace nb = nanobind;
@@ -35,18 +36,20 @@ void require(bool holds, const char *what) {
 // Trials and the arrays that they point to.
 struct OwnedTrials {
     std::shared_ptr<Model> model;
-    Array plane;
+    Samples plane;
     std::optional<Array> picture;
     std::unique_ptr<Trials> trials;
 };
 
-OwnedTrials make_trials(std::shared_ptr<Model> model, Array plane, int64_t n_samples,
+OwnedTrials make_trials(std::shared_ptr<Model> model, Samples plane, int64_t n_samples,
                         std::optional<Array> picture, std::optional<NoiseArgs> given) {
     const Schedule schedule{model->geometry().plane, static_cast<int64_t>(plane.shape(0)),
                             static_cast<int64_t>(plane.shape(1)), n_samples};
     const int64_t size = schedule.rows * schedule.columns;
     require(n_samples >= 1 && n_samples <= size && (!schedule.plane || n_samples == size),
             "number of samples does not fit the shape");
+    const Given samples = latrans::given(plane);
+    require(samples.type != Type::kInt64, "samples that predictors are tried on have 32 bits");
     require(model->geometry().taps.size() >= 8, "geometry has too few taps");
     require(!picture || (picture->shape(0) == plane.shape(0) &&
                          picture->shape(1) == plane.shape(1)),
@@ -65,7 +68,7 @@ OwnedTrials make_trials(std::shared_ptr<Model> model, Array plane, int64_t n_sam
                       power,
                       parts};
     }
-    auto trials = std::make_unique<Trials>(*model, plane.data(), schedule,
+    auto trials = std::make_unique<Trials>(*model, samples, schedule,
                                            picture ? picture->data() : nullptr, std::move(noise));
     return {std::move(model), std::move(plane), std::move(picture), std::move(trials)};
 }

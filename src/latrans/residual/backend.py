@@ -40,7 +40,9 @@ class Backend(Protocol):
     """Codes planes with one predictor; made once per model, used from many threads."""
 
     predictor: Predictor
-    dtype: type[np.signedinteger[Any]]  # that it takes samples in
+
+    def taken(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """A plane of integers in the type that the backend takes it in, contiguous."""
 
     def trials(self, surface: Surface) -> Trier:
         """What tries linear predictors on a plane, for planning."""
@@ -96,12 +98,13 @@ class Counting(ABC):
 class ReferenceBackend(Counting):
     """NumPy, slow, the definition."""
 
-    dtype = np.int64
-
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
         self.starts = starts(predictor.tables)
         self.slots = slots(predictor.tables)
+
+    def taken(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return np.ascontiguousarray(plane, np.int64)
 
     def trials(self, surface: Surface) -> Trials:
         return surface.trials()

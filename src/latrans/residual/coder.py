@@ -125,7 +125,7 @@ def _walk(
     kept = _referred(infos)
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
         picture = None if reconstructions is None else reconstructions[i]
-        plane = np.ascontiguousarray(plane, backend.dtype)
+        plane = backend.taken(plane)
         surface = Surface(
             backend.predictor, plane, info.n_samples, finished, picture, step, noise_parts
         )

@@ -48,8 +48,6 @@ class NativeBackend(Counting):
     `kernel` names one of `kernels()`; without it the fastest that runs here is used.
     """
 
-    dtype = np.int32
-
     def __init__(self, predictor: Predictor, kernel: str = "") -> None:
         self.predictor = predictor
         for network in (n for networks in predictor.experts for n in networks):
@@ -59,9 +57,13 @@ class NativeBackend(Counting):
         except ValueError as error:
             raise ModelError(f"predictor does not suit the compiled coder: {error}") from error
 
+    def taken(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        narrow = plane.dtype.kind in "iu" and plane.dtype.itemsize < 4
+        return np.ascontiguousarray(plane) if narrow else _int32(plane)
+
     def trials(self, surface: Surface) -> NativeTrials:
         try:
-            plane, picture = _int32(surface.plane), surface.reconstruction
+            plane, picture = self.taken(surface.plane), surface.reconstruction
             pictured = None if picture is None else _int32(picture)
             noise = surface.noise
             given = None if noise is None else (noise.own, noise.others, noise.power, noise.parts)
@@ -72,7 +74,7 @@ class NativeBackend(Counting):
 
     def classify(self, job: Job, plane: Ints) -> tuple[Any, NativeCoded]:
         try:
-            classes, handle = self._model.classify(self._job(job), _integers(plane))
+            classes, handle = self._model.classify(self._job(job), self._given(plane))
         except ValueError as error:
             raise ConfigError(f"plane cannot be coded: {error}") from error
         return classes, _coded(job, handle)
@@ -88,7 +90,7 @@ class NativeBackend(Counting):
         networks = [self._network(replace(job, expert=e)) for e in experts]
         try:
             costs: list[int] = self._model.contest(
-                self._job(job), _integers(plane), networks, self._costs32, COST_UNIT
+                self._job(job), self._given(plane), networks, self._costs32, COST_UNIT
             )
         except ValueError as error:
             raise ConfigError(f"plane cannot be coded: {error}") from error
@@ -118,6 +120,10 @@ class NativeBackend(Counting):
             raise CodecError(f"frame is damaged: {error}") from error
         samples: Ints = handle.samples()
         return samples, _coded(job, handle)
+
+    def _given(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """As `taken`, but for int64, of which compiled code says where it does not fit."""
+        return np.ascontiguousarray(plane) if plane.dtype == np.int64 else self.taken(plane)
 
     def _network(self, job: Job) -> int:
         """Place of the job's network among all of the model's."""
@@ -237,13 +243,6 @@ def _int32(values: npt.NDArray[Any]) -> Int32:
         if lo < -(1 << 31) or hi >= 1 << 31:
             raise ValueError(f"values from {lo} to {hi} do not fit 32 bits")
     return np.ascontiguousarray(values, np.int32)
-
-
-def _integers(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Integers as contiguous int32 or int64, whichever they are nearer to."""
-    if values.dtype == np.int64:
-        return np.ascontiguousarray(values)
-    return _int32(values)
 
 
 def _model(predictor: Predictor, kernel: str) -> Any:
