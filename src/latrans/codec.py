@@ -271,7 +271,7 @@ class Codec(Batches):
 
         model, carrier = self._model_of(parts), carrier_of(parts)
         array = finish(chunk.decode(model, parts, carrier, self.engine), parts)
-        if model.by_value:
+        if parts.mode == "lossless":
             from .small import learn
 
             learn(model, parts, self.engine)

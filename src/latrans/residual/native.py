@@ -120,22 +120,22 @@ class NativeBackend(Counting):
         return samples, _coded(job, handle)
 
     def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
-        if self._alone is None:
+        if self.alone is None:
             return None
         try:
-            found: tuple[bytes, bytes] = self._alone.encode(_int32(plane))
+            found: tuple[bytes, bytes] = self.alone.encode(_int32(plane))
         except ValueError as error:
             raise ConfigError(f"plane cannot be coded: {error}") from error
         return found
 
     def decode_alone(self, section: bytes, rows: int, columns: int) -> Ints | None:
-        if self._alone is None:
+        if self.alone is None:
             return None
-        handle = self._alone.decode(section, rows, columns)
+        handle = self.alone.decode(section, rows, columns)
         return None if handle is None else handle.samples()
 
     @cached_property
-    def _alone(self) -> Any:
+    def alone(self) -> Any:
         """What codes small pieces alone; None where the model has a reconstruction."""
         predictor = self.predictor
         if predictor.has_reconstruction:
