@@ -77,6 +77,11 @@ Alone::Alone(std::shared_ptr<const Model> model, AloneSource source)
     require(source_.sigmas.size() == 256, "every code has a mean error");
     require(source_.networks.size() <= kNoNetwork, "too many experts");
     require(source_.costs.size() == size_t{kTables} * kTokens, "costs have another shape");
+    const size_t n_taps = model_->geometry().taps.size();
+    require(n_taps >= 8 && source_.weights.size() <= n_taps, "coefficients do not fit the taps");
+    require(source_.shift >= 0 && source_.shift <= 16, "weights have 0 to 16 fraction bits");
+    for (const int32_t weight : source_.weights)
+        require(weight >= -32768 && weight <= 32768, "a weight exceeds 16 bits");
     rivals_.push_back(-1);
     costs_of_tokens_.assign(kTokens * kRow, 0);
     for (size_t table = 0; table < kTables; ++table)

@@ -136,20 +136,23 @@ class NativeBackend(Counting):
 
     @cached_property
     def alone(self) -> Any:
-        """What codes small pieces alone; None where the model has a reconstruction."""
+        """What codes small pieces alone; None for models that it does not suit."""
         predictor = self.predictor
         if predictor.has_reconstruction:
             return None
-        return _native.ResidualAlone(
-            self._model,
-            predictor.linear.tolist(),
-            TRAINED_SHIFT,
-            [sigma_from_code(code) for code in range(256)],
-            [self._network(expert, 0) for expert in range(len(predictor.experts))],
-            self._costs32,
-            COST_UNIT,
-            WORTH,
-        )
+        try:
+            return _native.ResidualAlone(
+                self._model,
+                predictor.linear.tolist(),
+                TRAINED_SHIFT,
+                [sigma_from_code(code) for code in range(256)],
+                [self._network(expert, 0) for expert in range(len(predictor.experts))],
+                self._costs32,
+                COST_UNIT,
+                WORTH,
+            )
+        except ValueError:
+            return None  # the general way takes more
 
     def _network(self, expert: int, n_references: int) -> int:
         """Place of an expert's network among all of the model's."""
