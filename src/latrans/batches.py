@@ -24,6 +24,7 @@ class Batches(ABC):
     model: str | bytes | Model
     mode: str
     axes: str | None
+    fill_value: float | None
     engine: str | None
 
     def encode_batch(
@@ -81,8 +82,8 @@ class Batches(ABC):
         """A model's frame of an array, or one that is smaller."""
 
     def _encode_some(self, arrays: Sequence[Any]) -> list[bytes]:
-        usual = self.mode == "lossless" and self.axes is None and self.model != "auto"
-        if not usual or not any(isinstance(a, np.ndarray) and a.dtype == np.uint8 for a in arrays):
+        usual = self.mode == "lossless" and self.axes is None and self.fill_value is None
+        if self.model == "auto" or not usual or not any(map(_is_whole, arrays)):
             return [self._encode(array) for array in arrays]
         from . import small
         from .store import open_model
@@ -102,3 +103,7 @@ class Batches(ABC):
             self._decode(frame) if array is None else array
             for frame, array in zip(data, quick, strict=True)
         ]
+
+
+def _is_whole(array: Any) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype.kind in "iu"

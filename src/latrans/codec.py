@@ -19,7 +19,7 @@ from .carrier import carrier_of, contiguous, finish, to_carrier
 from .errors import CodecError, ConfigError
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 from .outlook import may_win
-from .rate import Rate
+from .rate import DEFAULT_RATE, Rate
 from .squeeze import MAX_GUESSED, hopeless
 
 if TYPE_CHECKING:
@@ -237,6 +237,7 @@ class Codec(Batches):
     def _task(self, model: Model) -> Any:
         from .chunk import Task
 
+        plain = self.quality is None and self.step is None
         return Task(
             model,
             self.mode,
@@ -244,7 +245,7 @@ class Codec(Batches):
             self.fill_value,
             self.axes,
             self.engine,
-            Rate(self.quality, self.step),
+            DEFAULT_RATE if plain else Rate(self.quality, self.step),
         )
 
     def _try(
@@ -270,7 +271,7 @@ class Codec(Batches):
 
         model, carrier = self._model_of(parts), carrier_of(parts)
         array = finish(chunk.decode(model, parts, carrier, self.engine), parts)
-        if model.by_value:
+        if parts.mode == "lossless":
             from .small import learn
 
             learn(model, parts, self.engine)

@@ -27,6 +27,7 @@ _EXACT = 1 << 53
 _LIMIT = 1 << 62  # of parameters in a frame
 _WIDEST = 1 << 60  # of what is encoded, so that no sum of parts leaves 64 bits
 _SAMPLES = 1 << 14
+_COUNTED = 1 << 12  # counting a narrower range beats sorting
 _MOST_DISTINCT = 1 << 12
 _REFERENCES, _PAIRED = 2, 8  # of the most frequent values
 _MOST_RESTS = 0.25  # of the samples
@@ -136,20 +137,34 @@ def _divisor(sample: Ints) -> tuple[int, int]:
     Candidates are what all values share, and what pairs of the most frequent ones do: one of these
     is right even where the most frequent value of all is an outsider.
     """
-    distinct, counts = np.unique(sample, return_counts=True)
+    distinct, counts = _counted(sample)
     order = np.argsort(-counts, kind="stable")[:_MOST_DISTINCT]
+    most = _MOST_RESTS * sample.size
     frequent = distinct[order]
     best, saved = (1, 0), 0.0
     for first in frequent[:_REFERENCES].tolist():
         steps = np.abs(frequent - first)
         near = steps[:_PAIRED]
         pairs = np.gcd(near[:, None], near).reshape(-1)
-        shared = np.unique(np.append(pairs, np.gcd.reduce(steps)))
-        for g in shared[shared > 1].tolist():
-            bits = _saved(distinct - first, counts, g)
+        # Nearly always none of them is worth a closer look.
+        shared = np.array(sorted({*pairs.tolist(), int(np.gcd.reduce(steps))} - {0, 1}), np.int64)
+        distances = distinct - first
+        missed = (distances % shared[:, None] != 0) @ counts
+        for g in shared[missed <= most].tolist():
+            bits = _saved(distances, counts, g)
             if bits > saved:
                 best, saved = (g, first % g), bits
     return best
+
+
+def _counted(sample: Ints) -> tuple[Ints, Ints]:
+    """Distinct values in order, and how often each occurs."""
+    lo = int(sample.min())
+    if int(sample.max()) - lo > _COUNTED:
+        return np.unique(sample, return_counts=True)
+    counts = np.bincount(sample - lo)
+    found = np.flatnonzero(counts)
+    return found + lo, counts[found]
 
 
 def _saved(distances: Ints, counts: Ints, g: int) -> float:

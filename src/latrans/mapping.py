@@ -302,6 +302,8 @@ def _groups(layout: Layout, axis: int) -> npt.NDArray[np.int64]:
 
 def members_of(groups: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
     """The planes of each group."""
+    if len(groups) == 1:
+        return [np.zeros(1, np.int64)]
     order = np.argsort(groups, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
 

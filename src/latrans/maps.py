@@ -23,6 +23,7 @@ MAX_PALETTE = 1 << 16
 _ORDERED = 255  # instead of a number of decimals
 _EXACT = 1 << 53  # larger integers have no float64 of their own
 _SAMPLES = 1 << 14
+_NARROW = 1 << 12  # a range in which marking values beats sorting a few
 _COUNTED, _PIECE = 1 << 18, 1 << 18
 _LARGEST_BOUND = 8e307  # twice this is still finite
 
@@ -120,8 +121,12 @@ class Palette:
         lo, hi = _as_integers(extremes, decimals).tolist()
         few = min(MAX_PALETTE, max(1, (hi - lo + 1) // 4), max(1, values.size // 4))
         flat = values.reshape(-1)
-        some = _as_integers(flat[:: -(-flat.size // _SAMPLES)], decimals)
-        if len(np.unique(some)) > few:
+        some = flat[:: -(-flat.size // _SAMPLES)]
+        if hi - lo < _NARROW:
+            part = _distinct(some, decimals, lo, hi)
+        else:
+            part = np.unique(_as_integers(some, decimals))
+        if len(part) > few:
             return None  # a part has more than all may
         found = _distinct(flat, decimals, lo, hi)
         return None if len(found) > few else cls(found, decimals)

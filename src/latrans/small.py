@@ -1,4 +1,4 @@
-"""Small chunks: one sample of a model that codes by value, many of them in one compiled call.
+"""Small chunks: one sample or one small plane each, many of them in one compiled call.
 
 A 28 x 28 digit is coded in less time than Python takes to look at its axes.  So what all chunks of
 one shape have in common, the head of their frames, is made once, and everything behind it is left
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +18,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import axes
-from .autoencoder import LATENT_LIMITS
 from .engine import select
 from .errors import CodecError
-from .frame import Frame, head, sealed
+from .frame import Frame
 from .model import Model
 from .store import is_loaded
-from .wire import pack_varint
 
 Array = npt.NDArray[Any]
 Sections = tuple[bytes, bytes]  # latents, residual
@@ -41,7 +39,9 @@ class Place:
     """What all small chunks of a model and a shape have in common."""
 
     coder: SmallCoder
+    dtype: np.dtype[Any]
     shape: tuple[int, ...]
+    sample: tuple[int, int]  # rows and columns
     head: bytes  # of their frames
 
 
@@ -50,8 +50,8 @@ def encoded(model: Model, engine: str | None, arrays: Sequence[Any]) -> list[byt
     frames: list[bytes | None] = [None] * len(arrays)
     coder = _coder(model, engine)
     if coder is not None:
-        for members in _groups([coder.place(array) for array in arrays]).values():
-            found = coder.encode([arrays[i] for i in members])
+        for place, members in _groups([coder.place(array) for array in arrays]).items():
+            found = coder.encode(place, [arrays[i] for i in members])
             for i, frame in zip(members, found, strict=True):
                 frames[i] = frame
     return frames
@@ -79,91 +79,66 @@ def decoded(frames: Sequence[bytes], engine: str | None) -> list[Array | None]:
 def learn(model: Model, frame: Frame, engine: str | None) -> None:
     """Prepare for more frames like one that has been decoded."""
     coder = _coder(model, engine)
-    if coder is not None and frame.dtype == np.uint8:
-        coder.learn(frame.shape)
+    if coder is not None and coder.takes(frame.dtype, frame.shape):
+        coder.learn(frame.dtype, frame.shape)
 
 
-class SmallCoder:
-    """Codes chunks that are one sample each, by a model that codes by value."""
+class SmallCoder(ABC):
+    """Codes small chunks by one model, in memory that threads share."""
+
+    has_latents: bool  # and so their length behind the head
 
     def __init__(self, model: Model) -> None:
-        from .residual.values_native import chunk_coder
-
-        auto, tables = model.autoencoder, model.latent_tables
-        assert auto is not None
-        assert auto.sample_shape is not None
-        assert tables is not None
         self.digest = model.digest
-        self._model = model
-        self._sample = auto.sample_shape
-        self._latent_dtype = auto.latent_dtype
-        self._shapes: dict[tuple[int, ...], Place | None] = {}
-        limit = LATENT_LIMITS[auto.latent_dtype]
-        values = model.value_coder("native")
-        self._native = chunk_coder(values, auto.analysis, auto.synthesis, tables, limit)
+        self.model = model
+        self._known: dict[tuple[np.dtype[Any], tuple[int, ...]], Place | None] = {}
+
+    @abstractmethod
+    def takes(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+        """Whether chunks may be small ones, as far as can be told at a glance."""
+
+    @abstractmethod
+    def encode(self, place: Place, arrays: Sequence[Array]) -> Sequence[bytes | None]:
+        """Frames of arrays that have one place; None for those that go the long way."""
+
+    @abstractmethod
+    def decode(self, place: Place, sections: Sequence[Sections]) -> Sequence[Array | None]:
+        """Arrays of frames that have one place, each with memory of its own; None likewise."""
+
+    @abstractmethod
+    def make(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Place | None:
+        """The place of chunks, if they are small ones."""
 
     def place(self, array: Any) -> Place | None:
-        """Where a chunk belongs; None if it is not one sample of bytes in C order."""
-        if type(array) is not np.ndarray or array.dtype != np.uint8:
+        """Where a chunk belongs; None if it is no small one in C order."""
+        if type(array) is not np.ndarray or not self.takes(array.dtype, array.shape):
             return None
-        if not array.flags.c_contiguous:
-            return None
-        return self.learn(array.shape)
+        return self.learn(array.dtype, array.shape) if array.flags.c_contiguous else None
 
-    def learn(self, shape: tuple[int, ...]) -> Place | None:
-        """The place of chunks of a shape, made when it is first met."""
+    def learn(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Place | None:
+        """The place of chunks of a dtype and shape, made when they are first met."""
         global _lengths
-        if shape in self._shapes:
-            return self._shapes[shape]
-        place = self._place(shape)
+        key = dtype, shape
+        if key in self._known:
+            return self._known[key]
+        place = self.make(dtype, shape) if shape and 0 not in shape else None
         with _lock:
-            if max(len(self._shapes), len(_places)) >= _MOST_PLACES:
+            if max(len(self._known), len(_places)) >= _MOST_PLACES:
                 return None
             if place is not None:
                 place = _places.setdefault(place.head, place)
                 _lengths = tuple(sorted({*_lengths, len(place.head)}))
-            self._shapes[shape] = place
+            self._known[key] = place
         return place
-
-    def encode(self, arrays: Sequence[Array]) -> list[bytes]:
-        """Frames of arrays that have one place."""
-        place = self._shapes[arrays[0].shape]
-        assert place is not None
-        items = np.concatenate(arrays, axis=None).reshape(-1, *self._sample)
-        return [
-            sealed(place.head + pack_varint(len(latents)) + latents + residual)
-            for latents, residual in self._native.encode(items)
-        ]
-
-    def decode(self, place: Place, sections: Sequence[Sections]) -> list[Array]:
-        """Arrays of frames that have one place, each with memory of its own."""
-        items: Array = self._native.decode(sections).reshape(-1, *place.shape)
-        return [items[0]] if len(items) == 1 else [item.copy() for item in items]
-
-    def _place(self, shape: tuple[int, ...]) -> Place | None:
-        model = self._model
-        if self._native is None or not shape or 0 in shape:
-            return None
-        default = axes.default(model.axes, shape, model.geometry)
-        layout = axes.layout(default, shape, model.geometry)
-        if layout.n_planes != 1 or layout.shape != self._sample:
-            return None
-        frame = Frame(
-            "lossless",
-            np.dtype(np.uint8),
-            shape,
-            model_digest=bytes.fromhex(model.digest[:16]),
-            model_version=model.version,
-            latent_dtype=self._latent_dtype,
-        )
-        return Place(self, shape, head(frame))
 
 
 def _coder(model: Model, engine: str | None) -> SmallCoder | None:
     """What codes a model's small chunks on an engine, prepared once; None if nothing does."""
-    if not model.by_value or select(engine).name != "native":
+    if select(engine).name != "native":
         return None
-    return model.prepared("small chunks", lambda: SmallCoder(model))
+    from . import small_coders
+
+    return model.prepared("small chunks", lambda: small_coders.coder_of(model))
 
 
 def _opened(frame: bytes) -> tuple[Place | None, Sections]:
@@ -173,12 +148,16 @@ def _opened(frame: bytes) -> tuple[Place | None, Sections]:
         place = _places.get(frame[:n])
         if place is not None:
             break
-    if place is None or len(frame) < n + 5 or frame[n] >= 128 or not is_loaded(place.coder.digest):
+    if place is None or len(frame) < n + 5 or not is_loaded(place.coder.digest):
         return nothing
-    start, view = n + 1 + frame[n], memoryview(frame)
+    has_latents = place.coder.has_latents
+    if has_latents and frame[n] >= 128:
+        return nothing
+    first = n + has_latents
+    start, view = first + (frame[n] if has_latents else 0), memoryview(frame)
     if start > len(frame) - 4 or zlib.crc32(view[:-4]) != int.from_bytes(view[-4:], "little"):
         return nothing
-    return place, (frame[n + 1 : start], frame[start:-4])
+    return place, (frame[first:start], frame[start:-4])
 
 
 def _groups(places: Sequence[Place | None]) -> dict[Place, list[int]]:

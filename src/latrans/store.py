@@ -25,6 +25,7 @@ from .model import MAX_NBYTES, Model
 _lock = threading.Lock()
 _loaded: dict[str, Model] = {}  # by full digest
 _digests: dict[tuple[str, int, int], str] = {}  # (path, size, mtime) to digest
+_names: dict[str, str] = {}  # of packaged models to digest; their files do not change
 _HEX = re.compile(r"(?:sha256:)?([0-9a-f]{16,64})\Z")
 _DATA_URI = re.compile(r"data:[^,]*;base64,(.*)\Z", re.S)
 
@@ -68,6 +69,9 @@ def open_model(source: str | os.PathLike[str] | bytes | Model) -> Model:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return register(Model.from_bytes(bytes(source)))
     text = os.fspath(source)
+    known = _loaded.get(_names.get(text, ""))
+    if known is not None:
+        return known
     inline = _DATA_URI.match(text)
     if inline:
         try:
@@ -81,7 +85,9 @@ def open_model(source: str | os.PathLike[str] | bytes | Model) -> Model:
         return _load(Path(text).expanduser())
     shipped = _shipped().get(text)
     if shipped is not None and shipped.is_file():
-        return _load(shipped)  # small chunks cannot afford to look through directories
+        model = _load(shipped)
+        _names[text] = model.digest  # small chunks cannot afford to look at files
+        return model
     for directory in search_path():
         for path in _files(directory):
             if _alias(path) == text:

@@ -65,6 +65,12 @@ class Backend(Protocol):
     def decoding(self, data: bytes, tables: TableMap, n_samples: int) -> Decoding:
         """Start decoding a section of n_samples samples in all."""
 
+    def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
+        """Header and samples of a section of one small piece; None for no such shortcut."""
+
+    def decode_alone(self, section: bytes, rows: int, columns: int) -> Ints | None:
+        """Samples of such a section; None where it is damaged, or no shortcut takes it."""
+
 
 class Counting(ABC):
     """Costs of classes, the same for both backends."""
@@ -93,6 +99,12 @@ class Counting(ABC):
         counts = np.zeros((N_TABLES, N_TOKENS), np.int64)
         raw: int = classes.count(counts)
         return int((counts * self._costs).sum()) + raw * COST_UNIT
+
+    def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
+        return None
+
+    def decode_alone(self, section: bytes, rows: int, columns: int) -> Ints | None:
+        return None
 
 
 class ReferenceBackend(Counting):

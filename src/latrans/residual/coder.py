@@ -18,7 +18,7 @@ from .backend import Backend
 from .fixed import Ints
 from .header import BYTE_RANGE, Reader, Writer, deflate, inflate, pack_section
 from .job import Job
-from .plan import plan
+from .plan import MIN_SAMPLES, plan
 from .predictor import NO_NETWORK, Predictor
 from .schedule import track_shape
 from .surface import Plan, Surface
@@ -71,6 +71,10 @@ def encode(
     from 9 on, samples come back up to `step // 2` away from what they were; `noise_parts` as in
     `Surface`.
     """
+    if step == 1 and reconstructions is None and _is_alone(infos):
+        quick = backend.encode_alone(planes[0])
+        if quick is not None:
+            return Encoded(deflate(quick[0]) + quick[1], [])
     writer, predictor = Writer(), backend.predictor
     lo, hi = limits(planes, step)
     previous: Plan | None = None
@@ -141,6 +145,11 @@ def _walk(
         yield chosen, classes, coded
 
 
+def _is_alone(infos: Sequence[PlaneInfo]) -> bool:
+    """Whether all is one piece so small that it brings no coefficients."""
+    return len(infos) == 1 and infos[0].n_samples < MIN_SAMPLES
+
+
 def _referred(infos: Sequence[PlaneInfo]) -> set[int]:
     """Indices of the planes that later ones may refer to.
 
@@ -190,6 +199,11 @@ def decoded(
     section: bytes,
 ) -> Iterator[Ints]:
     """Inverse of `encode`, plane after plane; only after the last is all known to be sound."""
+    if reconstructions is None and _is_alone(infos):
+        quick = backend.decode_alone(section, infos[0].rows, infos[0].columns)
+        if quick is not None:
+            yield quick
+            return
     predictor = backend.predictor
     header, body = inflate(section)
     reader = Reader(header)

@@ -22,6 +22,7 @@ _RANGE, _STEP, _MAP = 1, 2, 4  # bits of a section's first byte
 MIN_STEP, MAX_STEP = 9, 255
 BYTE_RANGE = (0, 255)
 MAX_HEADER = 1 << 26
+_LEAST_PACKED = 9  # bytes of whatever zlib makes of anything
 
 
 def pack_section(lo: int, hi: int, step: int, tables: TableMap) -> bytes:
@@ -170,7 +171,7 @@ class Reader(wire.Reader):
 
 def deflate(header: bytes) -> bytes:
     """A header with its length in front, compressed where that is shorter."""
-    packed = zlib.compress(header, 9)
+    packed = zlib.compress(header, 9) if len(header) > _LEAST_PACKED else header
     squeeze = len(packed) < len(header)
     body = packed if squeeze else header
     return pack_varint(len(body) << 1 | squeeze) + body

@@ -7,7 +7,7 @@ coding itself runs without the GIL.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
@@ -20,8 +20,8 @@ from ..program import Program
 from .backend import Counting
 from .fixed import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
 from .job import Job
-from .predictor import NO_NETWORK, Predictor
-from .remap import COST_UNIT, TableMap
+from .predictor import NO_NETWORK, TRAINED_SHIFT, Predictor
+from .remap import COST_UNIT, WORTH, TableMap
 from .schedule import n_states
 from .surface import Surface
 from .trials import Trial, WeightSet
@@ -87,7 +87,7 @@ class NativeBackend(Counting):
         return samples
 
     def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
-        networks = [self._network(replace(job, expert=e)) for e in experts]
+        networks = [self._network(e, len(job.references)) for e in experts]
         try:
             costs: list[int] = self._model.contest(
                 self._job(job), self._given(plane), networks, self._costs32, COST_UNIT
@@ -125,12 +125,47 @@ class NativeBackend(Counting):
         """As `taken`, but for int64, of which compiled code says where it does not fit."""
         return np.ascontiguousarray(plane) if plane.dtype == np.int64 else self.taken(plane)
 
-    def _network(self, job: Job) -> int:
-        """Place of the job's network among all of the model's."""
-        if job.expert == NO_NETWORK:
+    def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
+        if self.alone is None:
+            return None
+        try:
+            found: tuple[bytes, bytes] = self.alone.encode(_int32(plane))
+        except ValueError as error:
+            raise ConfigError(f"plane cannot be coded: {error}") from error
+        return found
+
+    def decode_alone(self, section: bytes, rows: int, columns: int) -> Ints | None:
+        if self.alone is None:
+            return None
+        handle = self.alone.decode(section, rows, columns)
+        return None if handle is None else handle.samples()
+
+    @cached_property
+    def alone(self) -> Any:
+        """What codes small pieces alone; None for models that it does not suit."""
+        predictor = self.predictor
+        if predictor.has_reconstruction:
+            return None
+        try:
+            return _native.ResidualAlone(
+                self._model,
+                predictor.linear.tolist(),
+                TRAINED_SHIFT,
+                [sigma_from_code(code) for code in range(256)],
+                [self._network(expert, 0) for expert in range(len(predictor.experts))],
+                self._costs32,
+                COST_UNIT,
+                WORTH,
+            )
+        except ValueError:
+            return None  # the general way takes more
+
+    def _network(self, expert: int, n_references: int) -> int:
+        """Place of an expert's network among all of the model's."""
+        if expert == NO_NETWORK:
             return -1
         seen = self.predictor.n_described_references
-        return job.expert * (1 + seen) + min(len(job.references), seen)
+        return expert * (1 + seen) + min(n_references, seen)
 
     def _job(self, job: Job) -> Any:
         sets = job.bands
@@ -149,7 +184,7 @@ class NativeBackend(Counting):
             job.band_rows,
             [coded.handle for coded in references],
             None if job.reconstruction is None else _int32(job.reconstruction),
-            self._network(job),
+            self._network(job.expert, len(job.references)),
             job.step,
             job.keep,
         )

@@ -15,7 +15,7 @@ from .fixed import Ints
 
 TableMap = npt.NDArray[np.uint8]
 COST_UNIT = 256  # costs count in 1/256 bit
-_WORTH = 18 * COST_UNIT  # what an entry takes in a header, and a little more
+WORTH = 18 * COST_UNIT  # what an entry takes in a header, and a little more
 
 
 def same() -> TableMap:
@@ -39,6 +39,6 @@ def best_map(counts: Ints, costs: npt.NDArray[np.float64]) -> TableMap:
     total = counts[np.ix_(met, tokens)].astype(np.float64) @ costs[:, tokens].T
     rows = np.arange(len(met))
     best = total.argmin(1)
-    pays = total[rows, met] - total[rows, best] > _WORTH
+    pays = total[rows, met] - total[rows, best] > WORTH
     tables[met[pays]] = best[pays]
     return tables

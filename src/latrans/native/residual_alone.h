@@ -1,0 +1,51 @@
+// A small plane or track on its own, planned and coded in one call: the twin of what
+// residual/coder.py does with one piece that brings neither coefficients nor references.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "residual_coder.h"
+
+namespace latrans {
+
+constexpr int64_t kAloneSamples = 1024;  // pieces from this on may bring coefficients
+
+struct AloneSource {
+    std::vector<int32_t> weights;   // the model's own coefficients
+    int shift;                      // of these
+    std::vector<int64_t> sigmas;    // mean error of each code
+    std::vector<int> networks;      // of each expert, without references
+    std::vector<int32_t> costs;     // (kTables, kTokens), in parts of a bit
+    int32_t per_raw_bit;            // the same
+    float worth;                    // what naming another table must save
+};
+
+// Made once per model, used from many threads.
+class Alone {
+public:
+    // Throws std::invalid_argument.
+    Alone(std::shared_ptr<const Model> model, AloneSource source);
+
+    struct Section {
+        std::vector<uint8_t> header, body;
+    };
+    // Throws std::invalid_argument.
+    Section encode(const int32_t *plane, int64_t rows, int64_t columns) const;
+    // Nothing where the section is damaged or of another kind.
+    std::shared_ptr<Coded> decode(const uint8_t *section, size_t nbytes, int64_t rows,
+                                  int64_t columns) const;
+
+private:
+    Job job(int64_t rows, int64_t columns) const;
+    int64_t error(const int32_t *plane, const Schedule &schedule) const;
+    TableMap best_map(const Classes &classes) const;
+
+    std::shared_ptr<const Model> model_;
+    AloneSource source_;
+    std::vector<int> rivals_;             // networks, and none
+    std::vector<float> costs_of_tokens_;  // (kTokens, kRow): sums of a small plane are exact
+};
+
+}  // namespace latrans

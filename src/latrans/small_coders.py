@@ -1,0 +1,146 @@
+"""Small coders: what codes small chunks of each kind of model (see `small`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import axes
+from .autoencoder import LATENT_LIMITS
+from .errors import CodecError
+from .frame import Frame, head, sealed
+from .model import Model
+from .residual.header import deflate
+from .residual.plan import MIN_SAMPLES
+from .small import Place, Sections, SmallCoder
+from .wire import pack_varint
+
+Array = npt.NDArray[Any]
+
+_TAKEN = frozenset(np.dtype(t) for t in (np.uint8, np.int8, np.uint16, np.int16, np.int32))
+
+
+def coder_of(model: Model) -> SmallCoder | None:
+    """What codes a model's small chunks, in compiled code; None if nothing does."""
+    if model.by_value:
+        return ValueChunkCoder(model)
+    auto = model.autoencoder
+    if model.lossy_only or model.has_reconstruction or model.transform is not None:
+        return None
+    return PlaneCoder(model) if auto is None or auto.normalise == "affine" else None
+
+
+class ValueChunkCoder(SmallCoder):
+    """Codes chunks that are one sample each, by a model that codes by value."""
+
+    has_latents = True
+
+    def __init__(self, model: Model) -> None:
+        from .residual.values_native import chunk_coder
+
+        super().__init__(model)
+        auto, tables = model.autoencoder, model.latent_tables
+        assert auto is not None
+        assert auto.sample_shape is not None
+        assert tables is not None
+        self._sample = auto.sample_shape
+        self._latent_dtype = auto.latent_dtype
+        limit = LATENT_LIMITS[auto.latent_dtype]
+        values = model.value_coder("native")
+        self._native = chunk_coder(values, auto.analysis, auto.synthesis, tables, limit)
+
+    def takes(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+        return dtype == np.uint8
+
+    def encode(self, place: Place, arrays: Sequence[Array]) -> list[bytes]:
+        items = np.concatenate(arrays, axis=None).reshape(-1, *self._sample)
+        return [
+            sealed(place.head + pack_varint(len(latents)) + latents + residual)
+            for latents, residual in self._native.encode(items)
+        ]
+
+    def decode(self, place: Place, sections: Sequence[Sections]) -> list[Array]:
+        items: Array = self._native.decode(sections).reshape(-1, *place.shape)
+        return [items[0]] if len(items) == 1 else [item.copy() for item in items]
+
+    def make(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Place | None:
+        sample = None if self._native is None else _alone(self.model, shape)
+        if sample != self._sample:
+            return None
+        return _place(self, dtype, shape, self._sample, self._latent_dtype)
+
+
+class PlaneCoder(SmallCoder):
+    """Codes chunks of integers that are one small plane or track each."""
+
+    has_latents = False
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        backend: Any = model.backend("native")
+        self._native = backend.alone
+
+    def takes(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+        return dtype in _TAKEN and _size(shape) < MIN_SAMPLES
+
+    def encode(self, place: Place, arrays: Sequence[Array]) -> list[bytes | None]:
+        planes = np.empty((len(arrays), *place.sample), np.int32)
+        for plane, array in zip(planes, arrays, strict=True):
+            plane[...] = array.reshape(place.sample)
+        return [
+            None if found is None else sealed(place.head + deflate(found[0]) + found[1])
+            for found in self._native.encode_plain(planes)
+        ]
+
+    def decode(self, place: Place, sections: Sequence[Sections]) -> list[Array | None]:
+        planes = np.empty((len(sections), *place.sample), np.int32)
+        done = self._native.decode_plain([residual for _, residual in sections], planes)
+        if not all(done):
+            raise CodecError("a frame is damaged, or unusual")
+        arrays: list[Array | None] = []
+        for plane in planes:
+            array = plane.astype(place.dtype)
+            fits = place.dtype == np.int32 or bool((array == plane).all())
+            arrays.append(array.reshape(place.shape) if fits else None)
+        return arrays
+
+    def make(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Place | None:
+        sample = None if self._native is None else _alone(self.model, shape)
+        return None if sample is None else _place(self, dtype, shape, sample, "none")
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    """Number of samples; at least one."""
+    n = 1
+    for size in shape:
+        n *= size
+    return n
+
+
+def _alone(model: Model, shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Rows and columns of chunks that are one plane, in its own order; None for others."""
+    default = axes.default(model.axes, shape, model.geometry)
+    layout = axes.layout(default, shape, model.geometry)
+    in_order = layout.order == tuple(range(len(shape)))
+    return layout.shape if in_order and layout.n_planes == 1 else None
+
+
+def _place(
+    coder: SmallCoder,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    sample: tuple[int, int],
+    latent_dtype: str,
+) -> Place:
+    frame = Frame(
+        "lossless",
+        dtype,
+        shape,
+        model_digest=bytes.fromhex(coder.digest[:16]),
+        model_version=coder.model.version,
+        latent_dtype=latent_dtype,
+    )
+    return Place(coder, dtype, shape, sample, head(frame))
