@@ -16,9 +16,10 @@ import numpy.typing as npt
 from ..errors import CodecError
 from .backend import Backend
 from .fixed import Ints
+from .habit import LARGE_SECTION, Habit
 from .header import BYTE_RANGE, Reader, Writer, deflate, inflate, pack_section
 from .job import Job
-from .plan import plan
+from .plan import onward, plan
 from .predictor import NO_NETWORK, Predictor
 from .schedule import track_shape
 from .surface import Plan, Surface
@@ -123,16 +124,18 @@ def _walk(
     finished: list[Any] = []
     previous: Plan | None = None
     kept = _referred(infos)
+    habits = _Habits(backend, infos, horizon)
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
         picture = None if reconstructions is None else reconstructions[i]
         plane = np.ascontiguousarray(plane, backend.dtype)
         surface = Surface(
             backend.predictor, plane, info.n_samples, finished, picture, step, noise_parts
         )
-        chosen = plan(surface, _indices(info, i), previous, trials=backend.trials(surface))
-        job = surface.job(chosen, lo, hi)
-        chosen = replace(chosen, expert=_expert(backend, job, plane, i, previous))
-        job = replace(job, expert=chosen.expert, keep=i in kept)
+        chosen = habits.plan(surface, _indices(info, i), previous)
+        job = replace(surface.job(chosen, lo, hi), keep=i in kept)
+        expert = habits.expert(job, plane, i, previous)
+        if expert != chosen.expert:
+            chosen, job = replace(chosen, expert=expert), replace(job, expert=expert)
         classes, coded = backend.classify(job, plane)
         finished.append(coded)
         if i >= horizon:
@@ -154,10 +157,53 @@ def _referred(infos: Sequence[PlaneInfo]) -> set[int]:
     return referred
 
 
-def _expert(backend: Backend, job: Job, plane: Ints, i: int, previous: Plan | None) -> int:
+class _Habits:
+    """Chooses plans and experts; in large sections, more and more often as for the piece before."""
+
+    def __init__(self, backend: Backend, infos: Sequence[PlaneInfo], horizon: int) -> None:
+        self._backend = backend
+        self._infos = infos
+        self._large = sum(info.n_samples for info in infos) > LARGE_SECTION
+        self._planes = backend.predictor.geometry.up > 0
+        # Channels of a track follow each other, and each has its own.
+        n_channels = 1 if self._planes else horizon
+        self._plans: Habit[tuple[int, ...]] = Habit()
+        self._experts: list[Habit[int]] = [Habit() for _ in range(n_channels)]
+
+    def plan(
+        self, surface: Surface, candidates: Sequence[tuple[int, ...]], previous: Plan | None
+    ) -> Plan:
+        """Plan of the next piece."""
+        trials = self._backend.trials(surface)
+        if not (self._large and self._planes):
+            return plan(surface, candidates, previous, trials=trials)
+        i = len(surface.finished)
+        if previous is not None and self._goes_on(i) and self._plans.holds():
+            found = onward(surface, candidates, previous, trials)
+            if found is not None:
+                return found
+        found = plan(surface, candidates, previous, trials=trials)
+        self._plans.learn((found.own, *(i - j for j in found.references)))
+        return found
+
+    def _goes_on(self, i: int) -> bool:
+        """Whether a piece has as many to refer to as the one before; if not, a new stack starts."""
+        return len(self._infos[i].candidates) == len(self._infos[i - 1].candidates)
+
+    def expert(self, job: Job, plane: Ints, i: int, previous: Plan | None) -> int:
+        """The expert that codes the next piece."""
+        if previous is not None and job.n_samples < 2 * _TRIAL_SAMPLES and i & (i - 1):
+            return previous.expert  # of many small planes, fewer and fewer are tried
+        habit = self._experts[i % len(self._experts)]
+        if self._large and habit.answer is not None and habit.holds() and self._goes_on(i):
+            return habit.answer
+        found = _expert(self._backend, job, plane)
+        habit.learn(found)
+        return found
+
+
+def _expert(backend: Backend, job: Job, plane: Ints) -> int:
     """The expert that codes a few rows of a plane best."""
-    if previous is not None and job.n_samples < 2 * _TRIAL_SAMPLES and i & (i - 1):
-        return previous.expert  # of many small planes, fewer and fewer are tried
     bands = (job.rows - 1) // job.band_rows + 1
     top = bands // 2 * job.band_rows
     while top * job.columns + 1 >= job.n_samples and top:
