@@ -76,7 +76,7 @@ def encode(
     lo, hi = limits(planes, step)
     previous: Plan | None = None
     classes, back = [], []
-    walk = _walk(backend, infos, planes, reconstructions, horizon, step, noise_parts)
+    walk = _walk(backend, infos, planes, reconstructions, horizon, step, noise_parts, (lo, hi))
     for i, (plane, (chosen, mine, coded)) in enumerate(zip(planes, walk, strict=True)):
         firsts = None if predictor.geometry.up else plane[:, 0].astype(np.int64)
         writer.plane(chosen, predictor, previous, i, firsts)
@@ -98,7 +98,8 @@ def classes_of(
     horizon: int,
 ) -> Iterator[Any]:
     """The classes of every plane, as `encode` would code them."""
-    for _, classes, _ in _walk(backend, infos, planes, reconstructions, horizon, 1, 12):
+    extent = limits(planes, 1)
+    for _, classes, _ in _walk(backend, infos, planes, reconstructions, horizon, 1, 12, extent):
         yield classes
 
 
@@ -118,9 +119,10 @@ def _walk(
     horizon: int,
     step: int,
     noise_parts: int,
+    extent: tuple[int, int],
 ) -> Iterator[tuple[Plan, Any, Any]]:
     """Plan and classes of plane after plane, and the plane as the backend keeps it."""
-    lo, hi = limits(planes, step)
+    lo, hi = extent
     finished: list[Any] = []
     previous: Plan | None = None
     kept = _referred(infos)

@@ -84,7 +84,7 @@ def onward(
     best = _again(surface, trials, previous)
     if best is None:
         return None
-    bands = surface.bands(previous.band_rows)
+    bands = surface.bands(previous.band_rows, 1 << 12)
     guesses = [(set_.weights, set_.shift) for set_ in previous.bands[: len(bands)]]
     found = trials.fit([band.look for band in bands], [references], 1, guesses)
     fitted = _assembled(
