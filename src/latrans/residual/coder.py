@@ -25,6 +25,7 @@ from .schedule import track_shape
 from .surface import Plan, Surface
 
 STEP = 17  # of the closed loop in bounded mode
+_CLOSE = 256  # part of the bits that another expert must save to be worth a change
 _TRIAL_SAMPLES = 1 << 12  # that every expert codes before one is chosen
 
 
@@ -199,13 +200,13 @@ class _Habits:
         habit = self._experts[i % len(self._experts)]
         if self._large and habit.answer is not None and habit.holds() and self._goes_on(i):
             return habit.answer
-        found = _expert(self._backend, job, plane)
+        found = _expert(self._backend, job, plane, habit.answer if self._large else None)
         habit.learn(found)
         return found
 
 
-def _expert(backend: Backend, job: Job, plane: Ints) -> int:
-    """The expert that codes a few rows of a plane best."""
+def _expert(backend: Backend, job: Job, plane: Ints, usual: int | None) -> int:
+    """The expert that codes a few rows of a plane best; the usual one unless clearly worse."""
     bands = (job.rows - 1) // job.band_rows + 1
     top = bands // 2 * job.band_rows
     while top * job.columns + 1 >= job.n_samples and top:
@@ -216,6 +217,8 @@ def _expert(backend: Backend, job: Job, plane: Ints) -> int:
     rows = plane[top : top + n]
     experts = [*range(len(backend.predictor.experts)), NO_NETWORK]
     costs = backend.costs(part, rows, experts)
+    if usual is not None and costs[experts.index(usual)] * _CLOSE <= min(costs) * (_CLOSE + 1):
+        return usual
     return experts[costs.index(min(costs))]
 
 

@@ -7,7 +7,7 @@ coding itself runs without the GIL.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
@@ -85,7 +85,7 @@ class NativeBackend(Counting):
         return samples
 
     def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
-        networks = [self._network(replace(job, expert=e)) for e in experts]
+        networks = [self._network(e, len(job.references)) for e in experts]
         try:
             costs: list[int] = self._model.contest(
                 self._job(job), _integers(plane), networks, self._costs32, COST_UNIT
@@ -119,12 +119,12 @@ class NativeBackend(Counting):
         samples: Ints = handle.samples()
         return samples, _coded(job, handle)
 
-    def _network(self, job: Job) -> int:
-        """Place of the job's network among all of the model's."""
-        if job.expert == NO_NETWORK:
+    def _network(self, expert: int, n_references: int) -> int:
+        """Place of an expert's network for so many references among all of the model's."""
+        if expert == NO_NETWORK:
             return -1
         seen = self.predictor.n_described_references
-        return job.expert * (1 + seen) + min(len(job.references), seen)
+        return expert * (1 + seen) + min(n_references, seen)
 
     def _job(self, job: Job) -> Any:
         sets = job.bands
@@ -143,7 +143,7 @@ class NativeBackend(Counting):
             job.band_rows,
             [coded.handle for coded in references],
             None if job.reconstruction is None else _int32(job.reconstruction),
-            self._network(job),
+            self._network(job.expert, len(job.references)),
             job.step,
             job.keep,
         )
