@@ -108,22 +108,22 @@ def _noise_parts(
     backend: Backend, plan: Arrangement, coarse: Sequence[Ints], fine: Sequence[Ints]
 ) -> int | None:
     """How noisy what comes back is taken to be; None where quantising first takes less."""
+    first, _ = _trial_bits(backend, plan, coarse, 1, _NOISE_PARTS[0])
     if sum(info.n_samples for info in plan.infos) <= LARGE_SECTION:
-        first = _trial_bits(backend, plan, coarse, 1, _NOISE_PARTS[0])
-        trials = [_trial_bits(backend, plan, fine, STEP, parts) for parts in _NOISE_PARTS]
+        trials = [_trial_bits(backend, plan, fine, STEP, parts)[0] for parts in _NOISE_PARTS]
         return None if min(trials) >= first else _NOISE_PARTS[trials.index(min(trials))]
-    # Of large arrays fewer samples, and no more noises than show which way is down.
-    first = _trial_bits(backend, plan, coarse, 1, _NOISE_PARTS[0], True)
+    # Of large arrays no more noises than show which way is down, and with the same experts.
     most, middle, least = _NOISE_PARTS
-    best = _trial_bits(backend, plan, fine, STEP, middle, True)
-    if best > first + first // _HOPELESS:
+    between, experts = _trial_bits(backend, plan, fine, STEP, middle)
+    if between > first + first // _HOPELESS:
         return None
-    tried = _trial_bits(backend, plan, fine, STEP, least, True)
-    best, parts = min((best, middle), (tried, least))
-    if parts == middle:
-        tried = _trial_bits(backend, plan, fine, STEP, most, True)
-        best, parts = min((best, middle), (tried, most))
-    return None if best >= first else parts
+    best, parts = between, middle
+    for other in (least, most):
+        bits, _ = _trial_bits(backend, plan, fine, STEP, other, experts)
+        if bits < best:
+            best, parts = bits, other
+            break
+    return parts if best < first else None
 
 
 def _is_held(planes: Array, fine: Mapping, integers: Array, max_error: float) -> bool:
@@ -145,15 +145,18 @@ def _trial_bits(
     pieces: Sequence[Ints],
     step: int,
     noise_parts: int,
-    small: bool = False,
-) -> int:
-    """What pairs of neighbouring pieces of a chunk take, to compare one way with another."""
+    experts: Sequence[int] | None = None,
+) -> tuple[int, Sequence[int]]:
+    """What pairs of neighbouring pieces of a chunk take, to compare one way with another.
+
+    With the experts that code them, which may be given.
+    """
     chosen: list[Ints] = []
     infos: list[PlaneInfo] = []
     for i in sorted({j for at in _TRIAL_PLACES for j in _pair(len(pieces), at)}):
         info = plan.infos[i]
         rows, columns = min(info.rows, _TRIAL_ROWS), info.columns
-        if small and backend.predictor.geometry.up:
+        if backend.predictor.geometry.up and info.n_samples > LARGE_SECTION:
             columns = min(columns, _TRIAL_COLUMNS)
         top = (info.rows - rows) // 2
         left = (info.columns - columns) // 2
@@ -164,7 +167,8 @@ def _trial_bits(
         alike = infos and (infos[-1].rows, infos[-1].columns, infos[-1].n_samples) == shape
         infos.append(PlaneInfo(*shape, candidates=((1,),) if alike else ()))
         chosen.append(np.ascontiguousarray(pieces[i][top : top + rows, left : left + columns]))
-    return len(coder.encode(backend, infos, chosen, None, 1, step, noise_parts).section)
+    encoded = coder.encode(backend, infos, chosen, None, 1, step, noise_parts, experts)
+    return len(encoded.section), encoded.experts
 
 
 def _pair(n: int, at: float) -> range:

@@ -52,10 +52,11 @@ class PlaneInfo:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A residual section, and the planes as they come back where that is not exactly."""
+    """A residual section, its planes as they come back where that is not exactly, and experts."""
 
     section: bytes
     planes: list[npt.NDArray[Any]]
+    experts: list[int]
 
 
 def encode(
@@ -66,29 +67,33 @@ def encode(
     horizon: int,
     step: int = 1,
     noise_parts: int = 12,
+    experts: Sequence[int] | None = None,
 ) -> Encoded:
     """Encode planes, each (rows, columns) of integers that fit 32 bits, in order.
 
     `horizon` is the furthest distance back that any candidate names.  With a step, an odd number
     from 9 on, samples come back up to `step // 2` away from what they were; `noise_parts` as in
-    `Surface`.
+    `Surface`.  Experts are tried unless they are given.
     """
     writer, predictor = Writer(), backend.predictor
     lo, hi = limits(planes, step)
     previous: Plan | None = None
-    classes, back = [], []
-    walk = _walk(backend, infos, planes, reconstructions, horizon, step, noise_parts, (lo, hi))
+    classes, back, took = [], [], []
+    walk = _walk(
+        backend, infos, planes, reconstructions, horizon, step, noise_parts, (lo, hi), experts
+    )
     for i, (plane, (chosen, mine, coded)) in enumerate(zip(planes, walk, strict=True)):
         firsts = None if predictor.geometry.up else plane[:, 0].astype(np.int64)
         writer.plane(chosen, predictor, previous, i, firsts)
         classes.append(mine)
+        took.append(chosen.expert)
         if step != 1:
             back.append(backend.samples(coded))
         previous = chosen
     n_samples = sum(info.n_samples for info in infos)
     tables = backend.table_map(classes)
     header = pack_section(lo, hi, step, tables) + writer.bytes()
-    return Encoded(deflate(header) + backend.encode(classes, tables, n_samples), back)
+    return Encoded(deflate(header) + backend.encode(classes, tables, n_samples), back, took)
 
 
 def classes_of(
@@ -121,6 +126,7 @@ def _walk(
     step: int,
     noise_parts: int,
     extent: tuple[int, int],
+    experts: Sequence[int] | None = None,
 ) -> Iterator[tuple[Plan, Any, Any]]:
     """Plan and classes of plane after plane, and the plane as the backend keeps it."""
     lo, hi = extent
@@ -136,7 +142,7 @@ def _walk(
         )
         chosen = habits.plan(surface, _indices(info, i), previous)
         job = replace(surface.job(chosen, lo, hi), keep=i in kept)
-        expert = habits.expert(job, plane, i, previous)
+        expert = habits.expert(job, plane, i, previous) if experts is None else experts[i]
         if expert != chosen.expert:
             chosen, job = replace(chosen, expert=expert), replace(job, expert=expert)
         classes, coded = backend.classify(job, plane)
