@@ -176,7 +176,7 @@ class _Habits:
         self._planes = backend.predictor.geometry.up > 0
         # Channels of a track follow each other, and each has its own.
         n_channels = 1 if self._planes else horizon
-        self._plans: Habit[tuple[int, ...]] = Habit()
+        self._plans: Habit[bool] = Habit()
         self._experts: list[Habit[int]] = [Habit() for _ in range(n_channels)]
 
     def plan(
@@ -184,7 +184,7 @@ class _Habits:
     ) -> Plan:
         """Plan of the next piece."""
         trials = self._backend.trials(surface)
-        if not (self._large and self._planes):
+        if not (self._large and self._planes and surface.n_samples >= _TRIAL_SAMPLES):
             return plan(surface, candidates, previous, trials=trials)
         i = len(surface.finished)
         if previous is not None and self._goes_on(i) and self._plans.holds():
@@ -192,7 +192,7 @@ class _Habits:
             if found is not None:
                 return found
         found = plan(surface, candidates, previous, trials=trials)
-        self._plans.learn((found.own, *(i - j for j in found.references)))
+        self._plans.learn(found.own)
         return found
 
     def _goes_on(self, i: int) -> bool:

@@ -78,8 +78,10 @@ def onward(
 
     None where the plane may not refer as the previous one did, or has another form.
     """
+    if not previous.own:
+        return _trained(surface, trials, band_height(surface), previous)
     references = tuple(i + 1 for i in previous.references)
-    if not previous.own or (references and references not in candidates):
+    if references and references not in candidates:
         return None
     best = _again(surface, trials, previous)
     if best is None:
