@@ -21,7 +21,7 @@ def waves(shape, noise=0.02, offset=0.0):
 @pytest.fixture
 def always_closed(monkeypatch):
     """Let the loop win every trial."""
-    monkeypatch.setattr(loop, "_trial_bits", lambda *args: 2 - (args[3] > 1))
+    monkeypatch.setattr(loop, "_trial_bits", lambda *args: (2 - (args[3] > 1), []))
 
 
 def step_of(frame):

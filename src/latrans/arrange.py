@@ -16,11 +16,13 @@ import numpy.typing as npt
 from .axes import Layout
 from .residual.coder import PlaneInfo
 from .residual.fixed import Ints
+from .residual.habit import LARGE_SECTION
 from .residual.schedule import TRACK_BLOCK
 
 Candidates = tuple[tuple[int, ...], ...]
 _LOOK_BACK = 64
 _SKETCH_SAMPLES = 1 << 14
+_FEW_SAMPLES = 1 << 12  # of each plane of large sections
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def _plane_candidates(layout: Layout, planes: Ints | None) -> list[Candidates]:
     """For each plane, earlier planes worth trying: the likest along each axis, and pairs."""
     if planes is None or not layout.horizon:
         return [()] * layout.n_planes
-    sketches = [_sketch(p) for p in planes]
+    finest = _SKETCH_SAMPLES if planes.size <= LARGE_SECTION else _FEW_SAMPLES
+    sketches = [_sketch(p, finest) for p in planes]
     out: list[Candidates] = []
     for i, sketch in enumerate(sketches):
         ranked = []
@@ -108,10 +111,10 @@ def _plane_candidates(layout: Layout, planes: Ints | None) -> list[Candidates]:
     return out
 
 
-def _sketch(plane: Ints) -> npt.NDArray[np.float64]:
+def _sketch(plane: Ints, samples: int = _SKETCH_SAMPLES) -> npt.NDArray[np.float64]:
     """First differences along a few rows, scaled to small integers."""
     rows, columns = plane.shape
-    some = plane[:: max(1, rows * columns // _SKETCH_SAMPLES)]
+    some = plane[:: max(1, rows * columns // samples)]
     steps = np.diff(some.astype(np.int64), axis=1).reshape(-1)
     if steps.size == 0:
         return np.zeros(1)
@@ -127,7 +130,9 @@ def likest(plane: Ints, others: Sequence[Ints]) -> list[Ints]:
 
 def _likeness(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
     """Squared correlation times the power of `a`; sums of small integers, so exact."""
-    return float(a @ b) ** 2 / max(1.0, float(b @ b))
+    # Not `a @ b`: threads of a BLAS wait for each other longer than so few products take.
+    both, power = float(np.einsum("i,i", a, b)), float(np.einsum("i,i", b, b))
+    return both**2 / max(1.0, power)
 
 
 def _ranked_channels(tracks: Ints) -> list[Candidates]:

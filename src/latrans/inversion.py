@@ -80,9 +80,7 @@ class Inversion:
 
     def finish(self) -> Array:
         """The planes, once every piece was put."""
-        for group, (inverse, members) in enumerate(
-            zip(self._inverses, self._members, strict=True)
-        ):
+        for group, (inverse, members) in enumerate(zip(self._inverses, self._members, strict=True)):
             whole = len(members) == len(self._out)
             if not inverse.pointwise:
                 kept = self._kept.pop(group).reshape(-1, *self._out.shape[1:])

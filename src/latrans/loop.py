@@ -23,9 +23,12 @@ from .residual import coder
 from .residual.backend import Backend
 from .residual.coder import STEP, PlaneInfo
 from .residual.fixed import Ints
+from .residual.habit import LARGE_SECTION
 
 Array = npt.NDArray[Any]
 _TRIAL_ROWS = 64
+_TRIAL_COLUMNS = 256  # of large planes
+_HOPELESS = 32  # the middle noise is rarely so much of the bits worse than the best
 _PRECISION = 512  # values of the dtype within the bound, at least
 _SHARE = 8  # of values on it by chance, at most one in so many
 _TRIAL_PLACES = (0.3, 0.7)
@@ -92,14 +95,35 @@ def code(
     pieces = plan.cut(fine.integers)
     if _came_back_before(planes, fine):
         return coder.encode(backend, plan.infos, pieces, None, plan.horizon).section, fine
-    first = _trial_bits(backend, plan, plan.cut(mapping.integers), 1, _NOISE_PARTS[0])
-    trials = [_trial_bits(backend, plan, pieces, STEP, parts) for parts in _NOISE_PARTS]
-    if min(trials) >= first:
+    coarse = plan.cut(mapping.integers)
+    parts = _noise_parts(backend, plan, coarse, pieces)
+    if parts is None:
         return None
-    parts = _NOISE_PARTS[trials.index(min(trials))]
     encoded = coder.encode(backend, plan.infos, pieces, None, plan.horizon, STEP, parts)
     integers = plan.paste(encoded.planes)
     return (encoded.section, fine) if _is_held(planes, fine, integers, max_error) else None
+
+
+def _noise_parts(
+    backend: Backend, plan: Arrangement, coarse: Sequence[Ints], fine: Sequence[Ints]
+) -> int | None:
+    """How noisy what comes back is taken to be; None where quantising first takes less."""
+    first, _ = _trial_bits(backend, plan, coarse, 1, _NOISE_PARTS[0])
+    if sum(info.n_samples for info in plan.infos) <= LARGE_SECTION:
+        trials = [_trial_bits(backend, plan, fine, STEP, parts)[0] for parts in _NOISE_PARTS]
+        return None if min(trials) >= first else _NOISE_PARTS[trials.index(min(trials))]
+    # Of large arrays no more noises than show which way is down, and with the same experts.
+    most, middle, least = _NOISE_PARTS
+    between, experts = _trial_bits(backend, plan, fine, STEP, middle)
+    if between > first + first // _HOPELESS:
+        return None
+    best, parts = between, middle
+    for other in (least, most):
+        bits, _ = _trial_bits(backend, plan, fine, STEP, other, experts)
+        if bits < best:
+            best, parts = bits, other
+            break
+    return parts if best < first else None
 
 
 def _is_held(planes: Array, fine: Mapping, integers: Array, max_error: float) -> bool:
@@ -116,23 +140,35 @@ def _is_held(planes: Array, fine: Mapping, integers: Array, max_error: float) ->
 
 
 def _trial_bits(
-    backend: Backend, plan: Arrangement, pieces: Sequence[Ints], step: int, noise_parts: int
-) -> int:
-    """What pairs of neighbouring pieces of a chunk take, to compare one way with another."""
+    backend: Backend,
+    plan: Arrangement,
+    pieces: Sequence[Ints],
+    step: int,
+    noise_parts: int,
+    experts: Sequence[int] | None = None,
+) -> tuple[int, Sequence[int]]:
+    """What pairs of neighbouring pieces of a chunk take, to compare one way with another.
+
+    With the experts that code them, which may be given.
+    """
     chosen: list[Ints] = []
     infos: list[PlaneInfo] = []
     for i in sorted({j for at in _TRIAL_PLACES for j in _pair(len(pieces), at)}):
         info = plan.infos[i]
-        rows = min(info.rows, _TRIAL_ROWS)
+        rows, columns = min(info.rows, _TRIAL_ROWS), info.columns
+        if backend.predictor.geometry.up and info.n_samples > LARGE_SECTION:
+            columns = min(columns, _TRIAL_COLUMNS)
         top = (info.rows - rows) // 2
-        n_samples = min(rows * info.columns, info.n_samples - top * info.columns)
+        left = (info.columns - columns) // 2
+        n_samples = min(rows * columns, info.n_samples - top * columns)
         if n_samples <= 0:  # a track's last lanes may be empty
-            top, n_samples = 0, min(rows * info.columns, info.n_samples)
-        shape = (rows, info.columns, n_samples)
+            top, n_samples = 0, min(rows * columns, info.n_samples)
+        shape = (rows, columns, n_samples)
         alike = infos and (infos[-1].rows, infos[-1].columns, infos[-1].n_samples) == shape
         infos.append(PlaneInfo(*shape, candidates=((1,),) if alike else ()))
-        chosen.append(np.ascontiguousarray(pieces[i][top : top + rows]))
-    return len(coder.encode(backend, infos, chosen, None, 1, step, noise_parts).section)
+        chosen.append(np.ascontiguousarray(pieces[i][top : top + rows, left : left + columns]))
+    encoded = coder.encode(backend, infos, chosen, None, 1, step, noise_parts, experts)
+    return len(encoded.section), encoded.experts
 
 
 def _pair(n: int, at: float) -> range:

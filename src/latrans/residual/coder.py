@@ -16,14 +16,16 @@ import numpy.typing as npt
 from ..errors import CodecError
 from .backend import Backend
 from .fixed import Ints
+from .habit import LARGE_SECTION, Habit
 from .header import BYTE_RANGE, Reader, Writer, deflate, inflate, pack_section
 from .job import Job
-from .plan import MIN_SAMPLES, plan
+from .plan import MIN_SAMPLES, onward, plan
 from .predictor import NO_NETWORK, Predictor
 from .schedule import track_shape
 from .surface import Plan, Surface
 
 STEP = 17  # of the closed loop in bounded mode
+_CLOSE = 256  # part of the bits that another expert must save to be worth a change
 _TRIAL_SAMPLES = 1 << 12  # that every expert codes before one is chosen
 
 
@@ -50,10 +52,11 @@ class PlaneInfo:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A residual section, and the planes as they come back where that is not exactly."""
+    """A residual section, its planes as they come back where that is not exactly, and experts."""
 
     section: bytes
     planes: list[npt.NDArray[Any]]
+    experts: list[int]
 
 
 def encode(
@@ -64,12 +67,13 @@ def encode(
     horizon: int,
     step: int = 1,
     noise_parts: int = 12,
+    experts: Sequence[int] | None = None,
 ) -> Encoded:
     """Encode planes, each (rows, columns) of integers that fit 32 bits, in order.
 
     `horizon` is the furthest distance back that any candidate names.  With a step, an odd number
     from 9 on, samples come back up to `step // 2` away from what they were; `noise_parts` as in
-    `Surface`.
+    `Surface`.  Experts are tried unless they are given.
     """
     if step == 1 and reconstructions is None and _is_alone(infos):
         quick = backend.encode_alone(planes[0])
@@ -78,19 +82,22 @@ def encode(
     writer, predictor = Writer(), backend.predictor
     lo, hi = limits(planes, step)
     previous: Plan | None = None
-    classes, back = [], []
-    walk = _walk(backend, infos, planes, reconstructions, horizon, step, noise_parts)
+    classes, back, took = [], [], []
+    walk = _walk(
+        backend, infos, planes, reconstructions, horizon, step, noise_parts, (lo, hi), experts
+    )
     for i, (plane, (chosen, mine, coded)) in enumerate(zip(planes, walk, strict=True)):
         firsts = None if predictor.geometry.up else plane[:, 0].astype(np.int64)
         writer.plane(chosen, predictor, previous, i, firsts)
         classes.append(mine)
+        took.append(chosen.expert)
         if step != 1:
             back.append(backend.samples(coded))
         previous = chosen
     n_samples = sum(info.n_samples for info in infos)
     tables = backend.table_map(classes)
     header = pack_section(lo, hi, step, tables) + writer.bytes()
-    return Encoded(deflate(header) + backend.encode(classes, tables, n_samples), back)
+    return Encoded(deflate(header) + backend.encode(classes, tables, n_samples), back, took)
 
 
 def classes_of(
@@ -101,7 +108,8 @@ def classes_of(
     horizon: int,
 ) -> Iterator[Any]:
     """The classes of every plane, as `encode` would code them."""
-    for _, classes, _ in _walk(backend, infos, planes, reconstructions, horizon, 1, 12):
+    extent = limits(planes, 1)
+    for _, classes, _ in _walk(backend, infos, planes, reconstructions, horizon, 1, 12, extent):
         yield classes
 
 
@@ -121,22 +129,26 @@ def _walk(
     horizon: int,
     step: int,
     noise_parts: int,
+    extent: tuple[int, int],
+    experts: Sequence[int] | None = None,
 ) -> Iterator[tuple[Plan, Any, Any]]:
     """Plan and classes of plane after plane, and the plane as the backend keeps it."""
-    lo, hi = limits(planes, step)
+    lo, hi = extent
     finished: list[Any] = []
     previous: Plan | None = None
     kept = _referred(infos)
+    habits = _Habits(backend, infos, horizon)
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
         picture = None if reconstructions is None else reconstructions[i]
         plane = backend.taken(plane)
         surface = Surface(
             backend.predictor, plane, info.n_samples, finished, picture, step, noise_parts
         )
-        chosen = plan(surface, _indices(info, i), previous, trials=backend.trials(surface))
-        job = surface.job(chosen, lo, hi)
-        chosen = replace(chosen, expert=_expert(backend, job, plane, i, previous))
-        job = replace(job, expert=chosen.expert, keep=i in kept)
+        chosen = habits.plan(surface, _indices(info, i), previous)
+        job = replace(surface.job(chosen, lo, hi), keep=i in kept)
+        expert = habits.expert(job, plane, i, previous) if experts is None else experts[i]
+        if expert != chosen.expert:
+            chosen, job = replace(chosen, expert=expert), replace(job, expert=expert)
         classes, coded = backend.classify(job, plane)
         finished.append(coded)
         if i >= horizon:
@@ -163,10 +175,53 @@ def _referred(infos: Sequence[PlaneInfo]) -> set[int]:
     return referred
 
 
-def _expert(backend: Backend, job: Job, plane: Ints, i: int, previous: Plan | None) -> int:
-    """The expert that codes a few rows of a plane best."""
-    if previous is not None and job.n_samples < 2 * _TRIAL_SAMPLES and i & (i - 1):
-        return previous.expert  # of many small planes, fewer and fewer are tried
+class _Habits:
+    """Chooses plans and experts; in large sections, more and more often as for the piece before."""
+
+    def __init__(self, backend: Backend, infos: Sequence[PlaneInfo], horizon: int) -> None:
+        self._backend = backend
+        self._infos = infos
+        self._large = sum(info.n_samples for info in infos) > LARGE_SECTION
+        self._planes = backend.predictor.geometry.up > 0
+        # Channels of a track follow each other, and each has its own.
+        n_channels = 1 if self._planes else horizon
+        self._plans: Habit[bool] = Habit()
+        self._experts: list[Habit[int]] = [Habit() for _ in range(n_channels)]
+
+    def plan(
+        self, surface: Surface, candidates: Sequence[tuple[int, ...]], previous: Plan | None
+    ) -> Plan:
+        """Plan of the next piece."""
+        trials = self._backend.trials(surface)
+        if not (self._large and self._planes and surface.n_samples >= _TRIAL_SAMPLES):
+            return plan(surface, candidates, previous, trials=trials)
+        i = len(surface.finished)
+        if previous is not None and self._goes_on(i) and self._plans.holds():
+            found = onward(surface, candidates, previous, trials)
+            if found is not None:
+                return found
+        found = plan(surface, candidates, previous, trials=trials)
+        self._plans.learn(found.own)
+        return found
+
+    def _goes_on(self, i: int) -> bool:
+        """Whether a piece has as many to refer to as the one before; if not, a new stack starts."""
+        return len(self._infos[i].candidates) == len(self._infos[i - 1].candidates)
+
+    def expert(self, job: Job, plane: Ints, i: int, previous: Plan | None) -> int:
+        """The expert that codes the next piece."""
+        if previous is not None and job.n_samples < 2 * _TRIAL_SAMPLES and i & (i - 1):
+            return previous.expert  # of many small planes, fewer and fewer are tried
+        habit = self._experts[i % len(self._experts)]
+        if self._large and habit.answer is not None and habit.holds() and self._goes_on(i):
+            return habit.answer
+        found = _expert(self._backend, job, plane, habit.answer if self._large else None)
+        habit.learn(found)
+        return found
+
+
+def _expert(backend: Backend, job: Job, plane: Ints, usual: int | None) -> int:
+    """The expert that codes a few rows of a plane best; the usual one unless clearly worse."""
     bands = (job.rows - 1) // job.band_rows + 1
     top = bands // 2 * job.band_rows
     while top * job.columns + 1 >= job.n_samples and top:
@@ -177,6 +232,8 @@ def _expert(backend: Backend, job: Job, plane: Ints, i: int, previous: Plan | No
     rows = plane[top : top + n]
     experts = [*range(len(backend.predictor.experts)), NO_NETWORK]
     costs = backend.costs(part, rows, experts)
+    if usual is not None and costs[experts.index(usual)] * _CLOSE <= min(costs) * (_CLOSE + 1):
+        return usual
     return experts[costs.index(min(costs))]
 
 

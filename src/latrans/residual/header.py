@@ -76,7 +76,10 @@ class Writer:
         for set_ in chosen.bands:
             self._out += bytes((set_.shift, set_.sigma_code))
             for weight in set_.weights.tolist():
-                self._out += pack_varint(_zigzag(weight))
+                if -64 <= weight < 64:  # most are, and one byte each
+                    self._out.append(_zigzag(weight))
+                else:
+                    self._out += pack_varint(_zigzag(weight))
 
 
 class Reader(wire.Reader):

@@ -161,7 +161,7 @@ class NativeBackend(Counting):
             return None  # the general way takes more
 
     def _network(self, expert: int, n_references: int) -> int:
-        """Place of an expert's network among all of the model's."""
+        """Place of an expert's network for so many references among all of the model's."""
         if expert == NO_NETWORK:
             return -1
         seen = self.predictor.n_described_references

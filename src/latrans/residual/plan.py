@@ -68,6 +68,35 @@ def plan(
     return best
 
 
+def onward(
+    surface: Surface,
+    candidates: Sequence[tuple[int, ...]],
+    previous: Plan,
+    trials: Trier,
+) -> Plan | None:
+    """The previous plane's plan, one plane later, or refitted from there: a cheap second look.
+
+    None where the plane may not refer as the previous one did, or has another form.
+    """
+    if not previous.own:
+        return _trained(surface, trials, band_height(surface), previous)
+    references = tuple(i + 1 for i in previous.references)
+    if references and references not in candidates:
+        return None
+    best = _again(surface, trials, previous)
+    if best is None:
+        return None
+    bands = surface.bands(previous.band_rows, 1 << 12)
+    guesses = [(set_.weights, set_.shift) for set_ in previous.bands[: len(bands)]]
+    found = trials.fit([band.look for band in bands], [references], 1, guesses)
+    fitted = _assembled(
+        references, previous.band_rows, bands, [of_choices[0] for of_choices in found]
+    )
+    if fitted is None:
+        return best
+    return _cheaper(_coarser(surface, trials, fitted), best)
+
+
 def _rounds(surface: Surface, n_candidates: int) -> int:
     """Rounds of a fit: the noise of the closed loop and small planes need most."""
     if surface.step > 1 or surface.n_samples < LARGE_SAMPLES:

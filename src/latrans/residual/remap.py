@@ -15,6 +15,7 @@ from .fixed import Ints
 
 TableMap = npt.NDArray[np.uint8]
 COST_UNIT = 256  # costs count in 1/256 bit
+_ROWS = 16  # of a product of matrices
 WORTH = 18 * COST_UNIT  # what an entry takes in a header, and a little more
 
 
@@ -36,7 +37,10 @@ def best_map(counts: Ints, costs: npt.NDArray[np.float64]) -> TableMap:
     tables = same()
     # Small planes meet few classes and tokens.
     met, tokens = np.flatnonzero(counts.any(1)), np.flatnonzero(counts.any(0))
-    total = counts[np.ix_(met, tokens)].astype(np.float64) @ costs[:, tokens].T
+    seen = counts[np.ix_(met, tokens)].astype(np.float64)
+    # A few rows at once: for more a BLAS calls threads, and they wait longer than they work.
+    parts = [seen[i : i + _ROWS] @ costs[:, tokens].T for i in range(0, len(met), _ROWS)]
+    total = np.concatenate(parts) if parts else np.zeros((0, len(costs)))
     rows = np.arange(len(met))
     best = total.argmin(1)
     pays = total[rows, met] - total[rows, best] > WORTH

@@ -100,12 +100,12 @@ class Surface:
         fill_samples(space, self.plane)
         return Trials(space, self.plane, self.finished, self.noise)
 
-    def bands(self, height: int) -> list[Band]:
+    def bands(self, height: int, most: int = _FIT_SAMPLES) -> list[Band]:
         """Bands of so many rows; those of a track's end that hold no sample are left out."""
         rows, columns = self.plane.shape
         found = []
         part = not self.predictor.geometry.up and height < rows == LANES
-        most = _PART_SAMPLES if part else _FIT_SAMPLES
+        most = _PART_SAMPLES if part else most
         for top in range(0, rows, height):
             start = top * columns
             end = min(start + height * columns, rows * columns, self.n_samples)

@@ -77,9 +77,7 @@ def chunk_coder(
             return None
         programs.append((_layers(program), program.input_lo, program.input_hi))
     try:
-        return _native.ValueChunks(
-            coder.compiled, *programs, np.ascontiguousarray(tables), limit
-        )
+        return _native.ValueChunks(coder.compiled, *programs, np.ascontiguousarray(tables), limit)
     except ValueError:
         return None
 
