@@ -16,6 +16,8 @@ except ImportError:
     _compiled = None
 
 MAX_GUESSED = 1 << 13  # bytes that are worth a guess
+# Of a guess, by size of items, in sixteenths: no fallback took less.  Wider items are too various.
+_SURE = {1: 15, 2: 12}
 _LEAST = 32  # bytes; of what nearly vanishes a guess says too little
 _REPEAT = 3  # bytes, the shortest
 _FRAME = 15  # bytes around a frame's symbols
@@ -26,8 +28,10 @@ _NAMED = 64  # symbols of a literal code that cost something to name, 7/16 byte 
 
 def hopeless(data: bytes, item_size: int, limit: int) -> bool:
     """Whether the fallback will hardly make fewer than `limit` bytes of items of `item_size`."""
+    if item_size not in _SURE:
+        return False
     least = squeezed(data, item_size)
-    return least >= _LEAST and least + (least >> 4) >= limit
+    return least >= _LEAST and least * _SURE[item_size] >> 4 >= limit
 
 
 def squeezed(data: bytes, item_size: int) -> int:

@@ -105,7 +105,7 @@ Alone::Section Alone::encode(const int32_t *plane, int64_t rows, int64_t columns
     const uint8_t code = code_from_sigma(static_cast<double>(error(plane, job.schedule)) / n);
     job.bands[0].sigma = source_.sigmas[code];
     job.check(*model_);
-    const Given given{plane, nullptr};
+    const Given given{plane, Type::kInt32};
     const auto costs = contest(*model_, job, given, rivals_, source_.costs.data(),
                                source_.per_raw_bit);
     const auto expert = static_cast<size_t>(
@@ -211,7 +211,7 @@ Job Alone::job(int64_t rows, int64_t columns) const {
 
 // Sum of the magnitudes of errors of the model's own coefficients.
 int64_t Alone::error(const int32_t *plane, const Schedule &schedule) const {
-    Trials trials(*model_, plane, schedule, nullptr, std::nullopt);
+    Trials trials(*model_, {plane, Type::kInt32}, schedule, nullptr, std::nullopt);
     return trials.measure({0, schedule.n_samples, 1}, {}, {source_.weights, source_.shift}).error;
 }
 
