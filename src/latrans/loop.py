@@ -146,10 +146,10 @@ def _trial_bits(
     step: int,
     noise_parts: int,
     experts: Sequence[int] | None = None,
-) -> tuple[int, Sequence[int]]:
+) -> tuple[int, Sequence[int] | None]:
     """What pairs of neighbouring pieces of a chunk take, to compare one way with another.
 
-    With the experts that code them, which may be given.
+    With the experts that code them where they are told, which may be given.
     """
     chosen: list[Ints] = []
     infos: list[PlaneInfo] = []

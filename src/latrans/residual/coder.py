@@ -52,11 +52,14 @@ class PlaneInfo:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A residual section, its planes as they come back where that is not exactly, and experts."""
+    """A residual section, its planes as they come back where that is not exactly, and experts.
+
+    Of a small piece that was coded alone the expert is not told.
+    """
 
     section: bytes
     planes: list[npt.NDArray[Any]]
-    experts: list[int]
+    experts: list[int] | None
 
 
 def encode(
@@ -75,10 +78,10 @@ def encode(
     from 9 on, samples come back up to `step // 2` away from what they were; `noise_parts` as in
     `Surface`.  Experts are tried unless they are given.
     """
-    if step == 1 and reconstructions is None and _is_alone(infos):
+    if step == 1 and reconstructions is None and experts is None and _is_alone(infos):
         quick = backend.encode_alone(planes[0])
         if quick is not None:
-            return Encoded(deflate(quick[0]) + quick[1], [])
+            return Encoded(deflate(quick[0]) + quick[1], [], None)
     writer, predictor = Writer(), backend.predictor
     lo, hi = limits(planes, step)
     previous: Plan | None = None
