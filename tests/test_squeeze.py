@@ -49,7 +49,7 @@ def test_it_says_hopeless_only_of_what_the_fallback_makes_hardly_smaller():
         data, made = array.tobytes(), len(fallback.encode(array))
         assert not squeeze.hopeless(data, array.itemsize, made + made // 6 + 4)
         hopeless += squeeze.hopeless(data, array.itemsize, made * 3 // 4)
-    assert hopeless > 20  # so it is of use
+    assert hopeless > 10  # so it is of use
 
 
 def test_of_data_that_nearly_vanishes_it_says_nothing():

@@ -95,7 +95,7 @@ std::vector<bool> decode_plain(const Alone &alone, const std::vector<nb::bytes> 
                                         static_cast<int64_t>(planes.shape(1)),
                                         static_cast<int64_t>(planes.shape(2)));
         if (!coded) continue;
-        std::copy_n(coded->samples.data(), size, planes.data() + i * size);
+        coded->given().copy(0, static_cast<int64_t>(size), planes.data() + i * size);
         done[i] = true;
     }
     return done;

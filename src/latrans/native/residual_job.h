@@ -24,6 +24,12 @@ struct Coded {
     Cells<int32_t> errors32, energy32;  // narrow
     Cells<int64_t> errors64, energy64;  // otherwise
 
+    // The samples, as they are held.
+    Given given() const {
+        if (type == Type::kInt32) return {samples.data(), type};
+        return {narrow_samples.data(), type};
+    }
+
     template <class T>
     Cells<T> &errors();
     template <class T>
