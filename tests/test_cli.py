@@ -183,15 +183,15 @@ def test_blocks_cover_the_array_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_compress_that_fails_midway_leaves_nothing(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode, calls = latrans.Codec.encode, []
+    encode, calls = latrans.Codec._encode_some, []
 
-    def fails_at_the_third_chunk(self: latrans.Codec, array: Any) -> bytes:
-        calls.append(None)
+    def fails_at_the_third_chunk(self: latrans.Codec, arrays: Any) -> list[bytes]:
+        calls.extend(arrays)
         if len(calls) == 3:
             raise CodecError("no")
-        return encode(self, array)
+        return encode(self, arrays)
 
-    monkeypatch.setattr(latrans.Codec, "encode", fails_at_the_third_chunk)
+    monkeypatch.setattr(latrans.Codec, "_encode_some", fails_at_the_third_chunk)
     monkeypatch.setattr(arrays, "BLOCK_NBYTES", 1)  # one chunk after the other
     assert run("compress", source, source.with_name("new.zarr"), "--chunks", "32,32") == 2
     assert len(calls) == 3
@@ -212,11 +212,11 @@ def test_an_interrupted_command_leaves_nothing(
 def test_a_failed_compress_keeps_what_it_would_have_replaced(
     source: Path, packed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(self: latrans.Codec, array: Any) -> bytes:
+    def fails(self: latrans.Codec, arrays: Any) -> list[bytes]:
         raise CodecError("no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(latrans.Codec, "encode", fails)
+        patch.setattr(latrans.Codec, "_encode_some", fails)
         assert run("compress", source, packed, "--overwrite") == 2
     assert files(source.parent) == {"a.npy", "a.zarr"}
     assert run("verify", source, packed) == 0

@@ -38,7 +38,8 @@ def pieces(monkeypatch):
 @pytest.fixture
 def small_plans(monkeypatch):
     """Let small pieces have coefficients of their own."""
-    monkeypatch.setattr("latrans.residual.plan.MIN_SAMPLES", 64)
+    for module in ("residual.plan", "residual.coder", "small_coders"):
+        monkeypatch.setattr(f"latrans.{module}.MIN_SAMPLES", 64)
 
 
 @pytest.fixture
