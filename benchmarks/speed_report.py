@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,36 +58,32 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 
 
 def plot(rows: Sequence[Row], path: Path) -> None:
-    """Geometric means of size against speed by kind of data; the line joins what nothing beats."""
+    """Ratio against speed, an array to a row; the line joins what nothing beats in both."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     lossless = [row for row in rows if ", quality" not in row.label]
-    groups = list(dict.fromkeys((r.category, r.mode) for r in lossless))
+    groups = list(dict.fromkeys((r.name, r.mode) for r in lossless))
     figure, axes = pyplot.subplots(
-        len(groups), 2, figsize=(11, 3.4 * len(groups)), layout="constrained", squeeze=False
+        len(groups), 2, figsize=(11, 2.8 * len(groups)), layout="constrained", squeeze=False
     )
-    for line, (category, mode) in zip(axes, groups, strict=True):
-        chosen = [r for r in lossless if (r.category, r.mode) == (category, mode)]
-        labels = list(dict.fromkeys(r.label for r in chosen))
+    for line, (name, mode) in zip(axes, groups, strict=True):
+        chosen = [r for r in lossless if (r.name, r.mode) == (name, mode)]
         for axis, what in zip(line, ("encode", "decode"), strict=True):
-            points = []
-            for label in labels:
-                mine = [r for r in chosen if r.label == label]
-                speed = _mean([r.mb_s(what) for r in mine])
-                points.append((speed, _mean([r.ratio for r in mine]), label))
-            _draw(axis, points)
-            axis.set_title(f"{category}, {mode}: {what}", fontsize=9)
+            _draw(axis, [(r.mb_s(what), r.ratio, r.label) for r in chosen])
+            axis.set_title(f"{name}, {mode}: {what}", fontsize=9)
             axis.set_xlabel("MB/s on one thread")
             axis.set_ylabel("ratio")
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=80)
     pyplot.close(figure)
 
 
 def _draw(axis: object, points: Sequence[tuple[float, float, str]]) -> None:
     """Points by name, those of latrans in colour, and the Pareto front."""
+    from matplotlib.ticker import LogLocator
+
     for speed, ratio, label in points:
         ours = label.startswith("latrans")
         axis.scatter([speed], [ratio], c="C3" if ours else "C7", s=26, zorder=3)  # type: ignore[attr-defined]
@@ -100,9 +95,7 @@ def _draw(axis: object, points: Sequence[tuple[float, float, str]]) -> None:
     front.sort()
     axis.plot([p[0] for p in front], [p[1] for p in front], color="C0", linewidth=1)  # type: ignore[attr-defined]
     axis.set_xscale("log")  # type: ignore[attr-defined]
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))  # type: ignore[attr-defined]
+    axis.xaxis.set_major_formatter("{x:g}")  # type: ignore[attr-defined]
+    axis.xaxis.set_minor_formatter("")  # type: ignore[attr-defined]
     axis.margins(0.15)  # type: ignore[attr-defined]
-
-
-def _mean(values: Sequence[float]) -> float:
-    """Geometric mean."""
-    return math.exp(sum(map(math.log, values)) / len(values))
