@@ -1,5 +1,7 @@
 // Rows of planes into skewed canvases and back, in blocks that stay in registers.
 #pragma once
+#include <type_traits>
+
 #include "residual_stretch.h"
 
 namespace latrans {
@@ -36,7 +38,12 @@ void turn(To *to, ptrdiff_t to_stride, const From *from, ptrdiff_t from_stride, 
     for (int i = 0; i < kSide; ++i) {
         const typename Quad<From>::vector row =
             *reinterpret_cast<const typename Quad<From>::memory *>(from + i * from_stride);
-        q[i] = __builtin_convertvector(row, typename Quad<To>::vector) - less;
+        // Narrow planes refer to samples that may lie anywhere: sums modulo the type.
+        using U = std::make_unsigned_t<To>;
+        using Unsigned = typename Quad<U>::vector;
+        const auto wide = __builtin_convertvector(row, typename Quad<To>::vector);
+        q[i] = reinterpret_cast<typename Quad<To>::vector>(reinterpret_cast<Unsigned>(wide) -
+                                                           static_cast<U>(less));
     }
     transpose<To>(q);
     for (int i = 0; i < kSide; ++i)
@@ -49,7 +56,9 @@ template <class To, class From>
 void turn(To *to, ptrdiff_t to_stride, const From *from, ptrdiff_t from_stride, To less) {
     for (int i = 0; i < kSide; ++i)
         for (int k = 0; k < kSide; ++k)
-            to[k * to_stride + i] = static_cast<To>(from[i * from_stride + k]) - less;
+            to[k * to_stride + i] = static_cast<To>(
+                static_cast<std::make_unsigned_t<To>>(from[i * from_stride + k]) -
+                static_cast<std::make_unsigned_t<To>>(less));
 }
 
 #endif
