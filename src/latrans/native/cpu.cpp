@@ -23,7 +23,8 @@ Cpu best_cpu() {
     const bool avx2 = __builtin_cpu_supports("avx2");
     if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi"))
+        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vnni") &&
+        __builtin_cpu_supports("avx512vbmi"))
         return Cpu::avx512;
     if (avx2) return Cpu::avx2;
 #endif

@@ -11,7 +11,8 @@
 
 namespace latrans {
 
-enum class Cpu { portable, avx2, avx512 };  // the last with its VNNI and VBMI parts
+// The last with its parts BW, CD, DQ, VL, VNNI and VBMI, as processors have them since 2019.
+enum class Cpu { portable, avx2, avx512 };
 
 // The best that this machine runs; a lesser one where the environment variable LATRANS_CPU names
 // it.  Decided once.
@@ -23,7 +24,7 @@ const char *name(Cpu level);
 
 // Defines `result name params` as the inline function name_body, compiled for every set.
 #ifdef LATRANS_X86_LEVELS
-#define LATRANS_AVX512_TARGET "avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi"
+#define LATRANS_AVX512_TARGET "avx2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni,avx512vbmi"
 #define LATRANS_BY_CPU(result, name, params, args)                                             \
     __attribute__((target(LATRANS_AVX512_TARGET))) result name##_avx512 params {               \
         return name##_body args;                                                               \

@@ -5,13 +5,13 @@
 // the constants.  All is exact: `Program.check` bounds sums below 2^24, and half of what a shift
 // drops is at most 2^30.
 #pragma once
-#include "residual_simd.h"
+#include "simd.h"
 #include "residual_step.h"
 
 namespace latrans {
 namespace {
 
-#if defined(LATRANS_VNNI)
+#if defined(LATRANS_AVX512)
 
 // Four vectors of 32 bits, packed to bytes with instructions that stay within 128 bits: brings
 // together what belongs to a lane.

@@ -25,13 +25,9 @@ inline Vector times(Vector a, Vector b) { return _mm512_mullo_epi16(a, b); }
 inline Vector low(Vector a, Vector b) { return _mm512_unpacklo_epi16(a, b); }
 inline Vector high(Vector a, Vector b) { return _mm512_unpackhi_epi16(a, b); }
 inline Vector add_products(Vector sum, Vector a, Vector b) {
-#ifdef LATRANS_FIT_AVX512
     // Not the intrinsic: around that GCC 12 copies every sum twice.
     __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(a), "vm"(b));
     return sum;
-#else
-    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
-#endif
 }
 // Sums of `low` and `high` in the order of the rows.
 inline void store_sums(int32_t *out, Vector low, Vector high) {

@@ -1,6 +1,6 @@
 // Logarithm and ratio by table, on vectors: the twin of residual/fixed.py.
 #pragma once
-#include "residual_simd.h"
+#include "simd.h"
 #include "residual_step.h"
 
 namespace latrans {

@@ -3,7 +3,7 @@
 // Twin of residual/gather.py; [B] refers to the bounds in residual_step.h.
 #pragma once
 #include "residual_fixed.h"
-#include "residual_simd.h"
+#include "simd.h"
 #include "residual_step.h"
 
 namespace latrans {

@@ -5,7 +5,7 @@
 #pragma once
 #include "residual_bytes.h"
 #include "residual_classes.h"
-#include "residual_simd.h"
+#include "simd.h"
 #include "residual_step.h"
 
 namespace latrans {
@@ -86,7 +86,7 @@ inline void pair_bytes(const int32_t *cells, int n, int32_t *pairs) {
 inline const int32_t *run_network(const Network &network, int32_t *const rows[3]) {
     const int32_t *from = rows[0];
     int to = 1;
-#if defined(LATRANS_VNNI)
+#if defined(LATRANS_AVX512)
     if (network.byte_layers) return run_bytes(network, rows);
     pair_bytes(rows[0], network.layers[0].n_in, rows[2]);
     from = rows[2];

@@ -2,7 +2,7 @@
 // Outputs come within their limits (residual_network.h).
 #pragma once
 #include "residual_classes.h"
-#include "residual_simd.h"
+#include "simd.h"
 #include "residual_step.h"
 
 namespace latrans {

@@ -3,7 +3,7 @@
 // Whether the stream has ended is asked once a step: words beyond it may be looked at.
 #pragma once
 #include "residual_classes.h"
-#include "residual_simd.h"
+#include "simd.h"
 #include "residual_strip.h"
 
 namespace latrans {

@@ -1,7 +1,7 @@
 // Classes of a strip into a rANS stream, last first.
 #pragma once
 #include "residual_classes.h"
-#include "residual_simd.h"
+#include "simd.h"
 #include "residual_stretch.h"
 
 namespace latrans {

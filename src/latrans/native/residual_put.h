@@ -1,6 +1,6 @@
 // How a strip's canvases follow from its samples: errors, margins, and where box sums begin.
 #pragma once
-#include "residual_simd.h"
+#include "simd.h"
 #include "residual_stretch.h"
 
 namespace latrans {

@@ -3,7 +3,6 @@
 #ifdef LATRANS_X86_LEVELS
 #pragma GCC target("avx2,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,prefer-vector-width=512")
 #define LATRANS_AVX512
-#define LATRANS_VNNI
 #define LATRANS_KERNEL values_avx512
 #define LATRANS_KERNEL_NAME "avx512"
 #include "residual_values_kernel.h"

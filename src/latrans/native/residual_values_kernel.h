@@ -1,5 +1,5 @@
 // A network that names a class per site, by its largest output; one copy per instruction set.
-#include "residual_simd.h"
+#include "simd.h"
 #include "residual_values_step.h"
 
 namespace latrans {
@@ -11,7 +11,7 @@ constexpr int kBlock = width<int32_t> == kLanes ? 16 : 8;
 // sum + the products of a word's inputs and weights.
 template <int group>
 V<int32_t> add_word(V<int32_t> sum, V<int32_t> x, V<int32_t> w) {
-#if defined(LATRANS_VNNI)
+#if defined(LATRANS_AVX512)
     if constexpr (group == 4)
         return reinterpret_cast<V<int32_t>>(
             _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), reinterpret_cast<__m512i>(x),
@@ -211,7 +211,7 @@ inline int first_largest(const int32_t *outputs, int n) {
 }  // namespace
 
 extern const ValueKernel LATRANS_KERNEL;
-#if defined(LATRANS_VNNI)
+#if defined(LATRANS_AVX512)
 namespace {
 const ValueKernel pairs{LATRANS_KERNEL_NAME, 2, kBlock, nullptr, &run_sites<2>, &run_one<2>,
                                &first_largest};

@@ -1,80 +1,30 @@
 // The network on sixteen places at once, and the class that it answers.
 #pragma once
+#include "simd.h"
 #include "transform_job.h"
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#endif
 
 namespace latrans {
 namespace {
 
 constexpr int kMostQuads = 64;  // of a layer's inputs; wider networks are plain
 
-#if defined(LATRANS_AVX512)
-using Vector = __m512i;
-constexpr int kParts = 1;
-inline Vector number(int32_t v) { return _mm512_set1_epi32(v); }
-inline Vector plus(Vector a, Vector b) { return _mm512_add_epi32(a, b); }
-inline Vector shifted(Vector v, int32_t by) { return _mm512_srav_epi32(v, number(by)); }
-inline Vector bounded(Vector v, Vector lo, Vector hi) {
-    return _mm512_min_epi32(_mm512_max_epi32(v, lo), hi);
-}
-inline Vector joined(Vector a, Vector b, Vector c, Vector d) {
-    return _mm512_or_si512(_mm512_or_si512(a, _mm512_slli_epi32(b, 8)),
-                           _mm512_or_si512(_mm512_slli_epi32(c, 16), _mm512_slli_epi32(d, 24)));
-}
-#elif defined(LATRANS_AVX2)
-using Vector = __m256i;
-constexpr int kParts = 2;
-inline Vector number(int32_t v) { return _mm256_set1_epi32(v); }
-inline Vector plus(Vector a, Vector b) { return _mm256_add_epi32(a, b); }
-inline Vector shifted(Vector v, int32_t by) { return _mm256_srav_epi32(v, number(by)); }
-inline Vector bounded(Vector v, Vector lo, Vector hi) {
-    return _mm256_min_epi32(_mm256_max_epi32(v, lo), hi);
-}
-inline Vector joined(Vector a, Vector b, Vector c, Vector d) {
-    return _mm256_or_si256(_mm256_or_si256(a, _mm256_slli_epi32(b, 8)),
-                           _mm256_or_si256(_mm256_slli_epi32(c, 16), _mm256_slli_epi32(d, 24)));
-}
-inline Vector low_words(Vector v) { return _mm256_and_si256(v, number(0x00FF00FF)); }
-inline Vector high_words(Vector v) { return _mm256_srli_epi16(v, 8); }
-inline Vector products(Vector a, Vector b) { return _mm256_madd_epi16(a, b); }
-#elif defined(__SSE2__) && !defined(LATRANS_SCALAR)
-using Vector = __m128i;
-constexpr int kParts = 4;
-inline Vector number(int32_t v) { return _mm_set1_epi32(v); }
-inline Vector plus(Vector a, Vector b) { return _mm_add_epi32(a, b); }
-inline Vector shifted(Vector v, int32_t by) { return _mm_sra_epi32(v, _mm_cvtsi32_si128(by)); }
-inline Vector chosen(Vector mask, Vector yes, Vector no) {
-    return _mm_or_si128(_mm_and_si128(mask, yes), _mm_andnot_si128(mask, no));
-}
-inline Vector bounded(Vector v, Vector lo, Vector hi) {
-    v = chosen(_mm_cmplt_epi32(v, lo), lo, v);
-    return chosen(_mm_cmpgt_epi32(v, hi), hi, v);
-}
-inline Vector joined(Vector a, Vector b, Vector c, Vector d) {
-    return _mm_or_si128(_mm_or_si128(a, _mm_slli_epi32(b, 8)),
-                        _mm_or_si128(_mm_slli_epi32(c, 16), _mm_slli_epi32(d, 24)));
-}
-inline Vector low_words(Vector v) { return _mm_and_si128(v, number(0x00FF00FF)); }
-inline Vector high_words(Vector v) { return _mm_srli_epi16(v, 8); }
-inline Vector products(Vector a, Vector b) { return _mm_madd_epi16(a, b); }
-#else
-#define LATRANS_PLAIN_NETWORK
-#endif
+using Places = V<int32_t>;
+constexpr int kParts = kTransformLanes / width<int32_t>;  // vectors of a step's places
+
+// Bytes 0 and 2 of each place, or 1 and 3, as two int16.
+inline Places even_bytes(Places v) { return v & 0x00FF00FF; }
+inline Places odd_bytes(Places v) { return even_bytes(bits<Places>(bits<V<uint32_t>>(v) >> 8)); }
 
 // Values in a row of work space of a plain network; 0 for others.
 inline int widest(const TransformNetwork &network) {
-#ifndef LATRANS_PLAIN_NETWORK
     if (!network.plain) return 0;
-#endif
     int most = 4 * kQuads;
     for (int l = 0; l < network.n_layers; ++l)
         if (network.layers[l].n_out > most) most = network.layers[l].n_out;
     return most;
 }
 
-// Any network, or any machine.  Inputs (n_in, lanes) are in rows[0].
+// Any network.  Inputs (n_in, lanes) are in rows[0].
 inline const int32_t *run_plain(const TransformNetwork &network, const int32_t *first_bias,
                                 int32_t *const rows[2]) {
     int now = 0;
@@ -99,44 +49,44 @@ inline const int32_t *run_plain(const TransformNetwork &network, const int32_t *
     return rows[now];
 }
 
-#ifndef LATRANS_PLAIN_NETWORK
 // Outputs o to o + n - 1 of a layer for one part of the lanes; `x` (quads, lanes).  `known_quads` is
 // how many of these there are, or 0: what the compiler knows it unrolls.
 template <int n, int known_quads>
 inline void block_of(const TransformLayer &layer, const int32_t *bias, int o, const uint32_t *x,
-                     Vector *out) {
+                     Places *out) {
     const int n_quads = known_quads ? known_quads : layer.n_in / 4;
-    Vector sum[n];
+    Places sum[n];
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) sum[i] = number(bias[o + i]);
 #pragma GCC unroll 8
     for (int g = 0; g < n_quads; ++g) {
-        Vector v;
-        __builtin_memcpy(&v, x + g * kTransformLanes, sizeof v);
+        const Places v = load(reinterpret_cast<const int32_t *>(x + g * kTransformLanes));
         const int at = o * n_quads + 4 * g;
 #if defined(LATRANS_AVX512)
         const int32_t *w = layer.quads + at;
 #pragma GCC unroll 16
         for (int i = 0; i < n; ++i)
-            sum[i] = _mm512_dpbusd_epi32(sum[i], v, number(w[i / 4 * 4 * n_quads + i % 4]));
+            sum[i] = bits<Places>(
+                _mm512_dpbusd_epi32(bits<__m512i>(sum[i]), bits<__m512i>(v),
+                                    _mm512_set1_epi32(w[i / 4 * 4 * n_quads + i % 4])));
 #else
         const int32_t *w = layer.pairs + 2 * at;
-        const Vector even = low_words(v), odd = high_words(v);
+        const Places even = even_bytes(v), odd = odd_bytes(v);
 #pragma GCC unroll 16
         for (int i = 0; i < n; ++i) {
-            sum[i] = plus(sum[i], products(even, number(w[2 * i])));
-            sum[i] = plus(sum[i], products(odd, number(w[2 * i + 1])));
+            sum[i] = add_products(sum[i], even, number(w[2 * i]));
+            sum[i] = add_products(sum[i], odd, number(w[2 * i + 1]));
         }
 #endif
     }
-    const Vector lo = number(layer.lo), hi = number(layer.hi);
+    const Places lo = number(layer.lo), hi = number(layer.hi);
 #pragma GCC unroll 16
-    for (int i = 0; i < n; ++i) out[i] = bounded(shifted(sum[i], layer.shift[o + i]), lo, hi);
+    for (int i = 0; i < n; ++i) out[i] = clamp(sum[i] >> layer.shift[o + i], lo, hi);
 }
 
 template <int n>
 inline void block(const TransformLayer &layer, const int32_t *bias, int o, const uint32_t *x,
-                  Vector *out) {
+                  Places *out) {
     if (layer.n_in == 4 * kQuads)
         block_of<n, kQuads>(layer, bias, o, x, out);
     else if (layer.n_in == 32)
@@ -148,12 +98,14 @@ inline void block(const TransformLayer &layer, const int32_t *bias, int o, const
 template <int n>
 inline void hidden(const TransformLayer &layer, const int32_t *bias, int o, const uint32_t *x,
                    uint32_t *to) {
-    Vector out[n];
+    Places out[n];
     block<n>(layer, bias, o, x, out);
 #pragma GCC unroll 16
     for (int i = 0; i < n; i += 4) {
-        const Vector quad = joined(out[i], out[i + 1], out[i + 2], out[i + 3]);
-        __builtin_memcpy(to + (o + i) / 4 * kTransformLanes, &quad, sizeof quad);
+        // Outputs that go on are 0 to 255: nothing is shifted into the sign but the last byte.
+        using U = V<uint32_t>;
+        const auto byte = [&](int k) { return bits<U>(out[i + k]) << (8 * k); };
+        store(to + (o + i) / 4 * kTransformLanes, byte(0) | byte(1) | byte(2) | byte(3));
     }
 }
 
@@ -182,25 +134,20 @@ inline void run_bytes(const TransformNetwork &network, const int32_t *first_bias
     const int32_t *bias = network.n_layers > 1 ? last.bias : first_bias;
     for (int part = 0; part < kParts; ++part) {
         const int at = part * kTransformLanes / kParts;
-        Vector out;
+        Places out;
         block<1>(last, bias, 0, x + at, &out);
-        __builtin_memcpy(output + at, &out, sizeof out);
+        store(output + at, out);
     }
 }
-#endif
 
 // Classes of sixteen places from their inputs (kQuads, lanes); `rows` are for plain networks.
 inline void classes_of(const TransformBand &band, const uint32_t *inputs, int32_t *const rows[2],
                        int32_t *classes) {
     alignas(64) int32_t answers[kTransformLanes];
     const int32_t *output = answers;
-    bool plain = band.network->plain;
-#ifdef LATRANS_PLAIN_NETWORK
-    plain = true;
-#else
-    if (!plain) run_bytes(*band.network, band.first_bias, inputs, answers);
-#endif
-    if (plain) {
+    if (!band.network->plain) {
+        run_bytes(*band.network, band.first_bias, inputs, answers);
+    } else {
         for (int g = 0; g < kQuads; ++g)
             for (int b = 0; b < 4; ++b)
                 for (int i = 0; i < kTransformLanes; ++i)

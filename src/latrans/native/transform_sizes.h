@@ -1,23 +1,12 @@
 // Rows of magnitudes as network inputs: `size` and relative logarithms of transform/contexts.py.
 #pragma once
+#include "simd.h"
 #include "transform_job.h"
-#if defined(__x86_64__) && defined(__GNUC__)
-#include <immintrin.h>
-#endif
 
 namespace latrans {
 namespace {
 
 constexpr int32_t kLargest = 2047;  // magnitudes above say no more than this one
-
-template <class T>
-T least(T a, T b) {
-    return a < b ? a : b;
-}
-template <class T>
-T most(T a, T b) {
-    return a > b ? a : b;
-}
 
 // to[i] = size(q[i]); n is a multiple of 32.
 inline void sizes(const TransformLogs &logs, const uint16_t *q, uint8_t *to, size_t n) {

@@ -1,7 +1,7 @@
 // Vectors of lanes, as wide as the instruction set that is compiled for.  The translation unit
-// names the set (LATRANS_AVX2, LATRANS_AVX512, LATRANS_VNNI; none of them for what every machine
-// has), for the compiler's own macros do not follow its pragma.  Without vector extensions one
-// lane is a vector.
+// names the set (LATRANS_AVX2, LATRANS_AVX512, see cpu.h; none of them for what every machine has),
+// for the compiler's own macros do not follow its pragma.  Without vector extensions one lane is a
+// vector.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -217,11 +217,9 @@ inline V<int32_t> add_products(V<int32_t> sum, V<int32_t> x, V<int32_t> w) {
         return bits<V<int32_t>>(bits<V<uint32_t>>(v) << 16) >> 16;
     };
     return sum + low(x) * low(w) + (x >> 16) * (w >> 16);
-#elif defined(LATRANS_VNNI)
+#elif defined(LATRANS_AVX512)
     return bits<V<int32_t>>(
         _mm512_dpwssd_epi32(bits<__m512i>(sum), bits<__m512i>(x), bits<__m512i>(w)));
-#elif defined(LATRANS_AVX512)
-    return sum + bits<V<int32_t>>(_mm512_madd_epi16(bits<__m512i>(x), bits<__m512i>(w)));
 #elif defined(LATRANS_AVX2)
     return sum + bits<V<int32_t>>(_mm256_madd_epi16(bits<__m256i>(x), bits<__m256i>(w)));
 #else
