@@ -25,7 +25,7 @@ from latrans import Codec, arrange, field, mapping, sample
 from latrans.cli import arrays
 from latrans.floats import TwoLayer
 from latrans.maps import Identity, Offset
-from latrans.residual import backend, coder, plan, remap
+from latrans.residual import backend, habit, plan, remap
 from latrans.residual.predictor import NO_NETWORK
 from ratio_measure import refuse_trained
 
@@ -49,11 +49,11 @@ def without(part: str) -> Iterator[None]:
             )
             patch(mapping, "_axes_worth_trying", lambda layout, planes: [])
         elif part == "own linear predictor":
-            patch(coder, "plan", functools.partial(plan.plan, may_fit=False))
+            patch(habit, "plan", functools.partial(plan.plan, may_fit=False))
         elif part == "network":
-            patch(coder, "_expert", lambda *a: NO_NETWORK)
+            patch(habit, "_expert", lambda *a: NO_NETWORK)
         elif part == "choice of experts":
-            patch(coder, "_expert", lambda *a: 0)
+            patch(habit, "_expert", lambda *a: 0)
         elif part == "table remap":
             patch(backend, "best_map", lambda counts, costs: remap.same())
         elif part == "references":

@@ -7,7 +7,7 @@ import pytest
 
 import latrans
 from latrans import arrange, loop
-from latrans.residual import coder
+from latrans.residual import habit
 from latrans.residual.habit import Habit
 
 ENGINES = ("native", "reference")
@@ -34,9 +34,9 @@ def test_what_answers_otherwise_is_asked_again_at_once():
 @pytest.fixture
 def all_large(monkeypatch):
     """Every section counts as large."""
-    for module in (arrange, loop, coder):
+    for module in (arrange, loop, habit):
         monkeypatch.setattr(module, "LARGE_SECTION", 0)
-    monkeypatch.setattr(coder, "_TRIAL_SAMPLES", 256)
+    monkeypatch.setattr(habit, "_TRIAL_SAMPLES", 256)
 
 
 def stack(n_planes):
