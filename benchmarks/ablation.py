@@ -21,7 +21,7 @@ from unittest import mock
 import numpy as np
 
 import ratio_files
-from latrans import Codec, arrange, field, mapping, sample
+from latrans import Codec, arrange, field, mapping_choice, sample
 from latrans.cli import arrays
 from latrans.floats import TwoLayer
 from latrans.maps import Identity, Offset
@@ -47,7 +47,7 @@ def without(part: str) -> Iterator[None]:
                 "offers",
                 lambda values: [m for m in offers(values) if isinstance(m, PLAIN_MAPS)],
             )
-            patch(mapping, "_axes_worth_trying", lambda layout, planes: [])
+            patch(mapping_choice, "_axes_worth_trying", lambda layout, planes: [])
         elif part == "own linear predictor":
             patch(habit, "plan", functools.partial(plan.plan, may_fit=False))
         elif part == "network":

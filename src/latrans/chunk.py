@@ -23,7 +23,8 @@ from .engine import select
 from .errors import CodecError
 from .frame import Frame
 from .inversion import Inversion, inverted
-from .mapping import Mapping, choose, lossy_mapping, read_mapping
+from .mapping import Mapping, read_mapping
+from .mapping_choice import choose, lossy_mapping
 from .model import Model
 from .rate import DEFAULT_RATE, Rate
 from .residual import coder

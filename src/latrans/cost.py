@@ -12,7 +12,7 @@ from .arrange import arrange
 from .chunk import Task, analyse, suits
 from .entropy.tables import cost_bits
 from .errors import ConfigError
-from .mapping import choose
+from .mapping_choice import choose
 from .residual import coder, values
 from .residual.backend import ReferenceBackend
 from .residual.classes import ESCAPE, tokenise

@@ -18,7 +18,8 @@ from . import field, passes
 from .arrange import Arrangement
 from .axes import Layout
 from .inversion import inverted
-from .mapping import Mapping, on_grid
+from .mapping import Mapping
+from .mapping_choice import on_grid
 from .residual import coder
 from .residual.backend import Backend
 from .residual.coder import STEP, PlaneInfo
