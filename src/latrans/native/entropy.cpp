@@ -133,6 +133,13 @@ void bind_entropy(nb::module_ &module) {
                  const std::lock_guard lock(self.mutex);
                  return self.pop_raw(which, bits);
              })
+        .def("pop_symbol",
+             [](RansDecoder &self, const Tables &tables, size_t which, size_t table) {
+                 require(which < self.n_states() && table < tables.n_tables(),
+                         "no such state or table");
+                 const std::lock_guard lock(self.mutex);
+                 return self.pop(which, tables.slots(table), tables.intervals(table));
+             })
         .def("finish", [](RansDecoder &self) {
             const std::lock_guard lock(self.mutex);
             self.finish();

@@ -13,4 +13,12 @@ struct Interval {
     uint16_t start, frequency;
 };
 
+// A stream in the middle.  Reading `kWordsBeyond` words beyond its end is harmless, and damage.
+struct Stream {
+    uint32_t *states;
+    int n_states;
+    const uint16_t *at, *end;
+};
+constexpr int kWordsBeyond = 96;
+
 }  // namespace latrans

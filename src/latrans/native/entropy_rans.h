@@ -51,7 +51,7 @@ public:
         std::vector<uint8_t> data(4 * states_.size() + 2 * (size_ - at_));
         uint8_t *to = data.data();
         for (uint32_t state : states_)
-            for (int shift = 0; shift < 32; shift += 8) *to++ = static_cast<uint8_t>(state >> shift);
+            for (int bit = 0; bit < 32; bit += 8) *to++ = static_cast<uint8_t>(state >> bit);
         for (size_t i = at_; i < size_; ++i) {
             *to++ = static_cast<uint8_t>(words_[i]);
             *to++ = static_cast<uint8_t>(words_[i] >> 8);
@@ -91,7 +91,7 @@ public:
         for (size_t i = 0; i < n_states; ++i, data += 4)
             states_.push_back(data[0] | data[1] << 8 | data[2] << 16 | uint32_t{data[3]} << 24);
         n_words_ = (nbytes - 4 * n_states) / 2;
-        words_.resize(n_words_ + kBeyond);
+        words_.resize(n_words_ + kWordsBeyond);
         for (size_t i = 0; i < n_words_; ++i, data += 2)
             words_[i] = static_cast<uint16_t>(data[0] | data[1] << 8);
         for (uint32_t state : states_)
@@ -101,15 +101,14 @@ public:
 
     size_t n_states() const { return states_.size(); }
 
-    // For coders that keep states at hand: these, and the words that are left.  Those may look at
-    // `kBeyond` words, zeros, beyond the end.
-    static constexpr size_t kBeyond = 96;
-    uint32_t *states() { return states_.data(); }
-    const uint16_t *next() const { return words_.data() + at_; }
-    const uint16_t *end() const { return words_.data() + n_words_; }
-    void set_next(const uint16_t *at) {
-        at_ = static_cast<size_t>(at - words_.data());
-        if (at_ > n_words_) throw Damaged("entropy-coded section ends before its last symbol");
+    // For coders that keep states at hand; then how far they came.
+    Stream stream() {
+        const uint16_t *words = words_.data();
+        return {states_.data(), static_cast<int>(states_.size()), words + at_, words + n_words_};
+    }
+    void go_on(const Stream &stream) {
+        if (stream.at > stream.end) ended();
+        at_ = static_cast<size_t>(stream.at - words_.data());
     }
 
     // Next symbol: `slots` maps 4096 slots to symbols, `intervals` describes symbols.
@@ -155,11 +154,12 @@ public:
     std::mutex mutex;  // whoever pops without the GIL holds it
 
 private:
+    static void ended() { throw Damaged("entropy-coded section ends before its last symbol"); }
+
     // States never fall below kLow: one word brings back any state that was legal before.
     void renew(size_t which, uint32_t state) {
         if (state < kLow) {
-            if (at_ == n_words_)
-                throw Damaged("entropy-coded section ends before its last symbol");
+            if (at_ == n_words_) ended();
             state = state << 16 | words_[at_++];
         }
         states_[which] = state;

@@ -11,7 +11,7 @@ namespace latrans {
 
 namespace {
 
-static_assert(size_t{kMostWords} <= RansDecoder::kBeyond, "loops look at words that do not exist");
+static_assert(kMostWords <= kWordsBeyond, "loops look at words that do not exist");
 
 constexpr int64_t kPiece = 1024;  // steps that are pushed at once: what room they need is not known
 
@@ -127,14 +127,13 @@ bool contest_as(const Model &model, const Job &job, Given plane, const Contest &
 template <class T>
 std::shared_ptr<Coded> decode_as(const Model &model, const Job &job, const TableMap &map,
                                  RansDecoder &decoder, const int32_t *firsts) {
-    Stream stream{decoder.states(), static_cast<int>(decoder.n_states()), decoder.next(),
-                  decoder.end()};
+    Stream stream = decoder.stream();
     Plane<T> plane(model, job);
     for (int64_t top = 0; top < job.schedule.rows; top += kLanes) {
         plane.begin(top, firsts);
         const Outcome outcome = loops<T>(model).decode(plane.strip(), tables_of(model, map), stream);
         if (outcome == Outcome::kTooNarrow) return nullptr;
-        decoder.set_next(stream.at);
+        decoder.go_on(stream);
         if (outcome != Outcome::kDone)
             throw Damaged("entropy-coded section holds a sample out of range: damaged");
         plane.end();

@@ -40,13 +40,7 @@ struct Tables {
     const int32_t *map;
 };
 
-// A rANS stream in the middle.  Reading `kMostWords` beyond the end is harmless, and damage.
-struct Stream {
-    uint32_t *states;
-    int n_states;
-    const uint16_t *at, *end;
-};
-constexpr int kMostWords = 5 * kLanes;  // that a step takes or looks at
+constexpr int kMostWords = 5 * kLanes;  // of a stream that a step takes or looks at
 
 // Classes in coding order; then, of those with raw bits, how many and which.  `raw` says by step
 // which lanes have any.  There is room for what is to come, and for kLanes more at either end.

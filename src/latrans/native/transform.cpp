@@ -1,29 +1,23 @@
 // The lossy transform's bands on NumPy arrays: twins of what transform/backend.py defines.
+#include <mutex>
 #include <optional>
 #include <vector>
 
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
-#include <nanobind/stl/vector.h>
 
-#include "transform_arrays.h"
-#include "transform_model.h"
+#include "entropy_rans.h"
+#include "transform_arena.h"
+#include "transform_placed.h"
 #include "transform_quantise.h"
-#include "transform_rans.h"
+#include "transform_restore.h"
 #include "transform_write.h"
 
 namespace {
 
 using namespace latrans;
 
-using Values = Array<int32_t, 2>;
 using Bytes = Array<uint8_t, 2>;
-using Known = Array<int8_t, 1>;
 using LayerArrays = std::tuple<Array<int8_t, 2>, Array<int32_t, 1>, Array<uint8_t, 1>, int, int>;
-// Parent, siblings, earlier ones, the picture at the band's level, the band's step.
-using Around = std::tuple<std::optional<Values>, std::vector<Values>, std::vector<Values>,
-                          std::optional<Integers>, int64_t>;
 
 Cpu level_of(const std::string &asked) {
     for (Cpu level : {Cpu::portable, Cpu::avx2, Cpu::avx512})
@@ -49,7 +43,8 @@ public:
         for (size_t row = 0; row < n_rows; ++row) {
             TransformSigns told{};
             for (int i = 0; i < kSignTables; ++i) {
-                const uint16_t *of = signs.data() + 2 * (row * kSignTables + static_cast<size_t>(i));
+                const size_t table = row * kSignTables + static_cast<size_t>(i);
+                const uint16_t *of = signs.data() + 2 * table;
                 if (of[0] < 1 || of[1] < 1 || of[0] + of[1] != static_cast<int>(kProbabilities))
                     throw nb::value_error("a table of signs does not sum to 4096");
                 told.first[i] = of[0];
@@ -63,27 +58,31 @@ public:
         for (size_t i = 0; i < prediction.size(); ++i) prediction_.push_back(prediction.data()[i]);
     }
 
-    auto read(TransformReader &reader, size_t rows, size_t columns, const Around &around,
-              Known known, size_t sign_row) const {
-        const Placed placed(*this, rows, columns, around, known);
+    auto read(RansDecoder &decoder, size_t rows, size_t columns, const Around &around, Known known,
+              size_t sign_row) const {
+        const Placed placed(model, rows, columns, around, known);
         const TransformSigns &signs = signs_of(sign_row);
+        if (decoder.n_states() > kTransformLanes)
+            throw nb::value_error("a transform's stream has a state for each lane at most");
         Owned<int32_t> values(rows, columns);
         Owned<uint8_t> classes(rows, columns);
         {
             const nb::gil_scoped_release release;
-            const std::lock_guard lock(reader.mutex);
+            const std::lock_guard lock(decoder.mutex);
             Arena arena;
-            const TransformReading job{placed.band, &reader.cursor(), reader.n_states(),
-                                       model.slots.data(), model.intervals.data(), signs.first,
-                                       signs.weights, values.get(), classes.get()};
-            if (!model.kernel.read(job, arena)) TransformReader::ended();
+            Stream stream = decoder.stream();
+            model.kernel.read({placed.band, &stream, model.tables.slots(0),
+                               model.tables.intervals(0), signs.first, signs.weights, values.get(),
+                               classes.get()},
+                              arena);
+            decoder.go_on(stream);
         }
         return nb::make_tuple(values.array(), classes.array());
     }
 
     nb::object classify(size_t rows, size_t columns, const Around &around, Known known,
                         Array<int64_t, 2> magnitudes, std::optional<Array<bool, 2>> wanted) const {
-        const Placed placed(*this, rows, columns, around, known);
+        const Placed placed(model, rows, columns, around, known);
         if (magnitudes.size() != rows * columns ||
             (wanted && wanted->size() != rows * columns))
             throw nb::value_error("magnitudes do not fit the band");
@@ -111,18 +110,20 @@ public:
     // Gain, code, values and classes; `weights` is the row of the prediction's, or negative.
     nb::object quantise(size_t rows, size_t columns, const Around &around, Known known, bool is_low,
                         const Integers &coefficients, int weights, bool vertical) const {
-        const Placed placed(*this, rows, columns, around, known);
+        const Placed placed(model, rows, columns, around, known);
         if (coefficients.shape(0) != rows || coefficients.shape(1) != columns ||
             (weights >= 0 && placed.band.low && is_wide(coefficients) != placed.band.wide))
             throw nb::value_error("coefficients do not fit the band");
-        return is_wide(coefficients)
-                   ? quantise_as<int64_t>(placed.band, known, is_low, coefficients, weights, vertical)
-                   : quantise_as<int32_t>(placed.band, known, is_low, coefficients, weights, vertical);
+        const auto quantised = [&](auto none) {
+            return quantise_as<decltype(none)>(placed.band, known, is_low, coefficients, weights,
+                                               vertical);
+        };
+        return is_wide(coefficients) ? quantised(int64_t{}) : quantised(int32_t{});
     }
 
     // Coefficients in the unit of `step`, 32 bits wide if the picture is and they surely fit.
-    nb::object restore(Values values, Bytes classes, const std::optional<Integers> &low, int weights,
-                       bool vertical, int gain, int64_t step) const {
+    nb::object restore(Values values, Bytes classes, const std::optional<Integers> &low,
+                       int weights, bool vertical, int gain, int64_t step) const {
         const size_t n = values.size();
         if (classes.shape(0) != values.shape(0) || classes.shape(1) != values.shape(1))
             throw nb::value_error("classes do not fit the band");
@@ -161,41 +162,6 @@ public:
     }
 
 private:
-    // A band as kernels take it.
-    struct Placed {
-        Placed(const Model &owner, size_t rows, size_t columns, const Around &around, Known known) {
-            const auto &[parent, siblings, earlier, low, step] = around;
-            if (!rows || !columns || known.shape(0) != kKnownInputs || siblings.size() > 2 ||
-                earlier.size() > 2 || step < 1 || step > int64_t{1} << 50)
-                throw nb::value_error("surroundings do not fit a band");
-            band.rows = rows;
-            band.columns = columns;
-            if (parent) band.parent = grid(*parent);
-            for (size_t i = 0; i < siblings.size(); ++i) band.others[i] = grid(siblings[i]);
-            for (size_t i = 0; i < earlier.size(); ++i) band.others[2 + i] = grid(earlier[i]);
-            band.step = step;
-            if (low) {
-                band.low = low->data();
-                band.low_rows = low->shape(0);
-                band.low_columns = low->shape(1);
-                band.wide = is_wide(*low);
-                if (band.low_rows < rows || band.low_columns < columns ||
-                    (!band.wide && step > int64_t{1} << 30))
-                    throw nb::value_error("the picture does not fit a band");
-            }
-            band.logs = &owner.model.logs;
-            band.network = &owner.model.network;
-            bias = owner.model.first_bias(known.data());
-            band.first_bias = bias.data();
-        }
-        static TransformGrid grid(const Values &values) {
-            if (!values.size()) throw nb::value_error("a band without values is none");
-            return {values.data(), values.shape(0), values.shape(1)};
-        }
-        TransformBand band{};
-        std::vector<int32_t> bias;
-    };
-
     template <class T>
     nb::object quantise_as(const TransformBand &band, const Known &known, bool is_low,
                            const Integers &coefficients, int weights, bool vertical) const {
@@ -233,25 +199,9 @@ private:
                 Arena arena;
                 predict(low, low_rows, low_columns, sizeof(T) == 8, weights, vertical,
                         values.shape(0), values.shape(1), to, arena);
-                const auto g = static_cast<uint64_t>(gain);
-                for (size_t i = 0; i < n; ++i)
-                    if constexpr (sizeof(T) == 8)
-                        to[i] = static_cast<T>(g * static_cast<uint64_t>(to[i]) + 2) >> 2;
-                    else
-                        to[i] = (gain * to[i] + 2) >> 2;
+                scale(to, n, gain);
             }
-            const int32_t *v = values.data();
-            for (size_t i = 0; i < n; ++i) {
-                if (!v[i]) continue;
-                const auto m = static_cast<uint64_t>(std::abs(int64_t{v[i]}));
-                const size_t which = std::min<size_t>(m, kCentroids) - 1;
-                const int64_t shift = centroids_[size_t{classes.data()[i]} * kCentroids + which];
-                const uint64_t whole = (m << 8) + static_cast<uint64_t>(shift);
-                const auto scaled =
-                    static_cast<int64_t>(whole * static_cast<uint64_t>(step)) >> 8;
-                const auto size = static_cast<uint64_t>(scaled);
-                to[i] = static_cast<T>(static_cast<uint64_t>(to[i]) + (v[i] < 0 ? -size : size));
-            }
+            add_values(values.data(), classes.data(), n, centroids_.data(), step, to);
         }
         return out.array();
     }

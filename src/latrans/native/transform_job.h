@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "entropy_interval.h"
+
 namespace latrans {
 
 constexpr int kTransformLanes = 16;  // rows of a strip, and coefficients side by side
@@ -62,19 +64,14 @@ struct TransformBand {
     const int32_t *first_bias;  // of the network's first layer in this band
 };
 
-// The stream that is read.
-struct TransformCursor {
-    uint32_t states[kTransformLanes];
-    const uint8_t *words;  // 16 bits each, the lower byte first
-    size_t n_words, at;
-};
+constexpr int kTransformWords = 5 * kTransformLanes;  // that a step takes or looks at
+static_assert(kTransformWords <= kWordsBeyond, "steps look at words that do not exist");
 
 struct TransformReading {
     TransformBand band;
-    TransformCursor *cursor;
-    size_t n_states;
+    Stream *stream;
     const uint8_t *slots;        // (classes, 4096) symbols, three bytes more
-    const uint32_t *intervals;   // (classes, kTokens + 1): start, frequency << 16
+    const Interval *intervals;   // (classes, kTokens + 1)
     const uint16_t *signs;       // frequencies of the first symbol, kSignTables of them
     const int16_t *sign_weights;
     int32_t *values;             // (rows, columns), zeros at first
@@ -101,8 +98,8 @@ protected:
 };
 
 struct TransformKernel {
-    // Values of a band, but for the prediction of what is left of the stream: false where it ends.
-    bool (*read)(const TransformReading &, TransformArena &);
+    // Values of a band; where the stream ends before them it stops beyond that end.
+    void (*read)(const TransformReading &, TransformArena &);
     // Inputs that differ by place: for each row kPlaceQuads rows of `stride` dwords, which is the
     // columns rounded up to a multiple of 64.
     void (*inputs)(const TransformBand &, uint32_t *to, size_t stride, TransformArena &);

@@ -7,7 +7,13 @@
 namespace latrans {
 
 extern const TransformKernel LATRANS_KERNEL;
-const TransformKernel LATRANS_KERNEL{&read_band, &place_inputs, &classify_band, &predict_band, &largest<int32_t>, &largest<int64_t>,
-                                     &lift<int32_t, uint32_t>, &lift<int64_t, uint64_t>};
+const TransformKernel LATRANS_KERNEL{&read_band,
+                                     &place_inputs,
+                                     &classify_band,
+                                     &predict_band,
+                                     &largest<int32_t>,
+                                     &largest<int64_t>,
+                                     &lift<int32_t, uint32_t>,
+                                     &lift<int64_t, uint64_t>};
 
 }  // namespace latrans

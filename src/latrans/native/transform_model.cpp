@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "transform_rans.h"
-
 namespace latrans {
 namespace {
 
@@ -24,9 +22,9 @@ int32_t pair_of(int8_t low, int8_t high) {
 }  // namespace
 
 TransformModel::TransformModel(const std::vector<TransformLayerView> &layers,
-                               const uint16_t *tables, size_t n_tables, size_t n_symbols,
+                               const uint16_t *frequencies, size_t n_tables, size_t n_symbols,
                                const int64_t *log_table, Cpu level)
-    : kernel(transform_kernel(level)), network{} {
+    : kernel(transform_kernel(level)), network{}, tables(frequencies, n_tables, n_symbols) {
     if (n_tables != kClasses || n_symbols != kTokens + 1)
         throw std::invalid_argument("tables do not fit the transform");
     size_t n_in = kCausalInputs + kKnownInputs;
@@ -54,21 +52,6 @@ TransformModel::TransformModel(const std::vector<TransformLayerView> &layers,
         layers_[i].shift = parts_[i].shift.data();
     }
     network.layers = layers_.data();
-    slots.resize(kClasses * kProbabilities + 64);
-    for (size_t t = 0; t < n_tables; ++t) {
-        uint32_t start = 0;
-        for (size_t s = 0; s < n_symbols; ++s) {
-            const uint32_t frequency = tables[t * n_symbols + s];
-            if (frequency > kProbabilities - start)
-                throw std::invalid_argument("frequencies of a table exceed 4096");
-            intervals.push_back(start | frequency << 16);
-            std::fill_n(slots.data() + t * kProbabilities + start, frequency,
-                        static_cast<uint8_t>(s));
-            start += frequency;
-        }
-        if (start != kProbabilities)
-            throw std::invalid_argument("frequencies of a table do not sum to 4096");
-    }
     fill_logs(log_table);
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "entropy_tables.h"
 #include "transform_kernels.h"
 
 namespace latrans {
@@ -21,18 +22,18 @@ class TransformModel {
 public:
     // Throws std::invalid_argument where parts do not fit.  The caller has proven all accumulators
     // of the network below 2^24 (`Program.check`).
-    TransformModel(const std::vector<TransformLayerView> &layers, const uint16_t *tables,
+    TransformModel(const std::vector<TransformLayerView> &layers, const uint16_t *frequencies,
                    size_t n_tables, size_t n_symbols, const int64_t *logs, Cpu level);
     TransformModel(const TransformModel &) = delete;
 
-    // The first layer's bias where all places share these inputs; only those from kPlaceInputs count.
+    // The first layer's bias where all places share these inputs, of which those from kPlaceInputs
+    // on count.
     std::vector<int32_t> first_bias(const int8_t *known) const;
 
     const TransformKernel &kernel;
     TransformNetwork network;
     TransformLogs logs;
-    std::vector<uint8_t> slots;       // (classes, 4096) and some more
-    std::vector<uint32_t> intervals;  // (classes, kTokens + 1): start, frequency << 16
+    SymbolTables<uint8_t> tables;  // one for each class
 
 private:
     struct Layer {

@@ -89,7 +89,7 @@ inline void keep(const Step &step, const TransformReading &job, size_t at, size_
     }
 }
 
-bool read_band(const TransformReading &job, TransformArena &arena) {
+void read_band(const TransformReading &job, TransformArena &arena) {
     const TransformBand &band = job.band;
     const size_t rows = band.rows, columns = band.columns;
     Inputs inputs(band, arena);
@@ -106,7 +106,7 @@ bool read_band(const TransformReading &job, TransformArena &arena) {
         for (auto &row : plain)
             row = static_cast<int32_t *>(
                 arena.take(static_cast<size_t>(widest(*band.network)) * kTransformLanes * 4));
-    Stream stream(job);
+    Popper popper(job);
     Step step;
     for (size_t top = 0; top < rows; top += kTransformLanes) {
         const size_t height = least<size_t>(kTransformLanes, rows - top);
@@ -130,7 +130,7 @@ bool read_band(const TransformReading &job, TransformArena &arena) {
                 causal_inputs(*band.logs, size, x + kPlaceQuads * kTransformLanes);
                 leans_of(job.sign_weights, sign, step.leans);
                 classes_of(band, x, plain, step.classes);
-                if (!stream.pop(step)) return false;
+                if (!popper.pop(step)) return;
             } else {
                 for (int i = 0; i < kTransformLanes; ++i) step.values[i] = 0;
             }
@@ -144,7 +144,6 @@ bool read_band(const TransformReading &job, TransformArena &arena) {
         hand_down(sizes_before, columns);
         hand_down(signs_before, columns);
     }
-    return true;
 }
 
 }  // namespace

@@ -1,8 +1,7 @@
-// What comes between the bands of a stream, read and written from NumPy.
+// Writing the stream of a transform's bands, and what comes between them, from Python.
 #include <vector>
 
 #include "transform_arrays.h"
-#include "transform_rans.h"
 #include "transform_write.h"
 
 namespace {
@@ -17,18 +16,6 @@ nb::bytes written(const TransformWriter &writer) {
 }  // namespace
 
 void bind_transform_stream(nb::module_ &module) {
-    nb::class_<TransformReader>(module, "TransformReader")
-        .def("__init__",
-             [](TransformReader *self, const nb::bytes &data, size_t n_states) {
-                 new (self) TransformReader(static_cast<const uint8_t *>(data.data()), data.size(),
-                                            n_states);
-             })
-        .def("raw", &TransformReader::raw)
-        .def("symbol",
-             [](TransformReader &self, Array<uint16_t, 1> frequencies) {
-                 return self.symbol(frequencies.data());
-             })
-        .def("finish", &TransformReader::finish);
     nb::class_<TransformWriter>(module, "TransformWriter")
         .def(nb::init<size_t>())
         .def("push", &TransformWriter::push)

@@ -53,15 +53,12 @@ void TransformWriter::push_band(const TransformModel &model, const TransformSign
         size_t row, column;
         int32_t value;
         uint32_t magnitude, token;
-        const uint32_t *intervals;
+        const Interval *intervals;
         size_t which;
     };
     Told told[kTransformLanes];
     const auto n_raw = [](const Told &t) {
         return t.token >= kDirect ? static_cast<int>(t.token - kDirect) / 2 + 3 : 0;
-    };
-    const auto push = [this](size_t which, uint32_t interval) {
-        rans_.push(which, interval & 0xFFFF, interval >> 16, 12);
     };
     for (size_t top = (rows - 1) / kTransformLanes * kTransformLanes;; top -= kTransformLanes) {
         const size_t height = std::min<size_t>(kTransformLanes, rows - top);
@@ -84,9 +81,9 @@ void TransformWriter::push_band(const TransformModel &model, const TransformSign
                                (to.magnitude >> (e - 1) & 1);
                     large = true;
                 }
-                to.intervals = &model.intervals[size_t{classes[at]} * (kTokens + 1)];
+                to.intervals = model.tables.intervals(classes[at]);
                 to.which = lane % n_states_;
-                escaped |= to.intervals[to.token] >> 16 == 0;
+                escaped |= !to.intervals[to.token].frequency;
             }
             if (large)
                 for (int i = n; i-- > 0;)
@@ -108,16 +105,17 @@ void TransformWriter::push_band(const TransformModel &model, const TransformSign
                 const uint32_t frequency = signs.first[bucket * kSignSizes + size];
                 const bool second = (to.value < 0) != (lean < 0);
                 rans_.push(to.which, second ? frequency : 0,
-                           second ? kProbabilities - frequency : frequency, 12);
+                           second ? kProbabilities - frequency : frequency, kProbabilityBits);
             }
             if (escaped)
                 for (int i = n; i-- > 0;)
-                    if (told[i].intervals[told[i].token] >> 16 == 0)
+                    if (!told[i].intervals[told[i].token].frequency)
                         rans_.push_raw(told[i].which, told[i].token, 8);
             for (int i = n; i-- > 0;) {
                 const Told &to = told[i];
-                const uint32_t interval = to.intervals[to.token];
-                push(to.which, interval >> 16 ? interval : to.intervals[kEscape]);
+                Interval interval = to.intervals[to.token];
+                if (!interval.frequency) interval = to.intervals[kEscape];
+                rans_.push(to.which, interval.start, interval.frequency, kProbabilityBits);
             }
         }
         if (!top) break;

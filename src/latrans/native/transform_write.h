@@ -19,7 +19,9 @@ public:
     explicit TransformWriter(size_t n_states) : n_states_(n_states), rans_(n_states) {}
 
     // Symbols on the first state.
-    void push(uint32_t start, uint32_t frequency, int bits) { rans_.push(0, start, frequency, bits); }
+    void push(uint32_t start, uint32_t frequency, int bits) {
+        rans_.push(0, start, frequency, bits);
+    }
 
     // Values (rows, columns) below 2^24 in magnitude.
     void push_band(const TransformModel &model, const TransformSigns &signs, const int32_t *values,

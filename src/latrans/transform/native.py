@@ -52,7 +52,7 @@ class NativeBackend:
             LOG_TABLE,
             cpu,
         )
-        self.means = np.ascontiguousarray(parts.means)
+        self.means = _native.RansTables(np.ascontiguousarray(parts.means))
         weights = np.abs(parts.prediction.astype(np.int64)).sum(1)
         self._narrow = int(weights.max()) <= _NARROW_WEIGHTS
 
@@ -148,28 +148,28 @@ class NativeDecoding:
 
     def __init__(self, backend: NativeBackend, data: bytes, n_samples: int) -> None:
         self._backend = backend
-        self._reader = _native.TransformReader(data, n_states(n_samples))
+        self._decoder = _native.RansDecoder(np.frombuffer(data, np.uint8), n_states(n_samples))
 
     def raw(self, bits: int) -> int:
         """The next raw bits, from the first state."""
-        value: int = self._reader.raw(bits)
+        value: int = self._decoder.pop_raw(0, bits)
         return value
 
     def symbol(self, table: int) -> int:
         """The next symbol of a table of means, from the first state."""
-        value: int = self._reader.symbol(self._backend.means[table])
+        value: int = self._decoder.pop_symbol(self._backend.means, 0, table)
         return value
 
     def band(self, around: Surroundings, code: int) -> tuple[Ints, Ints]:
         """Values and classes, (rows, columns) each, of the next band."""
         found: tuple[Ints, Ints] = self._backend.model.read(
-            self._reader, *self._backend.placed(around, code), signs.row_of(around.band)
+            self._decoder, *self._backend.placed(around, code), signs.row_of(around.band)
         )
         return found
 
     def finish(self) -> None:
         """Check that the stream ends here; `CodecError` otherwise."""
-        self._reader.finish()
+        self._decoder.finish()
 
 
 class NativeEncoding:
