@@ -24,7 +24,8 @@ const char *name(Cpu level);
 
 // Defines `result name params` as the inline function name_body, compiled for every set.
 #ifdef LATRANS_X86_LEVELS
-#define LATRANS_AVX512_TARGET "avx2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni,avx512vbmi"
+#define LATRANS_AVX512_TARGET \
+    "avx2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vnni,avx512vbmi"
 #define LATRANS_BY_CPU(result, name, params, args)                                             \
     __attribute__((target(LATRANS_AVX512_TARGET))) result name##_avx512 params {               \
         return name##_body args;                                                               \

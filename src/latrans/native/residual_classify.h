@@ -80,31 +80,26 @@ bool code_samples(const Strip<T> &strip, int64_t step, int first, int last, T *c
 template <class T>
 Outcome classify(const Strip<T> &strip, Sink &sink) {
     const Answer<T> &a = *strip.answer;
-    const Extent &extent = strip.extent;
     Sink into = sink;
     Tokens found{};
     alignas(64) T coded[kLanes] = {};
-    for (int64_t step = first_step(extent), end = end_step(extent); step < end;) {
-        const Stretch stretch = stretch_at(extent, step);
-        const int first = stretch.first, last = stretch.last;
-        start_lanes(strip, stretch);
-        for (; step < stretch.end; ++step) {
-            if (!latrans::step(*strip.scene, step * strip.stride, first, last, *strip.answer))
-                return Outcome::kTooNarrow;
-            if (!code_samples(strip, step, first, last, coded)) return Outcome::kOutside;
-            put(strip, step, first, last);
-            tokenise_step(a, coded, found);
-            store_bytes(into.tokens + into.n, found.tokens, first, last);
-            store_bytes(into.tables + into.n, a.table, first, last);
-            into.n += static_cast<size_t>(last - first);
-            bool has_raw = false;
-            for (int b = 0; b < kLanes; b += width<int32_t>)
-                has_raw |= any<int32_t>(load(found.lengths + b) > 0);
-            into.raw[into.n_steps++] = has_raw ? store_raw(into, found, first, last) : 0;
-        }
-    }
-    sink = into;
-    return Outcome::kDone;
+    const Outcome outcome = each_step(strip, [&](int64_t step, int first, int last) {
+        if (!latrans::step(*strip.scene, step * strip.stride, first, last, *strip.answer))
+            return Outcome::kTooNarrow;
+        if (!code_samples(strip, step, first, last, coded)) return Outcome::kOutside;
+        put(strip, step, first, last);
+        tokenise_step(a, coded, found);
+        store_bytes(into.tokens + into.n, found.tokens, first, last);
+        store_bytes(into.tables + into.n, a.table, first, last);
+        into.n += static_cast<size_t>(last - first);
+        bool has_raw = false;
+        for (int b = 0; b < kLanes; b += width<int32_t>)
+            has_raw |= any<int32_t>(load(found.lengths + b) > 0);
+        into.raw[into.n_steps++] = has_raw ? store_raw(into, found, first, last) : 0;
+        return Outcome::kDone;
+    });
+    if (outcome == Outcome::kDone) sink = into;
+    return outcome;
 }
 
 }  // namespace

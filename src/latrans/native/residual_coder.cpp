@@ -131,7 +131,8 @@ std::shared_ptr<Coded> decode_as(const Model &model, const Job &job, const Table
     Plane<T> plane(model, job);
     for (int64_t top = 0; top < job.schedule.rows; top += kLanes) {
         plane.begin(top, firsts);
-        const Outcome outcome = loops<T>(model).decode(plane.strip(), tables_of(model, map), stream);
+        const Outcome outcome =
+            loops<T>(model).decode(plane.strip(), tables_of(model, map), stream);
         if (outcome == Outcome::kTooNarrow) return nullptr;
         decoder.go_on(stream);
         if (outcome != Outcome::kDone)

@@ -58,29 +58,23 @@ private:
     Answer<T> answer_{};
 };
 
-// Calls visit(step, first, last, described, coded) for each step of a strip, as it is described
+// Calls visit(first, last, described, coded) for each step of a strip, as it is described
 // and its samples are put.  Anchors, and so what comes back, are the same with every network.
 template <class T, class Visit>
 Outcome each_described(const Strip<T> &strip, Visit &&visit) {
-    const Extent &extent = strip.extent;
     const Scene<T> &scene = *strip.scene;
     Answer<T> &a = *strip.answer;
     alignas(64) T coded[kLanes] = {};
-    for (int64_t step = first_step(extent), end = end_step(extent); step < end;) {
-        const Stretch stretch = stretch_at(extent, step);
-        const int first = stretch.first, last = stretch.last;
-        start_lanes(strip, stretch);
-        for (; step < stretch.end; ++step) {
-            bool described = false;
-            if (!describe(scene, step * strip.stride, first, last, a, described))
-                return Outcome::kTooNarrow;
-            if (scene.step > 1) conclude(scene, nullptr, first, last, a);
-            if (!code_samples(strip, step, first, last, coded)) return Outcome::kOutside;
-            put(strip, step, first, last);
-            visit(first, last, described, coded);
-        }
-    }
-    return Outcome::kDone;
+    return each_step(strip, [&](int64_t step, int first, int last) {
+        bool described = false;
+        if (!describe(scene, step * strip.stride, first, last, a, described))
+            return Outcome::kTooNarrow;
+        if (scene.step > 1) conclude(scene, nullptr, first, last, a);
+        if (!code_samples(strip, step, first, last, coded)) return Outcome::kOutside;
+        put(strip, step, first, last);
+        visit(first, last, described, coded);
+        return Outcome::kDone;
+    });
 }
 
 template <class T>

@@ -77,29 +77,21 @@ template <class T, class Source>
 Outcome decode_steps(const Strip<T> &strip, const Tables &tables, Source &source,
                      const uint16_t *end) {
     const Answer<T> &a = *strip.answer;
-    const Extent &extent = strip.extent;
-    const int64_t last_step = end_step(extent);
     Popped popped{};
-    for (int64_t step = first_step(extent); step < last_step;) {
-        const Stretch stretch = stretch_at(extent, step);
-        const int first = stretch.first, last = stretch.last;
-        start_lanes(strip, stretch);
-        for (; step < stretch.end; ++step) {
-            if (!latrans::step(*strip.scene, step * strip.stride, first, last, *strip.answer))
-                return Outcome::kTooNarrow;
-            source.pop_tokens(tables, a.table, first, last, popped);
-            bool has_raw = false;
-            for (int b = 0; b < kLanes; b += width<int32_t>)
-                has_raw |= any<int32_t>((load(popped.tokens + b) >=
-                                         static_cast<int32_t>(kDirect)) |
-                                        (load(a.low_bits + b) > 0));
-            if (has_raw) pop_rest(source, a.low_bits, first, last, popped);
-            if (source.at() > end) return Outcome::kTruncated;
-            if (!enter_popped(strip, popped, has_raw, step, first, last)) return Outcome::kOutside;
-            put(strip, step, first, last);
-        }
-    }
-    return Outcome::kDone;
+    return each_step(strip, [&](int64_t step, int first, int last) {
+        if (!latrans::step(*strip.scene, step * strip.stride, first, last, *strip.answer))
+            return Outcome::kTooNarrow;
+        source.pop_tokens(tables, a.table, first, last, popped);
+        bool has_raw = false;
+        for (int b = 0; b < kLanes; b += width<int32_t>)
+            has_raw |= any<int32_t>((load(popped.tokens + b) >= static_cast<int32_t>(kDirect)) |
+                                    (load(a.low_bits + b) > 0));
+        if (has_raw) pop_rest(source, a.low_bits, first, last, popped);
+        if (source.at() > end) return Outcome::kTruncated;
+        if (!enter_popped(strip, popped, has_raw, step, first, last)) return Outcome::kOutside;
+        put(strip, step, first, last);
+        return Outcome::kDone;
+    });
 }
 
 template <class T>

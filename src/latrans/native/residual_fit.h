@@ -84,8 +84,8 @@ struct Activity {
     std::vector<int64_t> far;
 };
 
-// Weights for every choice of groups; a choice names groups beyond the first, the plane's own, which
-// belongs to all.  `rounds`, at least 1, refine the activity.  `noise` may be null.
+// Weights for every choice of groups; a choice names groups beyond the first, the plane's own,
+// which belongs to all.  `rounds`, at least 1, refine the activity.  `noise` may be null.
 std::vector<std::optional<Solution>> fit(const FitKernel &kernel,
                                          const std::vector<const TapGroup *> &groups,
                                          const Activity &activity,

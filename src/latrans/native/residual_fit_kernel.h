@@ -189,7 +189,8 @@ void weigh(const Rows<E> &rows, const int16_t *largest, size_t n, E floor, int l
     }
     weights.sum = sum;
     weights.largest = 0;
-    for (size_t i = 0; i < kGroup; ++i) weights.largest = most<int32_t>(weights.largest, greatest[i]);
+    for (size_t i = 0; i < kGroup; ++i)
+        weights.largest = most<int32_t>(weights.largest, greatest[i]);
 }
 
 // Logarithms in 1/32 octave of 1 <= value < 2^31, by the exponents and mantissas of floats.

@@ -1,11 +1,6 @@
 // The loops over strips for one instruction set.  A translation unit names the set and the kernel
 // (LATRANS_KERNEL) and includes this.
 #pragma once
-#if defined(__GNUC__) && !defined(__clang__)
-// Of intrinsics of GCC's own that start from no value.
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#endif
 #include "residual_contest.h"
 #include "residual_decode.h"
 #include "residual_push.h"

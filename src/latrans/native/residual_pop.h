@@ -35,10 +35,11 @@ public:
         for (int lane = first; lane < last; ++lane) {
             const int32_t table = tables.map[classes[lane]];
             const uint32_t state = states_[which_[lane]], slot = state & (kProbabilities - 1);
-            const uint32_t token = tables.slots[static_cast<uint32_t>(table) * kProbabilities + slot];
-            const Interval interval = tables.intervals[table * kSymbols + static_cast<int>(token)];
+            const uint8_t *slots = tables.slots + static_cast<uint32_t>(table) * kProbabilities;
+            const int32_t token = slots[slot];
+            const Interval interval = tables.intervals[table * kSymbols + token];
             renew(lane, interval.frequency * (state >> kProbabilityBits) + slot - interval.start);
-            popped.tokens[lane] = static_cast<int32_t>(token);
+            popped.tokens[lane] = token;
         }
     }
 

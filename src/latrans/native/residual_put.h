@@ -92,5 +92,21 @@ void put(const Strip<T> &strip, int64_t step, int first, int last) {
     put_margins(strip, strip.errors, step, first, last);
 }
 
+// Calls visit(step, first, last) for each step of a strip and the lanes that it codes, up to the
+// first that cannot be done.
+template <class T, class Visit>
+LATRANS_INLINE Outcome each_step(const Strip<T> &strip, Visit &&visit) {
+    const Extent &extent = strip.extent;
+    for (int64_t step = first_step(extent), end = end_step(extent); step < end;) {
+        const Stretch stretch = stretch_at(extent, step);
+        start_lanes(strip, stretch);
+        for (; step < stretch.end; ++step) {
+            const Outcome outcome = visit(step, stretch.first, stretch.last);
+            if (outcome != Outcome::kDone) return outcome;
+        }
+    }
+    return Outcome::kDone;
+}
+
 }  // namespace
 }  // namespace latrans

@@ -15,7 +15,7 @@ constexpr int kBlocksNear = 16;  // blocks of a lane whose cells stay in the nea
 template <class T>
 struct Quad {
     typedef T vector __attribute__((vector_size(kSide * sizeof(T))));
-    typedef T memory __attribute__((vector_size(kSide * sizeof(T)), aligned(alignof(T)), may_alias));
+    typedef vector memory __attribute__((aligned(alignof(T)), may_alias));
 };
 
 template <class T>

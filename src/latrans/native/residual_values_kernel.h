@@ -94,13 +94,10 @@ void run_sites(const ValueLayer *layers, int n_layers, int n_classes,
                 store(to, as_word<group>(values + k, layer.next_base));
         });
     }
-    V<int32_t> largest[kLanes / width<int32_t>], found[kLanes / width<int32_t>];
+    V<int32_t> largest[kLanes / width<int32_t>], found[kLanes / width<int32_t>]{};
     const auto compare = [&](int b, int first, const V<int32_t> *values) {
         V<int32_t> &most_yet = largest[b / width<int32_t>], &where = found[b / width<int32_t>];
-        if (first == 0) {
-            most_yet = values[0];
-            where = V<int32_t>{};
-        }
+        if (first == 0) most_yet = values[0];
         for (int o = 0; o < kBlock && first + o < n_classes; ++o) {
             where = select(values[o] > most_yet, number(first + o), where);
             most_yet = most(values[o], most_yet);
@@ -214,13 +211,13 @@ extern const ValueKernel LATRANS_KERNEL;
 #if defined(LATRANS_AVX512)
 namespace {
 const ValueKernel pairs{LATRANS_KERNEL_NAME, 2, kBlock, nullptr, &run_sites<2>, &run_one<2>,
-                               &first_largest};
+                        &first_largest};
 }
 const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 4, kBlock, &pairs, &run_sites<4>, &run_one<4>,
                                  &first_largest};
 #else
-const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 2, kBlock, nullptr, &run_sites<2>, &run_one<2>,
-                               &first_largest};
+const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 2,           kBlock,        nullptr,
+                                 &run_sites<2>,       &run_one<2>, &first_largest};
 #endif
 
 }  // namespace latrans

@@ -49,8 +49,8 @@ inline const int32_t *run_plain(const TransformNetwork &network, const int32_t *
     return rows[now];
 }
 
-// Outputs o to o + n - 1 of a layer for one part of the lanes; `x` (quads, lanes).  `known_quads` is
-// how many of these there are, or 0: what the compiler knows it unrolls.
+// Outputs o to o + n - 1 of a layer for one part of the lanes; `x` (quads, lanes).  `known_quads`
+// is how many of these there are, or 0: what the compiler knows it unrolls.
 template <int n, int known_quads>
 inline void block_of(const TransformLayer &layer, const int32_t *bias, int o, const uint32_t *x,
                      Places *out) {
@@ -102,7 +102,7 @@ inline void hidden(const TransformLayer &layer, const int32_t *bias, int o, cons
     block<n>(layer, bias, o, x, out);
 #pragma GCC unroll 16
     for (int i = 0; i < n; i += 4) {
-        // Outputs that go on are 0 to 255: nothing is shifted into the sign but the last byte.
+        // Outputs that go on are 0 to 255, a byte each.
         using U = V<uint32_t>;
         const auto byte = [&](int k) { return bits<U>(out[i + k]) << (8 * k); };
         store(to + (o + i) / 4 * kTransformLanes, byte(0) | byte(1) | byte(2) | byte(3));

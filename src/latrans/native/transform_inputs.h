@@ -231,8 +231,8 @@ public:
         if (narrow_) narrow_->row(logs, y, rows_ + 11);
         if (wide_) wide_->row(logs, y, rows_ + 11);
         for (int g = 0; g < kPlaceQuads; ++g)
-            latrans::quads(rows_[4 * g], rows_[4 * g + 1], rows_[4 * g + 2], rows_[4 * g + 3], to[g],
-                           columns_);
+            latrans::quads(rows_[4 * g], rows_[4 * g + 1], rows_[4 * g + 2], rows_[4 * g + 3],
+                           to[g], columns_);
     }
 
 private:

@@ -142,9 +142,10 @@ private:
         slot = _mm512_and_si512(state, mask);
         const __mmask16 second = _mm512_cmpge_epi32_mask(slot, frequency);
         slot = _mm512_mask_sub_epi32(slot, second, slot, frequency);
-        frequency = _mm512_mask_sub_epi32(frequency, second, _mm512_set1_epi32(kProbabilities), frequency);
-        next = _mm512_add_epi32(_mm512_mullo_epi32(frequency, _mm512_srli_epi32(state, kProbabilityBits)),
-                                slot);
+        frequency = _mm512_mask_sub_epi32(frequency, second, _mm512_set1_epi32(kProbabilities),
+                                          frequency);
+        next = _mm512_mullo_epi32(frequency, _mm512_srli_epi32(state, kProbabilityBits));
+        next = _mm512_add_epi32(next, slot);
         state = renewed(_mm512_mask_mov_epi32(state, some, next), some);
         _mm512_storeu_si512(stream_.states, state);
         const auto minus = static_cast<__mmask16>(second ^ _mm512_movepi32_mask(lean));

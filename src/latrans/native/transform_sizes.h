@@ -11,8 +11,10 @@ constexpr int32_t kLargest = 2047;  // magnitudes above say no more than this on
 // to[i] = size(q[i]); n is a multiple of 32.
 inline void sizes(const TransformLogs &logs, const uint16_t *q, uint8_t *to, size_t n) {
 #if defined(LATRANS_AVX512)
-    const __m512i small0 = _mm512_load_si512(logs.small), small1 = _mm512_load_si512(logs.small + 32);
-    const __m512i steps0 = _mm512_load_si512(logs.steps), steps1 = _mm512_load_si512(logs.steps + 32);
+    const __m512i small0 = _mm512_load_si512(logs.small);
+    const __m512i small1 = _mm512_load_si512(logs.small + 32);
+    const __m512i steps0 = _mm512_load_si512(logs.steps);
+    const __m512i steps1 = _mm512_load_si512(logs.steps + 32);
     const __m512i one = _mm512_set1_epi16(1);
     for (size_t i = 0; i < n; i += 32) {
         __m512i v = _mm512_min_epu16(_mm512_loadu_si512(q + i), _mm512_set1_epi16(1023));
@@ -78,9 +80,11 @@ void relative(const TransformLogs &logs, const T *v, T step, uint8_t *to, size_t
     const auto unit = static_cast<int32_t>(log2_of(logs, static_cast<uint64_t>(step)));
 #if defined(LATRANS_AVX512)
     if constexpr (sizeof(T) == 4) {
-        const __m512i first = _mm512_load_si512(logs.words), second = _mm512_load_si512(logs.words + 32);
+        const __m512i first = _mm512_load_si512(logs.words);
+        const __m512i second = _mm512_load_si512(logs.words + 32);
         for (size_t i = 0; i < n; i += 16) {
-            const __m512i sum = _mm512_add_epi32(_mm512_loadu_si512(v + i), _mm512_set1_epi32(step));
+            const __m512i sum =
+                _mm512_add_epi32(_mm512_loadu_si512(v + i), _mm512_set1_epi32(step));
             const __m512i zeros = _mm512_lzcnt_epi32(sum);
             __m512i at = _mm512_srli_epi32(_mm512_sllv_epi32(sum, zeros), 25);
             at = _mm512_and_si512(at, _mm512_set1_epi32(63));
