@@ -153,6 +153,12 @@ class Case:
         decoding.finish()
         return out
 
+    def round_trip(self, backend: Any) -> bytes:
+        """The section, once it is known to come back."""
+        data = self.encode(backend)
+        self.verify(self.decode(backend, data))
+        return data
+
     def verify(self, found: list[Ints]) -> None:
         """Assert that decoded samples are those of the planes, as far as the step allows."""
         for plane, job, mine in zip(self.planes, self.jobs, found, strict=True):

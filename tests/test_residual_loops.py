@@ -12,15 +12,10 @@ from latrans.errors import CodecError, ConfigError
 from latrans.residual.backend import ReferenceBackend
 from latrans.residual.classes import N_TABLES, N_TOKENS
 from latrans.residual.predictor import NO_NETWORK
+from residual_cases import fixed_case
 
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")
 KERNELS = native.kernels()
-
-
-def make_case(geometry="plane", kind="smooth", rows=20, columns=9, seed=0, **kwargs):
-    rng = np.random.default_rng(seed)
-    model = synthetic.predictor(rng, geometry, has_reconstruction=kwargs.pop("pictured", False))
-    return synthetic.case(rng, model, kind, rows, columns, **kwargs)
 
 
 class ManyStates:
@@ -44,18 +39,17 @@ class ManyStates:
 @pytest.mark.parametrize("kind", ["smooth", "wide", "spikes", "extremes"])
 @pytest.mark.parametrize("n_samples", [4096, 1 << 20])
 def test_streams_of_many_states_are_those_of_the_definition(geometry, kind, kernel, n_samples):
-    case = make_case(geometry, kind, 21, 30, n_planes=2, n_references=1, missing=7, pictured=True)
+    case = fixed_case(geometry, kind, 21, 30, n_planes=2, n_references=1, missing=7, pictured=True)
     compiled = ManyStates(native.NativeBackend(case.predictor, kernel), n_samples)
-    data = case.encode(compiled)
-    assert data == case.encode(ManyStates(ReferenceBackend(case.predictor), n_samples))
-    case.verify(case.decode(compiled, data))
+    reference = ManyStates(ReferenceBackend(case.predictor), n_samples)
+    assert case.round_trip(compiled) == case.encode(reference)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("geometry", ["plane", "track"])
 @pytest.mark.parametrize("kind", ["noise", "spikes"])
 def test_every_truncation_of_many_states_is_noticed(geometry, kind, kernel):
-    case = make_case(geometry, kind, 18, 6)
+    case = fixed_case(geometry, kind, 18, 6)
     compiled = ManyStates(native.NativeBackend(case.predictor, kernel))
     data = case.encode(compiled)
     for n in range(len(data)):
@@ -66,7 +60,7 @@ def test_every_truncation_of_many_states_is_noticed(geometry, kind, kernel):
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("kind", ["smooth", "extremes16"])
 def test_flipped_bits_of_many_states_are_errors_or_samples_in_range(kernel, kind):
-    case = make_case("plane", kind, 20, 12)
+    case = fixed_case("plane", kind, 20, 12)
     compiled = ManyStates(native.NativeBackend(case.predictor, kernel))
     data = case.encode(compiled)
     noticed = 0
@@ -89,7 +83,7 @@ def test_flipped_bits_of_many_states_are_errors_or_samples_in_range(kernel, kind
 def test_costs_of_experts_are_those_of_their_classes(geometry, kind, step):
     rows = 2 if geometry == "track" else 18 if step == 1 else 6
     columns = 20 if step == 1 else 5  # the definition takes its time there
-    case = make_case(geometry, kind, rows, columns, n_planes=2, n_references=1, step=step)
+    case = fixed_case(geometry, kind, rows, columns, n_planes=2, n_references=1, step=step)
     reference = ReferenceBackend(case.predictor)
     experts = [0, 1, NO_NETWORK, 0]
     expected = []
@@ -110,7 +104,7 @@ def test_costs_of_experts_are_those_of_their_classes(geometry, kind, step):
 
 
 def test_costs_are_of_experts_that_exist():
-    case = make_case()
+    case = fixed_case()
     compiled = native.NativeBackend(case.predictor)
     with pytest.raises(ConfigError, match="no such network"):
         compiled.costs(case.jobs[0], case.planes[0], [0, 9])
@@ -118,7 +112,7 @@ def test_costs_are_of_experts_that_exist():
 
 @pytest.mark.parametrize("kind", ["smooth", "wide"])
 def test_tokens_are_counted_as_by_the_definition(kind):
-    case = make_case(kind=kind)
+    case = fixed_case(kind=kind)
     counts = []
     for coder in (ReferenceBackend(case.predictor), native.NativeBackend(case.predictor)):
         classes, _ = coder.classify(case.jobs[0], case.planes[0])
@@ -129,7 +123,7 @@ def test_tokens_are_counted_as_by_the_definition(kind):
 
 
 def test_planes_that_are_not_kept_cannot_be_referred_to():
-    case = make_case()
+    case = fixed_case()
     compiled = native.NativeBackend(case.predictor)
     job = replace(case.jobs[0], keep=False)
     classes, coded = compiled.classify(job, case.planes[0])
@@ -141,7 +135,7 @@ def test_planes_that_are_not_kept_cannot_be_referred_to():
 
 
 def test_samples_may_be_of_any_kind_of_integer():
-    case = make_case(kind="wide")
+    case = fixed_case(kind="wide")
     compiled = native.NativeBackend(case.predictor)
     for dtype in (np.int64, np.int32, np.uint16):
         plane = np.asfortranarray(case.planes[0].astype(dtype))
