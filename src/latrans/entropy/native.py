@@ -34,26 +34,9 @@ class Decoder:
         self._decoder = _native.RansDecoder(np.frombuffer(data, np.uint8), n_states)
 
     def pop(
-        self,
-        tables: Tables,
-        lane: Any,
-        table: Any,
-        escape: int,
-        last: int,
-        raw_bits: Any,
+        self, tables: Tables, lane: Any, table: Any, escape: int, last: int, raw_bits: Any
     ) -> tuple[Ints, Ints]:
-        """Next symbols and the raw bits behind each.
-
-        Parameters
-        ----------
-        lane, table : (n,)
-            State and table of each symbol.
-        escape, last : int
-            An `escape` is followed by the symbol's number in 8 raw bits, taken as `last` where
-            it is larger.
-        raw_bits : (symbols,)
-            How many raw bits, 0 to 16, follow each symbol.
-        """
+        """Next symbols and the raw bits behind each: `sequences.Decoder.pop`."""
         arrays = (np.ascontiguousarray(a, np.int64) for a in (lane, table))
         symbols, raws = self._decoder.pop(
             tables.handle, *arrays, escape, last, np.ascontiguousarray(raw_bits, np.int64)

@@ -10,7 +10,7 @@ networks as in Ballé et al. (ICLR 2019).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -23,6 +23,7 @@ from ..program import Layer, Program
 from ..residual import classes as c
 from ..residual.predictor import Predictor
 from .density import Targets, density_bits
+from .descent import Report, descend
 from .rows import Rows, take
 
 INPUT_UNIT = 4  # network inputs count in 1/16
@@ -31,7 +32,6 @@ ACTIVATION_UNIT = 5  # activations count in 1/32
 OUTPUT_UNITS = (6, 5, 4)
 GATE_UNIT = 6
 _START_COUNTS = 1000  # samples that a table to start from stands for
-Report = Callable[..., None]
 
 
 class ResidualNet(torch.nn.Module):  # type: ignore[misc]
@@ -152,26 +152,23 @@ def train_network(
     net = ResidualNet([rows.inputs.shape[1], *hidden, 3 + rows.gates.shape[1]], generator)
     if start is not None:
         net.resume(start)
-    optimiser = torch.optim.Adam(net.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=learning_rate, total_steps=max(steps, 20), pct_start=0.1
-    )
     taught = np.flatnonzero(~rows.flat)  # flat surroundings never reach the network
     inputs = torch.from_numpy(rows.inputs[taught])
     targets = Targets.of(take(rows, taught))
-    smoothed = float("nan")
-    for step in range(steps):
-        pick = torch.randint(len(taught), (batch,), generator=generator)
-        outputs = net(inputs[pick].float() / 2.0**INPUT_UNIT)
-        bits = density_bits(outputs, targets[pick]).mean()
-        optimiser.zero_grad()
-        bits.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        smoothed = bits.item() if step == 0 else 0.98 * smoothed + 0.02 * bits.item()
-        if report is not None and step % 20 == 0:
-            report(step, bits=smoothed)
+
+    def loss(pick: torch.Tensor) -> torch.Tensor:
+        return density_bits(net(inputs[pick].float() / 2.0**INPUT_UNIT), targets[pick]).mean()
+
+    smoothed = descend(
+        net,
+        loss,
+        len(taught),
+        steps=steps,
+        batch=batch,
+        learning_rate=learning_rate,
+        generator=generator,
+        report=report,
+    )
     return lower(net), smoothed
 
 

@@ -29,8 +29,9 @@ from ..transform.stream import MEAN_ESCAPE, N_MEAN_SYMBOLS
 from ..transform.symbols import ESCAPE, N_SYMBOLS, N_TOKENS, tokenise
 from ..transform.transform import Transform
 from .coefficients import Rows, Start, Statistics, collect
+from .descent import Report, descend
 from .pictures import Picture
-from .predictor import INPUT_UNIT, Report, ResidualNet, lower_dense
+from .predictor import INPUT_UNIT, ResidualNet, lower_dense
 from .sections import TransformRecipe
 
 Array = npt.NDArray[np.float64]
@@ -60,15 +61,10 @@ def train_network(
 ) -> None:
     """Fit network and tables to rows, in place."""
     generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam([*net.parameters(), logits], lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=learning_rate, total_steps=steps, pct_start=0.1, final_div_factor=1e3
-    )
     inputs = torch.from_numpy(rows.inputs)
     tokens = torch.from_numpy(tokenise(rows.magnitude)[0])
-    smoothed = float("nan")
-    for step in range(steps):
-        pick = torch.randint(len(tokens), (batch,), generator=generator)
+
+    def loss(pick: torch.Tensor) -> torch.Tensor:
         place = net(inputs[pick].float() / 2.0**INPUT_UNIT)[:, 0] * _CLASSES_PER_UNIT
         place = (place + N_CLASSES // 2).clamp(0, N_CLASSES - 1.001)
         lower = place.detach().floor()
@@ -77,15 +73,20 @@ def train_network(
         index = lower.long()
         wanted = tokens[pick]
         bits = (1 - fraction) * cost[index, wanted] + fraction * cost[index + 1, wanted]
-        loss = bits.mean()
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        smoothed = loss.item() if step == 0 else 0.98 * smoothed + 0.02 * loss.item()
-        if report is not None and step % 20 == 0:
-            report(step, bits=smoothed)
+        return bits.mean()
+
+    descend(
+        net,
+        loss,
+        len(tokens),
+        steps=steps,
+        batch=batch,
+        learning_rate=learning_rate,
+        generator=generator,
+        report=report,
+        also=[logits],
+        last_share=1e-3,
+    )
 
 
 def _first_logits() -> torch.Tensor:

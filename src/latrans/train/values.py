@@ -7,8 +7,8 @@ best, in bits; after lowering, each class gets the histogram of the values that 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +26,7 @@ from ..residual.values import (
     ReferenceValueCoder,
     ValuePredictor,
 )
+from .descent import Report, descend
 from .predictor import ResidualNet, lower_dense
 
 N_CLASSES = 64
@@ -73,7 +74,7 @@ def train_values(
     batch: int,
     learning_rate: float,
     seed: int,
-    report: Callable[..., None] | None = None,
+    report: Report | None = None,
 ) -> tuple[ValuePredictor, float]:
     """Fit network and tables; returns the predictor and its bits per pixel on the rows."""
     generator = torch.Generator().manual_seed(seed)
@@ -87,7 +88,10 @@ def train_values(
         mass = mixture_mass(outputs, value[pick].float()[:, None])[:, 0]
         return -torch.log2(mass + 1e-5).mean()
 
-    _descend(density, density_loss, first, 0, len(value), batch, learning_rate, generator, report)
+    fit = functools.partial(
+        descend, n_rows=len(value), batch=batch, generator=generator, report=report
+    )
+    fit(density, density_loss, steps=first, learning_rate=learning_rate)
     centres = _cluster(density, inputs[:_CLUSTER_ROWS], generator)
     cost = -torch.log2(centres + 1e-6)
 
@@ -101,8 +105,7 @@ def train_values(
         share = torch.softmax(net(inputs[pick].float() / 256), 1)
         return (share * cost[:, value[pick]].T).sum(1).mean()
 
-    rest = steps - first
-    _descend(net, class_loss, rest, first, len(value), batch, learning_rate / 2, generator, report)
+    fit(net, class_loss, steps=steps - first, learning_rate=learning_rate / 2, done=first)
     program = lower_dense(net, INPUT_UNIT, [OUTPUT_UNIT] * N_CLASSES, 0, 255)
     return _with_tables(program, shape, rows, centres.numpy())
 
@@ -118,34 +121,6 @@ def mixture_mass(outputs: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
     # Where both are positive their difference would lose its precision.
     flip = torch.where(above + below > 0, -1.0, 1.0)
     return (weight * flip * (torch.sigmoid(flip * above) - torch.sigmoid(flip * below))).sum(2)
-
-
-def _descend(
-    net: torch.nn.Module,
-    loss: Callable[[torch.Tensor], torch.Tensor],
-    steps: int,
-    done: int,
-    n_rows: int,
-    batch: int,
-    learning_rate: float,
-    generator: torch.Generator,
-    report: Callable[..., None] | None,
-) -> None:
-    optimiser = torch.optim.Adam(net.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, max_lr=learning_rate, total_steps=max(steps, 20), pct_start=0.1
-    )
-    smoothed = math.nan
-    for step in range(steps):
-        bits = loss(torch.randint(n_rows, (batch,), generator=generator))
-        optimiser.zero_grad()
-        bits.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-        smoothed = bits.item() if step == 0 else 0.98 * smoothed + 0.02 * bits.item()
-        if report is not None and step % 20 == 0:
-            report(done + step, bits=smoothed)
 
 
 def _cluster(
