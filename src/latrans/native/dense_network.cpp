@@ -1,8 +1,8 @@
 #include "dense_network.h"
 
 #include <algorithm>
-#include <stdexcept>
 
+#include "require.h"
 #include "residual_kernels.h"
 #include "cpu.h"
 
@@ -11,10 +11,6 @@ namespace latrans {
 namespace {
 
 constexpr size_t kMostInputs = 1 << 15;  // bytes times weights then fit int32 with room to spare
-
-void require(bool holds, const char *what) {
-    if (!holds) throw std::invalid_argument(what);
-}
 
 int32_t base_of(int32_t lo, int group) { return group == 4 && lo < 0 ? -128 : 0; }
 

@@ -12,25 +12,21 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 
+#include "arrays.h"
 #include "entropy_rans.h"
 #include "entropy_tables.h"
+#include "require.h"
 
 namespace nb = nanobind;
 using namespace latrans;
 
 namespace {
 
-template <class T, size_t n>
-using Array = nb::ndarray<const T, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
 using Integers = Array<int64_t, 1>;
 using Tables = SymbolTables<uint16_t>;
 
 constexpr size_t kMaxStates = 1024;
 constexpr int64_t kMaxBits = 16;
-
-void require(bool holds, const char *what) {
-    if (!holds) throw nb::value_error(what);
-}
 
 void translate(const std::exception_ptr &thrown, void *) {
     try {

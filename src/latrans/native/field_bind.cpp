@@ -13,6 +13,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "field_passes.h"
+#include "require.h"
 #include "residual_kernels.h"
 #include "cpu.h"
 
@@ -28,10 +29,6 @@ using Planes = nb::ndarray<const int32_t, nb::ndim<3>, nb::c_contig, nb::device:
 using Out = nb::ndarray<int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using SumsArray = nb::ndarray<int64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Counts = std::tuple<int64_t, int64_t, int64_t>;
-
-void require(bool holds, const char *what) {
-    if (!holds) throw nb::value_error(what);
-}
 
 // The passes for a kernel's instruction set; without a name, of the fastest that runs here.
 const FieldKernel &field_kernel(const std::string &wanted) {

@@ -17,6 +17,8 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "arrays.h"
+#include "require.h"
 #include "residual_classes.h"
 #include "residual_coder.h"
 #include "residual_given_bind.h"
@@ -27,17 +29,9 @@ using namespace latrans;
 
 namespace {
 
-template <class T, size_t n>
-using Array = nb::ndarray<const T, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
-
 using Pair = std::pair<int, int>;
 using Pairs = std::vector<Pair>;
-using LayerArgs = std::tuple<Array<int8_t, 2>, Array<int32_t, 1>, Array<uint8_t, 1>, int, int>;
 using NetworkArgs = std::tuple<int, std::vector<LayerArgs>, Pair>;
-
-void require(bool holds, const char *what) {
-    if (!holds) throw nb::value_error(what);
-}
 
 using Map = Array<uint8_t, 1>;
 

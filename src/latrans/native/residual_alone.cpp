@@ -4,6 +4,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "require.h"
 #include "residual_trials.h"
 
 namespace latrans {
@@ -15,10 +16,6 @@ constexpr int kExpertShift = 5;
 constexpr uint8_t kRange = 1, kMap = 4;  // of a section's first byte
 constexpr size_t kRow = (kTables + 15) / 16 * 16;
 constexpr int32_t kMostCost = 8191;  // of a token: float32 holds the sums of a small plane
-
-void require(bool holds, const char *what) {
-    if (!holds) throw std::invalid_argument(what);
-}
 
 uint64_t zigzag(int64_t value) {
     return static_cast<uint64_t>(value) << 1 ^ (value < 0 ? ~uint64_t{0} : 0);

@@ -2,16 +2,13 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <stdexcept>
 #include <type_traits>
+
+#include "require.h"
 
 namespace latrans {
 
 namespace {
-
-void require(bool holds, const char *what) {
-    if (!holds) throw std::invalid_argument(what);
-}
 
 int64_t range(int32_t lo, int32_t hi) { return int64_t{hi} - lo; }
 

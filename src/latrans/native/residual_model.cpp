@@ -2,18 +2,14 @@
 
 #include <algorithm>
 #include <numeric>
-#include <stdexcept>
 
+#include "require.h"
 #include "residual_bits.h"
 #include "residual_weights.h"
 
 namespace latrans {
 
 namespace {
-
-void require(bool holds, const char *what) {
-    if (!holds) throw std::invalid_argument(what);
-}
 
 bool equal(Offset a, Offset b) { return a.dy == b.dy && a.dx == b.dx; }
 

@@ -13,6 +13,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "require.h"
 #include "residual_given_bind.h"
 #include "residual_trials.h"
 
@@ -28,10 +29,6 @@ using NoiseArgs = std::tuple<Form, Form, int64_t, int64_t>;
 using Pieces = std::vector<std::shared_ptr<Coded>>;
 using Sets = std::vector<std::pair<std::vector<int32_t>, int>>;  // weights, shift
 using Found = std::optional<std::tuple<std::vector<int32_t>, int, int64_t, int64_t>>;
-
-void require(bool holds, const char *what) {
-    if (!holds) throw nb::value_error(what);
-}
 
 // Trials and the arrays that they point to.
 struct OwnedTrials {

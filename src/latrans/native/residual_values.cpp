@@ -1,7 +1,8 @@
 #include "residual_values.h"
 
 #include <algorithm>
-#include <stdexcept>
+
+#include "require.h"
 
 namespace latrans {
 
@@ -9,10 +10,6 @@ namespace {
 
 constexpr size_t kSites = kLanes;
 constexpr size_t kAlone = 2;  // so many items are faster one by one than side by side
-
-void require(bool holds, const char *what) {
-    if (!holds) throw std::invalid_argument(what);
-}
 
 uint8_t position(size_t index, size_t n) {
     return static_cast<uint8_t>(std::min(index, n - 1) * 255 / std::max<size_t>(1, n - 1));

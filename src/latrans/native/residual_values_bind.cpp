@@ -14,6 +14,8 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "arrays.h"
+#include "require.h"
 #include "residual_values.h"
 #include "value_chunks.h"
 
@@ -22,15 +24,8 @@ using namespace latrans;
 
 namespace {
 
-template <class T, size_t n>
-using Array = nb::ndarray<const T, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
 using Items = Array<uint8_t, 3>;
 using Pairs = std::vector<std::pair<int, int>>;
-using LayerArgs = std::tuple<Array<int8_t, 2>, Array<int32_t, 1>, Array<uint8_t, 1>, int, int>;
-
-void require(bool holds, const char *what) {
-    if (!holds) throw nb::value_error(what);
-}
 
 std::vector<Offset> offsets(const Pairs &pairs) {
     std::vector<Offset> result;

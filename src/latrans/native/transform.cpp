@@ -17,7 +17,6 @@ namespace {
 using namespace latrans;
 
 using Bytes = Array<uint8_t, 2>;
-using LayerArrays = std::tuple<Array<int8_t, 2>, Array<int32_t, 1>, Array<uint8_t, 1>, int, int>;
 
 Cpu level_of(const std::string &asked) {
     for (Cpu level : {Cpu::portable, Cpu::avx2, Cpu::avx512})
@@ -28,7 +27,7 @@ Cpu level_of(const std::string &asked) {
 
 class Model {
 public:
-    Model(const std::vector<LayerArrays> &layers, Array<uint16_t, 2> tables,
+    Model(const std::vector<LayerArgs> &layers, Array<uint16_t, 2> tables,
           Array<uint16_t, 2> signs, Array<int8_t, 2> sign_weights, Array<int8_t, 2> centroids,
           Array<double, 2> costs, Array<int16_t, 2> prediction, Array<int64_t, 1> logs,
           const std::string &level)
@@ -218,7 +217,7 @@ private:
         return signs_[row];
     }
 
-    static std::vector<TransformLayerView> views(const std::vector<LayerArrays> &layers) {
+    static std::vector<TransformLayerView> views(const std::vector<LayerArgs> &layers) {
         std::vector<TransformLayerView> out;
         for (const auto &[weight, bias, shift, lo, hi] : layers) {
             if (bias.shape(0) != weight.shape(0) || shift.shape(0) != weight.shape(0))
@@ -248,7 +247,7 @@ void bind_transform_stream(nb::module_ &module);
 void bind_transform(nb::module_ &module) {
     bind_transform_stream(module);
     nb::class_<Model>(module, "TransformModel")
-        .def(nb::init<const std::vector<LayerArrays> &, Array<uint16_t, 2>, Array<uint16_t, 2>,
+        .def(nb::init<const std::vector<LayerArgs> &, Array<uint16_t, 2>, Array<uint16_t, 2>,
                       Array<int8_t, 2>, Array<int8_t, 2>, Array<double, 2>, Array<int16_t, 2>,
                       Array<int64_t, 1>, const std::string &>())
         .def("read", &Model::read)

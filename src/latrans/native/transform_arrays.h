@@ -8,14 +8,13 @@
 
 #include <nanobind/ndarray.h>
 
+#include "arrays.h"
 #include "bindings.h"
 
 namespace nb = nanobind;
 
 namespace latrans {
 
-template <class T, size_t n>
-using Array = nb::ndarray<const T, nb::ndim<n>, nb::c_contig, nb::device::cpu>;
 using Integers = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 inline bool is_wide(const Integers &values) {

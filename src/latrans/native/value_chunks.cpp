@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <deque>
-#include <stdexcept>
 
+#include "require.h"
 #include "residual_classes.h"
 
 namespace latrans {
@@ -14,10 +14,6 @@ constexpr size_t kFewSamples = 4096;       // coded with one rANS state
 constexpr size_t kAbreast = 2 * kLanes;    // chunks whose bytes are decoded at the same time
 constexpr uint32_t kLastToken = 32 + 4 * 12;  // of 16-bit latents
 constexpr int kMostRawBits = 16;
-
-void require(bool holds, const char *what) {
-    if (!holds) throw std::invalid_argument(what);
-}
 
 }  // namespace
 
