@@ -115,6 +115,14 @@ def test_impossible_state_is_refused():
         case.decode(native.NativeBackend(case.predictor), b"\xff\xff\x00\x00" + bytes(400))
 
 
+def test_more_states_than_lanes_are_refused():
+    case = fixed_case()
+    compiled = native.NativeBackend(case.predictor)
+    decoder = native._native.RansDecoder(np.full(400, 9, np.uint8), 17)
+    with pytest.raises(CodecError, match="state for each lane"):
+        compiled.decode(decoder, case.jobs[0], case.tables, None)
+
+
 def test_bytes_left_over_are_noticed():
     case = fixed_case()
     compiled = native.NativeBackend(case.predictor)

@@ -221,6 +221,7 @@ auto decode_plane(const Model &model, RansDecoder &decoder, const OwnedJob &owne
     const Schedule &s = owned.job.schedule;
     require(s.plane != firsts.has_value(), "a track needs its first samples, a plane has none");
     require(!firsts || int64_t(firsts->shape(0)) == s.rows, "every lane needs a first sample");
+    require(decoder.n_states() <= size_t{kLanes}, "a section has a state for each lane at most");
     std::shared_ptr<Coded> coded;
     {
         const nb::gil_scoped_release release;
