@@ -6,6 +6,7 @@ of what it has done, local schedulers a window at a time.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ LOCAL = ("threads", "processes", "synchronous", "sync", "single-threaded", "thre
 _WINDOW = 4096  # blocks in a graph of a local scheduler
 _AHEAD = 4  # blocks per thread of a cluster that are known to its scheduler
 _AHEAD_LEAST = 32
+_LOOK_SECONDS = 1.0  # between looks at how many workers there are
 
 Task = tuple[Plan, int]
 Tell = Callable[[int], Any]
@@ -145,29 +147,31 @@ def _on_cluster(
 
     ready(client, plans, engine)
     run_name = uuid.uuid4().hex[:8]
-    known: dict[Any, Task] = {}
+    known: dict[Any, tuple[Any, Task]] = {}  # futures are kept, or their tasks are forgotten
     tasks = iter(tasks)
 
     def submit(count: int) -> list[Any]:
         futures = []
-        for plan, i in islice(tasks, count):
+        for plan, i in islice(tasks, max(0, count)):
             key = f"latrans-move-{run_name}-{plan.name or 'array'}-{i}"
             future = client.submit(partial(move, plan), i, key=key, pure=False, resources=resources)
-            known[future.key] = plan, i
+            known[future.key] = future, (plan, i)
             futures.append(future)
         return futures
 
-    completed = as_completed(submit(_ahead(client)))
+    ahead, looked = _ahead(client), time.monotonic()
+    completed = as_completed(submit(ahead), loop=client.loop)
     try:
         for future in completed:
-            record = _result(future, *known.pop(future.key))
-            future.release()
+            record = _result(future, *known.pop(future.key)[1])
             tell(record.nbytes)
             yield record
-            for more in submit(max(1, _ahead(client) - len(known))):
+            if time.monotonic() > looked + _LOOK_SECONDS:
+                ahead, looked = _ahead(client), time.monotonic()
+            for more in submit(ahead - len(known)):
                 completed.add(more)
     finally:
-        client.cancel([future for future, _ in completed.futures.items()] if known else [])
+        client.cancel([future for future, _ in known.values()])
 
 
 def computed(
@@ -193,23 +197,18 @@ def computed(
         moved = delayed(partial(move, plan), pure=False, traverse=False)
         graph.append(moved(i, parts[plan.grid.position(block)]))
     if is_cluster(runner):
+        from distributed import as_completed
+
         check_shared(job.plans)
         ready(runner, job.plans, engine)
         futures = runner.compute(graph, resources=resources)
         tasks = {future.key: task for future, task in zip(futures, pending, strict=True)}
-        yield from _gathered(futures, tasks, tell)
+        for future in as_completed(futures, loop=runner.loop):
+            record = _result(future, *tasks[future.key])
+            tell(record.nbytes)
+            yield record
         return
     yield from _local_results(runner, graph, job.plans, tell)
-
-
-def _gathered(futures: list[Any], tasks: dict[Any, Task], tell: Tell) -> Iterator[Record]:
-    from distributed import as_completed
-
-    for future in as_completed(futures):
-        record = _result(future, *tasks[future.key])
-        future.release()
-        tell(record.nbytes)
-        yield record
 
 
 def ready(client: Any, plans: list[Plan], engine: str | None = None) -> None:
