@@ -14,7 +14,8 @@ MODULES = sorted(LIBRARY.rglob("*.py"))
 # Heavy packages, and the modules of the library (or folders of them) that may import each.
 HOMES = {
     "torch": ("train",),
-    "zarr": ("zarr", "cli", "transfer", "dask", "train.files"),  # training reads Zarr arrays, too
+    # Frames and sizes look inside Zarr arrays; training reads them, too.
+    "zarr": ("zarr", "cli", "transfer", "dask", "frames", "sizes", "train.files"),
     "dask": ("dask",),
     "distributed": ("dask",),
     "pyarrow": ("arrow", "rivals.parquet"),
