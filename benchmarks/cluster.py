@@ -133,12 +133,12 @@ def cluster(n_workers: int) -> Iterator[Any]:
 
 def transcoded(
     source: Any, target: Any, n_workers: int, block_mb: float, watch: Any = None
-) -> tuple[Any, float]:
-    """The summary of a transfer on a fresh cluster, and the workers' peak memory in MB."""
+) -> tuple[Any, tuple[float, float]]:
+    """The summary of a transfer on a fresh cluster, with what its workers used."""
     from latrans.dask import transcode
 
     with cluster(n_workers) as client:
-        client.run(_warm)
+        before = sum(cpu for cpu, _ in client.run(_used).values())
         summary = transcode(
             source,
             target,
@@ -147,8 +147,8 @@ def transcoded(
             client=client,
             progress=partial(watch, client) if watch else False,
         )
-        peak = max(client.run(_peak_mb).values())
-    return summary, peak
+        used = client.run(_used).values()
+    return summary, (sum(cpu for cpu, _ in used) - before, max(peak for _, peak in used))
 
 
 def crash(args: argparse.Namespace, source: Path, target: Path) -> bool:
@@ -198,12 +198,13 @@ def scaling(args: argparse.Namespace, source: Path, target: Path) -> bool:
     for _ in range(args.runs):
         for n_workers in rates:
             shutil.rmtree(target, ignore_errors=True)
-            summary, peak = transcoded(source, target, n_workers, args.block_mb)
+            summary, (cpu, peak) = transcoded(source, target, n_workers, args.block_mb)
             rates[n_workers].append(summary.mb_per_second)
             idle = 1 - summary.task_seconds / (n_workers * summary.seconds)
             print(
                 f"{n_workers} workers: {summary.mb_per_second:.1f} MB/s, "
-                f"{summary.n_blocks} tasks of {summary.task_seconds / summary.n_blocks:.2f} s, "
+                f"{summary.n_blocks} tasks of {summary.task_seconds / summary.n_blocks:.2f} s "
+                f"({cpu / summary.n_blocks:.2f} s of CPU), "
                 f"{100 * idle:.1f} % of the workers' time outside of tasks, peak {peak:.0f} MB; "
                 f"requests per chunk: {summary.n_gets / summary.n_chunks:.2f} GET, "
                 f"{summary.n_puts / summary.n_chunks:.2f} PUT",
@@ -226,34 +227,34 @@ def overhead(args: argparse.Namespace, source: Path, target: Path) -> bool:
     plan = job.plans[0]
     n_tasks = 2000
     with cluster(args.workers) as client:
-        client.run(_warm)
-        moved, run.move = run.move, _nothing
+        client.run(_used)
+        moved, run.move_planned = run.move_planned, _nothing
         try:
             started = time.perf_counter()
             tasks = ((plan, i) for i in range(n_tasks))
             records = list(run.run(client, tasks, job.plans, lambda nbytes: None))
         finally:
-            run.move = moved
+            run.move_planned = moved
         seconds = (time.perf_counter() - started) / n_tasks
     assert all(isinstance(record, Record) for record in records)
     print(f"{1e3 * seconds:.2f} ms per task of {args.workers} workers that does nothing\n")
     return True
 
 
-def _nothing(plan: Any, i: int) -> Any:
+def _nothing(run_name: str, number: int, i: int) -> Any:
     from latrans.transfer.summary import Record
 
-    return Record(plan.name, i)
+    return Record("", i)
 
 
-def _warm() -> None:
-    import latrans.transfer.move  # noqa: F401
-
-
-def _peak_mb() -> float:
+def _used() -> tuple[float, float]:
+    """Seconds of CPU and peak MB of this process; loads what tasks need, too."""
     import resource
 
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    import latrans.transfer.move  # noqa: F401
+
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3
 
 
 def _chunks(target: Path) -> list[Path]:

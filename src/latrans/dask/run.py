@@ -26,7 +26,7 @@ from ..transfer.local import check_shared, models_of, set_up
 from ..transfer.move import Plan, move
 from ..transfer.summary import Failure, Record
 from ..zarr import LatransCodec
-from .models import ModelPlugin
+from .models import ModelPlugin, PlanPlugin, move_planned
 
 LOCAL = ("threads", "processes", "synchronous", "sync", "single-threaded", "threading")
 _WINDOW = 4096  # blocks in a graph of a local scheduler
@@ -145,33 +145,40 @@ def _on_cluster(
 ) -> Iterator[Record]:
     from distributed import as_completed
 
-    ready(client, plans, engine)
-    run_name = uuid.uuid4().hex[:8]
     known: dict[Any, tuple[Any, Task]] = {}  # futures are kept, or their tasks are forgotten
     tasks = iter(tasks)
+    with _readied(client, plans, engine) as (run_name, numbers):
 
-    def submit(count: int) -> list[Any]:
-        futures = []
-        for plan, i in islice(tasks, max(0, count)):
-            key = f"latrans-move-{run_name}-{plan.name or 'array'}-{i}"
-            future = client.submit(partial(move, plan), i, key=key, pure=False, resources=resources)
-            known[future.key] = future, (plan, i)
-            futures.append(future)
-        return futures
+        def submit(count: int) -> list[Any]:
+            futures = []
+            for plan, i in islice(tasks, max(0, count)):
+                number = numbers[plan.name]
+                future = client.submit(
+                    move_planned,
+                    run_name,
+                    number,
+                    i,
+                    key=f"latrans-move-{run_name}-{number}-{i}",
+                    pure=False,
+                    resources=resources,
+                )
+                known[future.key] = future, (plan, i)
+                futures.append(future)
+            return futures
 
-    ahead, looked = _ahead(client), time.monotonic()
-    completed = as_completed(submit(ahead), loop=client.loop)
-    try:
-        for future in completed:
-            record = _result(future, *known.pop(future.key)[1])
-            tell(record.nbytes)
-            yield record
-            if time.monotonic() > looked + _LOOK_SECONDS:
-                ahead, looked = _ahead(client), time.monotonic()
-            for more in submit(ahead - len(known)):
-                completed.add(more)
-    finally:
-        client.cancel([future for future, _ in known.values()])
+        ahead, looked = _ahead(client), time.monotonic()
+        completed = as_completed(submit(ahead), loop=client.loop)
+        try:
+            for future in completed:
+                record = _result(future, *known.pop(future.key)[1])
+                tell(record.nbytes)
+                yield record
+                if time.monotonic() > looked + _LOOK_SECONDS:
+                    ahead, looked = _ahead(client), time.monotonic()
+                for more in submit(ahead - len(known)):
+                    completed.add(more)
+        finally:
+            client.cancel([future for future, _ in known.values()])
 
 
 def computed(
@@ -189,32 +196,44 @@ def computed(
     pending = list(job.pending())
     if not pending:
         return
-    edge = job.plans[0].grid.edge
-    parts = array.rechunk(edge).to_delayed()
-    graph = []
-    for plan, i in pending:
-        block = plan.grid[i]
-        moved = delayed(partial(move, plan), pure=False, traverse=False)
-        graph.append(moved(i, parts[plan.grid.position(block)]))
-    if is_cluster(runner):
-        from distributed import as_completed
+    parts = array.rechunk(job.plans[0].grid.edge).to_delayed()
 
-        check_shared(job.plans)
-        ready(runner, job.plans, engine)
-        futures = runner.compute(graph, resources=resources)
+    def graph(function: Any) -> list[Any]:
+        # Dask looks into arguments, but not into what a partial holds.
+        moved = delayed(function, pure=False, traverse=False)
+        return [moved(i, parts[plan.grid.position(plan.grid[i])]) for plan, i in pending]
+
+    if not is_cluster(runner):
+        yield from _local_results(runner, graph(partial(move, job.plans[0])), job.plans, tell)
+        return
+    from distributed import as_completed
+
+    check_shared(job.plans)
+    with _readied(runner, job.plans, engine) as (run_name, _):
+        futures = runner.compute(graph(partial(move_planned, run_name, 0)), resources=resources)
         tasks = {future.key: task for future, task in zip(futures, pending, strict=True)}
         for future in as_completed(futures, loop=runner.loop):
             record = _result(future, *tasks[future.key])
             tell(record.nbytes)
             yield record
-        return
-    yield from _local_results(runner, graph, job.plans, tell)
 
 
-def ready(client: Any, plans: list[Plan], engine: str | None = None) -> None:
-    """Give every worker of a cluster, also those to come, what the tasks need."""
+@contextmanager
+def _readied(
+    client: Any, plans: list[Plan], engine: str | None
+) -> Iterator[tuple[str, dict[str, int]]]:
+    """Give every worker of a cluster, also those to come, what the tasks need.
+
+    Yields the name by which tasks find their plans, and the number of each array's plan.
+    """
     models = {plan.codec.model for plan in plans if plan.codec is not None} - {"auto"}
     client.register_plugin(ModelPlugin(*sorted(models), engine=engine))
+    plugin = PlanPlugin(uuid.uuid4().hex[:12], plans)
+    client.register_plugin(plugin)
+    try:
+        yield plugin.run, {plan.name: number for number, plan in enumerate(plans)}
+    finally:
+        client.unregister_worker_plugin(plugin.name)
 
 
 def send_models(array: Any) -> None:
