@@ -77,7 +77,7 @@ def scores(source: Any, codec: Any = None, **storage_options: Any) -> Scores:
     return found
 
 
-def robust_z(values: npt.ArrayLike) -> Scores:
+def robust_z(values: npt.ArrayLike, kinds: npt.ArrayLike | None = None) -> Scores:
     """How many standard deviations values lie from their median, whatever the outliers are.
 
     The modified z-score of Iglewicz and Hoaglin (How to Detect and Handle Outliers, 1993), who
@@ -89,6 +89,10 @@ def robust_z(values: npt.ArrayLike) -> Scores:
     ----------
     values : array of float
         NaN stays NaN and does not count.
+    kinds : array, optional
+        Of the same shape: values are compared with those of the same kind only.  Chunks at the
+        edge of an array hold fewer samples and cost more bits for each; with
+        `latrans.sizes.samples_of_chunks` as kinds they do not stand out for that.
 
     Returns
     -------
@@ -100,6 +104,12 @@ def robust_z(values: npt.ArrayLike) -> Scores:
     [-1.35, -0.67, 0.0, 0.67, 65.43]
     """
     values = np.asarray(values, np.float64)
+    if kinds is not None:
+        kinds = np.asarray(kinds)
+        out = np.full(values.shape, np.nan)
+        for kind in np.unique(kinds):
+            out[kinds == kind] = robust_z(values[kinds == kind])
+        return out
     known = values[np.isfinite(values)]
     if not known.size:
         return values * np.nan
