@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import math
 from collections.abc import Iterator
@@ -375,6 +376,10 @@ def test_fit_takes_several_arrays_and_refuses_what_says_nothing() -> None:
     named = model.training["sampling"]["trained"] + model.training["sampling"]["held"]
     assert {name[0] for name in named} == {"0", "1"}  # what is flat teaches nothing
     assert "1[0:64, 0:64]" in named  # chunks that are small come together
+    for entry in model.training["data"]:
+        rows, columns = (slice(*map(int, s.split(":"))) for s in entry["name"][2:-1].split(", "))
+        piece = np.ascontiguousarray(image[rows, columns])
+        assert hashlib.sha256(piece.tobytes()).hexdigest() == entry["sha256"]
     with pytest.raises(ConfigError, match="constant"):
         fit(flat, "field")
     with pytest.raises(ConfigError, match="integers or floats"):

@@ -73,11 +73,13 @@ class Blocks:
     def counts(self) -> tuple[int, ...]:
         return tuple(len(bounds) - 1 for bounds in self.bounds)
 
-    def read(self, region: tuple[slice, ...]) -> Any:
+    def read(self, region: tuple[slice, ...]) -> da.Array:
         """A part of the array, to be computed."""
         if isinstance(self.source, da.Array):
             return self.source[region]
-        return dask.delayed(_part, pure=True)(self.source, region)
+        # An array as well: `dask.compute` of 2026.8 mixes up results of arrays and of delayed.
+        part = dask.delayed(_part, pure=True)(self.source, region)
+        return da.from_delayed(part, [s.stop - s.start for s in region], self.source.dtype)
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ def draw(
     list of Piece
         In the order in which they were drawn; at least one, however large.
     """
-    totals = [math.prod(source.counts) for source in sources]
+    totals = [math.prod(s.counts) if 0 not in s.source.shape else 0 for s in sources]
     if not sum(totals):
         raise ConfigError("the arrays hold no samples to draw from")
     rng = np.random.default_rng(seed)
