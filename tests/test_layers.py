@@ -14,10 +14,11 @@ MODULES = sorted(LIBRARY.rglob("*.py"))
 # Heavy packages, and the modules of the library (or folders of them) that may import each.
 HOMES = {
     "torch": ("train",),
-    "zarr": ("zarr", "cli", "train.files"),  # training reads Zarr arrays, too
+    "zarr": ("zarr", "cli", "transfer", "dask", "train.files"),  # training reads Zarr arrays, too
     "dask": ("dask",),
+    "distributed": ("dask",),
     "pyarrow": ("arrow", "rivals.parquet"),
-    "rich": ("cli", "train"),
+    "rich": ("bar", "train"),
     "matplotlib": ("cli",),
 }
 APART = ("engine", "entropy", "frame", "field")  # only what is above them joins them

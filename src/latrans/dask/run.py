@@ -1,0 +1,256 @@
+"""Run the blocks of a transfer on a Dask scheduler: local threads or processes, or a cluster.
+
+Graphs stay small however many blocks there are: a cluster is given a few blocks per thread ahead
+of what it has done, local schedulers a window at a time.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from typing import Any, cast
+
+import dask
+import dask.base
+import dask.callbacks
+from dask.delayed import delayed
+
+from ..errors import ConfigError
+from ..transfer import memory
+from ..transfer.job import Job
+from ..transfer.local import check_shared, models_of, set_up
+from ..transfer.move import Plan, move
+from ..transfer.summary import Failure, Record
+from ..zarr import LatransCodec
+from .models import ModelPlugin
+
+LOCAL = ("threads", "processes", "synchronous", "sync", "single-threaded", "threading")
+_WINDOW = 4096  # blocks in a graph of a local scheduler
+_AHEAD = 4  # blocks per thread of a cluster that are known to its scheduler
+_AHEAD_LEAST = 32
+
+Task = tuple[Plan, int]
+Tell = Callable[[int], Any]
+
+
+@contextmanager
+def connected(client: Any, scheduler: Any) -> Iterator[Any]:
+    """A `distributed.Client`, or the name of a local scheduler.
+
+    Without either argument that is the client that is active, or what Dask is configured to use,
+    or else "threads".
+    """
+    if client is not None and scheduler is not None:
+        raise ConfigError("client and scheduler are both given: leave one out")
+    if isinstance(scheduler, str) and scheduler not in LOCAL:
+        from distributed import Client
+
+        with Client(scheduler) as opened:
+            yield opened
+        return
+    if client is None and scheduler is None:
+        client = _active_client()
+        scheduler = dask.config.get("scheduler", None) or "threads"
+    yield scheduler if client is None else client
+
+
+def _active_client() -> Any:
+    from distributed import default_client
+
+    try:
+        return default_client()
+    except ValueError:
+        return None
+
+
+def is_cluster(runner: Any) -> bool:
+    """Whether `connected` gave a client."""
+    return hasattr(runner, "scheduler_info")
+
+
+def capacity(runner: Any) -> tuple[int, int | None, str]:
+    """How many tasks share how many bytes, and whose."""
+    if not is_cluster(runner):
+        n = dask.config.get("num_workers", None) or dask.system.CPU_COUNT
+        single = runner in ("synchronous", "sync", "single-threaded")
+        return 1 if single else int(n), memory.available_nbytes(), "this machine"
+    workers = _workers(runner)
+    limits = [
+        (info["memory_limit"] / info["nthreads"], info["nthreads"], info["memory_limit"], address)
+        for address, info in workers.items()
+        if info["memory_limit"] and info["nthreads"]
+    ]
+    if not limits:
+        return 1, None, "the workers"
+    _, nthreads, limit, address = min(limits)
+    return nthreads, limit, f"worker {address}"
+
+
+def run(
+    runner: Any,
+    tasks: Iterable[Task],
+    plans: list[Plan],
+    tell: Tell,
+    resources: dict[str, float] | None = None,
+    engine: str | None = None,
+) -> Iterator[Record]:
+    """Move blocks, and yield their records in the order in which they are done."""
+    if is_cluster(runner):
+        check_shared(plans)
+        yield from _on_cluster(runner, tasks, plans, tell, resources, engine)
+        return
+    if resources or engine:
+        raise ConfigError("resources= and engine= are for clusters: give client= or scheduler=")
+    yield from _locally(runner, tasks, plans, tell)
+
+
+def _locally(
+    scheduler: Any, tasks: Iterable[Task], plans: list[Plan], tell: Tell
+) -> Iterator[Record]:
+    tasks = iter(tasks)
+    while window := list(islice(tasks, _WINDOW)):
+        # Dask looks into arguments, but not into what a partial holds.
+        graph = [delayed(partial(move, plan), pure=False, traverse=False)(i) for plan, i in window]
+        yield from _local_results(scheduler, graph, plans, tell)
+
+
+def _local_results(
+    scheduler: Any, graph: list[Any], plans: list[Plan], tell: Tell
+) -> Iterable[Record]:
+    def done(key: Any, result: Any, *rest: Any) -> None:
+        if isinstance(result, Record):
+            tell(result.nbytes)
+
+    settings = {}
+    if scheduler == "processes":
+        check_shared(plans)
+        settings["multiprocessing.initializer"] = partial(set_up, models_of(plans), 1)
+    with dask.config.set(settings), dask.callbacks.Callback(posttask=done):
+        results: tuple[Record, ...] = dask.base.compute(*graph, scheduler=scheduler)
+    return results
+
+
+def _on_cluster(
+    client: Any,
+    tasks: Iterable[Task],
+    plans: list[Plan],
+    tell: Tell,
+    resources: dict[str, float] | None,
+    engine: str | None,
+) -> Iterator[Record]:
+    from distributed import as_completed
+
+    ready(client, plans, engine)
+    run_name = uuid.uuid4().hex[:8]
+    known: dict[Any, Task] = {}
+    tasks = iter(tasks)
+
+    def submit(count: int) -> list[Any]:
+        futures = []
+        for plan, i in islice(tasks, count):
+            key = f"latrans-move-{run_name}-{plan.name or 'array'}-{i}"
+            future = client.submit(partial(move, plan), i, key=key, pure=False, resources=resources)
+            known[future.key] = plan, i
+            futures.append(future)
+        return futures
+
+    completed = as_completed(submit(_ahead(client)))
+    try:
+        for future in completed:
+            record = _result(future, *known.pop(future.key))
+            future.release()
+            tell(record.nbytes)
+            yield record
+            for more in submit(max(1, _ahead(client) - len(known))):
+                completed.add(more)
+    finally:
+        client.cancel([future for future, _ in completed.futures.items()] if known else [])
+
+
+def computed(
+    runner: Any,
+    array: Any,
+    job: Job,
+    tell: Tell,
+    resources: dict[str, float] | None = None,
+    engine: str | None = None,
+) -> Iterator[Record]:
+    """Compute the pending blocks of a dask array and move each where it was computed.
+
+    All of them are one graph, since they may share what they are computed from.
+    """
+    pending = list(job.pending())
+    if not pending:
+        return
+    edge = job.plans[0].grid.edge
+    parts = array.rechunk(edge).to_delayed()
+    graph = []
+    for plan, i in pending:
+        block = plan.grid[i]
+        moved = delayed(partial(move, plan), pure=False, traverse=False)
+        graph.append(moved(i, parts[plan.grid.position(block)]))
+    if is_cluster(runner):
+        check_shared(job.plans)
+        ready(runner, job.plans, engine)
+        futures = runner.compute(graph, resources=resources)
+        tasks = {future.key: task for future, task in zip(futures, pending, strict=True)}
+        yield from _gathered(futures, tasks, tell)
+        return
+    yield from _local_results(runner, graph, job.plans, tell)
+
+
+def _gathered(futures: list[Any], tasks: dict[Any, Task], tell: Tell) -> Iterator[Record]:
+    from distributed import as_completed
+
+    for future in as_completed(futures):
+        record = _result(future, *tasks[future.key])
+        future.release()
+        tell(record.nbytes)
+        yield record
+
+
+def ready(client: Any, plans: list[Plan], engine: str | None = None) -> None:
+    """Give every worker of a cluster, also those to come, what the tasks need."""
+    models = {plan.codec.model for plan in plans if plan.codec is not None} - {"auto"}
+    client.register_plugin(ModelPlugin(*sorted(models), engine=engine))
+
+
+def send_models(array: Any) -> None:
+    """Give the active cluster, if there is one, the model that a Zarr array names."""
+    client = _active_client()
+    codec = getattr(array, "serializer", None)
+    if client is not None and isinstance(codec, LatransCodec) and codec.model != "auto":
+        client.register_plugin(ModelPlugin(codec.model))
+
+
+def lost(plan: Plan, i: int, error: Exception) -> Record:
+    """The record of a block whose workers died one after the other."""
+    reason = f"{type(error).__name__}: its workers died: {error}"
+    units = plan.units.within(plan.grid[i])
+    failures = tuple(Failure(plan.name, plan.units.position(unit), reason) for unit in units)
+    return Record(plan.name, i, len(units), failures=failures)
+
+
+def _result(future: Any, plan: Plan, i: int) -> Record:
+    from distributed import KilledWorker
+
+    try:
+        return cast(Record, future.result())
+    except KilledWorker as error:
+        return lost(plan, i, error)
+
+
+def _ahead(client: Any) -> int:
+    threads = sum(info["nthreads"] for info in _workers(client).values())
+    return max(_AHEAD_LEAST, _AHEAD * threads)
+
+
+def _workers(client: Any) -> dict[str, Any]:
+    try:
+        found = client.scheduler_info(n_workers=-1)["workers"]
+    except TypeError:  # before distributed 2025.2 it takes no argument
+        found = client.scheduler_info()["workers"]
+    return dict(found)
