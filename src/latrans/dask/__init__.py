@@ -12,7 +12,7 @@ from ..errors import TransferError
 from ..transfer.summary import Failure, Summary
 from .arrays import from_zarr, to_zarr
 from .fit import fit
-from .latents import map_latents
+from .latents import map_latents, save_latents
 from .models import ModelPlugin
 from .scores import robust_z, scores
 from .transcode import transcode
@@ -26,6 +26,7 @@ __all__ = [
     "from_zarr",
     "map_latents",
     "robust_z",
+    "save_latents",
     "scores",
     "to_zarr",
     "transcode",

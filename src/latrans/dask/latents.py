@@ -1,4 +1,4 @@
-"""map_latents: the latents of an array as a Dask array, for clustering and search.
+"""Latents of arrays, for clustering and search: as a Dask array, or written to a store.
 
 What latrans stored with latents in its frames gives them away without its pixels being decoded;
 anything else is encoded for them.
@@ -6,6 +6,8 @@ anything else is encoded for them.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,20 +15,23 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
-from .. import axes as axes_module
-from .. import field
-from ..carrier import carrier_of, to_carrier
+from ..bar import progress_bar
 from ..codec import Codec
 from ..errors import ConfigError
-from ..frame import Frame, unpack
-from ..frames import configuration, frames_of
-from ..lossy import LATENT_DTYPE as TRANSFORM_DTYPE
-from ..mapping import read_mapping
+from ..frames import configuration
+from ..latent_grid import Chunks, LatentGrid, grid_for, latents_of_chunk, latents_of_values
 from ..model import Model
-from ..store import list_models, open_model, packaged
+from ..store import open_model
+from ..transfer import stores
+from ..transfer.blocks import BLOCK_NBYTES, Grid, block_grid
+from ..transfer.move import raise_if_fatal
+from ..transfer.summary import Failure, Record, Summary
+from ..zarr import LatransCodec
+from . import run
 from .travel import open_source, sent
 
 Array = npt.NDArray[Any]
+ATTRIBUTE = "latrans_latents"  # of a stored array of latents: what they are of
 
 
 def map_latents(
@@ -37,7 +42,7 @@ def map_latents(
     quality: float | None = None,
     step: float | None = None,
     engine: str | None = None,
-    **storage_options: Any,
+    storage_options: dict[str, Any] | None = None,
 ) -> da.Array:
     """Latents of an array, one block for each of its chunks.
 
@@ -55,8 +60,8 @@ def map_latents(
     quality, step : float, optional
         How fine latents of "image-lossy-1" and its like are, where values are encoded.
     engine : str, optional
-    **storage_options
-        Of a URL, for fsspec.
+    storage_options : dict, optional
+        For fsspec, where `source` is a URL.
 
     Returns
     -------
@@ -71,14 +76,15 @@ def map_latents(
     Notes
     -----
     Latents of a chunk follow from that chunk alone: "image-1" scales each plane of each chunk by
-    its own spread.  A chunk that the model cannot take, such as one of NaN alone, has latents of 0.
-    Zarr pads chunks at the edge with the fill value, so there latents of a
-    stored frame and of the values themselves may differ a little.
+    its own spread.  A chunk that the model cannot take, such as one of NaN alone, has latents of
+    0.  Zarr pads chunks at the edge with the fill value, so there latents of a stored frame and
+    of the values themselves may differ a little.
 
     Raises
     ------
     ConfigError
-        If the model has no latents (the message names those that have), or chunks or dtype do not suit it.
+        If the model has no latents (the message names those that have), or chunks or dtype do
+        not suit it.
 
     Examples
     --------
@@ -89,186 +95,203 @@ def map_latents(
     >>> latents.shape, latents.dtype.name, latents.chunks[2]
     ((6, 12, 14, 8), 'int8', (7, 7))
     """
-    source = open_source(source, **storage_options)
-    stored = None if isinstance(source, da.Array) else configuration(source)
-    if model is None and stored is None:
-        raise ConfigError("the array was not written by latrans: name a model with latents")
-    opened = open_model(stored["model"] if model is None and stored else model)
-    if not opened.has_latents:
-        raise ConfigError(
-            f"model {opened.name!r} has no autoencoder and so no latents; models that have some: "
-            f"{', '.join(_with_latents())}"
-        )
-    kept = (stored or {}).get("axes")
-    carried = to_carrier(np.zeros(1, source.dtype))
-    if carried is None or not field.suits(carried.dtype):
-        raise ConfigError(f"an array of dtype {source.dtype} has no latents; expected real numbers")
-    chunks = _chunks(source)
-    usual = axes_module.default(opened.axes, tuple(max(c, default=0) for c in chunks), opened.geometry)
-    named = axes_module.check(axes or kept or usual, len(chunks), opened.geometry)
-    codec = Codec(opened, "lossy", axes=named, engine=engine, quality=quality, step=step)
-    shape = Latents.of(opened, named)
-    shape.check(chunks, opened)
+    source = open_source(source, storage_options)
+    opened, grid = _planned(source, model, axes)
+    codec = Codec(opened, "lossy", axes=grid.axes, engine=engine, quality=quality, step=step)
     if isinstance(source, da.Array):
-        return _of_blocks(source, codec, shape)
-    if stored is not None:
-        return _of_frames(source, codec, shape, chunks)
-    return _of_blocks(da.from_zarr(source), codec, shape)
+        return _of_blocks(source, codec, grid)
+    out = grid.chunks(_chunks(source))
+    return da.map_blocks(
+        _read,
+        codec=sent(codec),
+        grid=grid,
+        source=source,
+        chunks=out,
+        meta=np.empty((0,) * len(out), grid.dtype),
+    )
+
+
+def save_latents(
+    source: Any,
+    target: Any,
+    model: Any = None,
+    *,
+    axes: str | None = None,
+    quality: float | None = None,
+    step: float | None = None,
+    overwrite: bool = False,
+    block_nbytes: int = BLOCK_NBYTES,
+    storage_options: dict[str, Any] | None = None,
+    client: Any = None,
+    scheduler: Any = None,
+    resources: dict[str, float] | None = None,
+    engine: str | None = None,
+    progress: bool | Callable[[int], Any] = True,
+) -> Summary:
+    """Write the latents of a Zarr array to another, with a chunk for each of its chunks.
+
+    Parameters
+    ----------
+    source : zarr.Array, store, path or URL
+    target : str, path, Store or StorePath
+        The new array has Zarr's default compression and the attribute ``latrans_latents``, which
+        says of which array and by which model they are.
+    model, axes, quality, step
+        As in `map_latents`, as are shape and dtype of the result.
+    overwrite : bool
+        Replace a target that exists.
+    block_nbytes : int
+        Of samples that a task handles, whole chunks in any case.
+    storage_options : dict, optional
+        For fsspec, where source or target are URLs.
+    client, scheduler, resources, engine, progress
+        As in `latrans.dask.transcode`.
+
+    Returns
+    -------
+    Summary
+        Latents of chunks that failed are 0; `failures` names them.
+
+    Raises
+    ------
+    ConfigError
+        As `map_latents` does, and if the target exists.
+    """
+    import zarr
+
+    source = open_source(source, storage_options)
+    if isinstance(source, da.Array):
+        raise ConfigError("latents of a Dask array: use map_latents, and dask.array.to_zarr")
+    opened, grid = _planned(source, model, axes)
+    codec = LatransCodec(opened, "lossy", axes=grid.axes, quality=quality, step=step)
+    place = stores.open_target(target, storage_options)
+    chunks = grid.chunks(_chunks(source))
+    about = {"model": opened.name, "digest": opened.digest, "axes": grid.axes}
+    array = zarr.create_array(
+        place,
+        shape=tuple(map(sum, chunks)),
+        chunks=tuple(max(1, *sizes, 1) for sizes in chunks),
+        dtype=grid.dtype,
+        fill_value=0,
+        overwrite=overwrite,
+        attributes={ATTRIBUTE: {**about, "source": str(source.store_path)}},
+    )
+    units = Grid(source.shape, source.chunks)
+    blocks = block_grid(source.shape, source.chunks, source.dtype.itemsize, block_nbytes)
+    job = Job("", source, array, codec, blocks, units, grid)
+    start = time.perf_counter()
+    with (
+        run.connected(client, scheduler) as runner,
+        progress_bar("latents", source.size * source.dtype.itemsize, progress) as tell,
+    ):
+        tasks = ((job, i) for i in range(len(blocks)))
+        plans = [job, *_decoders(source)]
+        records = list(run.run(runner, tasks, plans, tell, resources, engine, work=save))
+    return Summary.of([], records, time.perf_counter() - start)
 
 
 @dataclass(frozen=True)
-class Latents:
-    """Where a model's latents of a chunk lie.
+class Job:
+    """How latents are written; what a scheduler asks of it is as in `latrans.transfer.Plan`.
 
     Attributes
     ----------
-    axes : str
-        Of the source.
-    inner : tuple of int
-        Dimensions of the source that become rows and columns, or time; none of dense models.
-    whole : tuple of int
-        Dimensions of the source that become nothing: one sample spans them.
-    stride : tuple of int
-        Samples per latent along each of `inner`.
-    channels : int
-        0 where there is no such dimension.
-    dtype : str
+    name : str
+    source, target : zarr.Array
+    codec : LatransCodec
+    grid, units : Grid
+        Blocks of the source, and its chunks.
+    latents : LatentGrid
     """
 
-    axes: str
-    inner: tuple[int, ...]
-    whole: tuple[int, ...]
-    stride: tuple[int, ...]
-    channels: int
-    dtype: str
-
-    @classmethod
-    def of(cls, model: Model, axes: str) -> Latents:
-        spatial = "yx" if model.geometry == "plane" else "t"
-        inner = tuple(axes.index(letter) for letter in spatial if letter in axes)
-        auto = model.autoencoder
-        if auto is None:
-            return cls(axes, inner, (), (1,) * len(inner), 0, TRANSFORM_DTYPE)
-        if auto.kind == "dense":
-            return cls(axes, (), inner, (), auto.latent_channels, auto.latent_dtype)
-        stride = auto.stride[-len(inner) :]
-        return cls(axes, inner, (), stride, auto.latent_channels, auto.latent_dtype)
-
-    @property
-    def outer(self) -> tuple[int, ...]:
-        """Dimensions of the source that count planes."""
-        return tuple(d for d in range(len(self.axes)) if d not in self.inner + self.whole)
-
-    def check(self, chunks: tuple[tuple[int, ...], ...], model: Model) -> None:
-        if not self.whole:
-            return
-        assert model.autoencoder is not None
-        found = tuple(chunks[d] for d in self.whole)
-        if found != tuple((n,) for n in model.autoencoder.sample_shape or ()):
-            raise ConfigError(
-                f"model {model.name!r} takes samples of {model.autoencoder.sample_shape}, found "
-                f"chunks {found} along axes {''.join(self.axes[d] for d in self.whole)!r}"
-            )
-
-    def chunks(self, chunks: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
-        """Chunks of the latents of an array of these chunks."""
-        outer = [chunks[d] for d in self.outer]
-        channels = [(self.channels,)] if self.channels else []
-        grid = [
-            tuple(-(-n // stride) for n in chunks[d])
-            for d, stride in zip(self.inner, self.stride, strict=True)
-        ]
-        return (*outer, *channels, *grid)
-
-    def place(self, block: tuple[int, ...]) -> tuple[int, ...]:
-        """Which chunk of the source a block of the latents comes from."""
-        place = dict.fromkeys(self.whole, 0)
-        place |= dict(zip(self.outer, block, strict=False))
-        rest = block[len(block) - len(self.inner) :]
-        place |= dict(zip(self.inner, rest, strict=True))
-        return tuple(place[d] for d in range(len(self.axes)))
-
-    def arranged(self, latents: Array, shape: tuple[int, ...]) -> Array:
-        """Latents (planes, ...) of a chunk of `shape`, in the dimensions that they get here."""
-        geometry = "track" if self.inner and self.axes[self.inner[0]] == "t" else "plane"
-        layout = axes_module.layout(self.axes, shape, geometry)
-        order = layout.order[: len(layout.counts)]
-        back = sorted(range(len(order)), key=order.__getitem__)
-        grid = [-(-shape[d] // s) for d, s in zip(self.inner, self.stride, strict=True)]
-        channels = [self.channels] if self.channels else []
-        cells = latents.reshape(*layout.counts, *channels, *grid)
-        rest = range(len(order), cells.ndim)
-        return np.ascontiguousarray(cells.transpose(*back, *rest))
+    name: str
+    source: Any
+    target: Any
+    codec: LatransCodec
+    grid: Grid
+    units: Grid
+    latents: LatentGrid
 
 
-def _of_blocks(source: da.Array, codec: Codec, shape: Latents) -> da.Array:
+def save(job: Job, i: int) -> Record:
+    """Write the latents of block `i`."""
+    start = time.perf_counter()
+    block = job.grid[i]
+    source, read = stores.counted(job.source)
+    target, written = stores.counted(job.target)
+    assert read is not None
+    assert written is not None
+    where = job.latents.region(block, job.units.edge)
+    out = np.zeros([s.stop - s.start for s in where], job.latents.dtype)
+    units, failures = job.units.within(block), []
+    for unit in units:
+        part = job.latents.region(unit, job.units.edge)
+        place = tuple(
+            slice(p.start - w.start, p.stop - w.start) for p, w in zip(part, where, strict=True)
+        )
+        try:
+            out[place] = latents_of_chunk(job.codec._codec, job.latents, source, unit)
+        except Exception as error:
+            raise_if_fatal(error)
+            reason = f"{type(error).__name__}: {error}"
+            failures.append(Failure(job.name, job.units.position(unit), reason))
+    target[where] = out
+    return Record(
+        job.name,
+        i,
+        n_chunks=len(units),
+        nbytes=int(np.prod([s.stop - s.start for s in block])) * source.dtype.itemsize,
+        read_nbytes=read.get_nbytes,
+        stored_nbytes=written.put_nbytes,
+        n_gets=read.n_gets,
+        n_puts=written.n_puts,
+        seconds=time.perf_counter() - start,
+        failures=tuple(failures),
+    )
+
+
+def _planned(source: Any, model: Any, axes: str | None) -> tuple[Model, LatentGrid]:
+    stored = None if isinstance(source, da.Array) else configuration(source)
+    if model is None:
+        if stored is None:
+            raise ConfigError("the array was not written by latrans: name a model with latents")
+        model = stored["model"]
+    opened = open_model(model)
+    kept = (stored or {}).get("axes")
+    return opened, grid_for(opened, np.dtype(source.dtype), _chunks(source), axes or kept)
+
+
+def _of_blocks(source: da.Array, codec: Codec, grid: LatentGrid) -> da.Array:
     """Latents of a Dask array, whose blocks are encoded."""
-    grid = dict(zip(shape.inner, shape.stride, strict=True))
+    strides = dict(zip(grid.inner, grid.stride, strict=True))
     channel = source.ndim
-    out = (*shape.outer, *((channel,) if shape.channels else ()), *shape.inner)
+    out = (*grid.outer, *((channel,) if grid.channels else ()), *grid.inner)
     return da.blockwise(
         _encoded,
         out,
         source,
         tuple(range(source.ndim)),
         codec=sent(codec),
-        shape=shape,
-        new_axes={channel: shape.channels} if shape.channels else None,
-        adjust_chunks={d: lambda n, s=s: -(-n // s) for d, s in grid.items()},
+        grid=grid,
+        new_axes={channel: grid.channels} if grid.channels else None,
+        adjust_chunks={d: lambda n, s=s: -(-n // s) for d, s in strides.items()},
         concatenate=True,
         align_arrays=False,
-        meta=np.empty((0,) * len(out), shape.dtype),
+        meta=np.empty((0,) * len(out), grid.dtype),
     )
 
 
-def _of_frames(source: Any, codec: Codec, shape: Latents, chunks: Any) -> da.Array:
-    """Latents of a Zarr array of latrans, whose frames are read."""
-    out = shape.chunks(chunks)
-    return da.map_blocks(
-        _read,
-        codec=sent(codec),
-        shape=shape,
-        source=source,
-        chunks=out,
-        meta=np.empty((0,) * len(out), shape.dtype),
-    )
+def _encoded(block: Array, codec: Codec, grid: LatentGrid) -> Array:
+    return latents_of_values(codec, grid, block)
 
 
-def _encoded(block: Array, codec: Codec, shape: Latents) -> Array:
-    frame = codec.encode(np.ascontiguousarray(block))
-    if unpack(frame).fallback:
-        out = shape.chunks(tuple((n,) for n in block.shape))
-        return np.zeros([n for (n,) in out], shape.dtype)
-    return shape.arranged(codec.latents(frame), block.shape)
+def _read(codec: Codec, grid: LatentGrid, source: Any, block_id: tuple[int, ...]) -> Array:
+    sides = zip(grid.place(block_id), source.chunks, source.shape, strict=True)
+    region = tuple(slice(i * step, min((i + 1) * step, n)) for i, step, n in sides)
+    return latents_of_chunk(codec, grid, source, region)
 
 
-def _read(codec: Codec, shape: Latents, source: Any, block_id: tuple[int, ...]) -> Array:
-    place = shape.place(block_id)
-    region = tuple(
-        slice(i * step, min((i + 1) * step, n))
-        for i, step, n in zip(place, source.chunks, source.shape, strict=True)
-    )
-    model = open_model(codec.model)
-    for frame in frames_of(source, region):
-        parts = unpack(frame)
-        if not _has_latents(parts, model, shape.axes):
-            continue
-        # Zarr pads chunks at the edge; what lies outside the array is cut off again.
-        whole = shape.arranged(codec.latents(frame), parts.shape)
-        wanted = shape.chunks(tuple((s.stop - s.start,) for s in region))
-        return whole[tuple(slice(n) for (n,) in wanted)]
-    return _encoded(np.asarray(source[region]), codec, shape)
-
-
-def _has_latents(parts: Frame, model: Model, axes: str) -> bool:
-    """Whether a frame holds latents of this model, in planes along these axes."""
-    if parts.latent_dtype == "none" or parts.model_digest != bytes.fromhex(model.digest[:16]):
-        return False
-    stored, _ = read_mapping(parts.maps, carrier_of(parts))
-    return axes == (stored or axes_module.default(model.axes, parts.shape, model.geometry))
-
-
-def _chunks(source: Any) -> tuple[tuple[int, ...], ...]:
+def _chunks(source: Any) -> Chunks:
     if isinstance(source, da.Array):
         return source.chunks
     return tuple(
@@ -277,5 +300,15 @@ def _chunks(source: Any) -> tuple[tuple[int, ...], ...]:
     )
 
 
-def _with_latents() -> list[str]:
-    return [entry.name for entry in list_models(packaged()) if open_model(entry.path).has_latents]
+@dataclass(frozen=True)
+class _Decoder:
+    """The codec of an array that is read, so that workers get its model."""
+
+    codec: LatransCodec
+    source: Any = None
+    target: Any = None
+
+
+def _decoders(array: Any) -> list[_Decoder]:
+    stored = configuration(array)
+    return [] if stored is None else [_Decoder(LatransCodec.from_mapping(stored))]

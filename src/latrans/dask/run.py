@@ -32,7 +32,8 @@ _WINDOW = 4096  # blocks in a graph of a local scheduler
 _AHEAD = 4  # blocks per thread of a cluster that are known to its scheduler
 _AHEAD_LEAST = 32
 
-Task = tuple[Plan, int]
+Task = tuple[Any, int]  # a Plan, or what looks like one, and the number of a block
+Work = Callable[[Any, int], Record]
 Tell = Callable[[int], Any]
 
 
@@ -92,33 +93,34 @@ def capacity(runner: Any) -> tuple[int, int | None, str]:
 def run(
     runner: Any,
     tasks: Iterable[Task],
-    plans: list[Plan],
+    plans: list[Any],
     tell: Tell,
     resources: dict[str, float] | None = None,
     engine: str | None = None,
+    work: Work = move,
 ) -> Iterator[Record]:
-    """Move blocks, and yield their records in the order in which they are done."""
+    """Move blocks, or do other work on them; yields records in the order in which they are done."""
     if is_cluster(runner):
         check_shared(plans)
-        yield from _on_cluster(runner, tasks, plans, tell, resources, engine)
+        yield from _on_cluster(runner, tasks, plans, tell, resources, engine, work)
         return
     if resources or engine:
         raise ConfigError("resources= and engine= are for clusters: give client= or scheduler=")
-    yield from _locally(runner, tasks, plans, tell)
+    yield from _locally(runner, tasks, plans, tell, work)
 
 
 def _locally(
-    scheduler: Any, tasks: Iterable[Task], plans: list[Plan], tell: Tell
+    scheduler: Any, tasks: Iterable[Task], plans: list[Any], tell: Tell, work: Work
 ) -> Iterator[Record]:
     tasks = iter(tasks)
     while window := list(islice(tasks, _WINDOW)):
         # Dask looks into arguments, but not into what a partial holds.
-        graph = [delayed(partial(move, plan), pure=False, traverse=False)(i) for plan, i in window]
+        graph = [delayed(partial(work, plan), pure=False, traverse=False)(i) for plan, i in window]
         yield from _local_results(scheduler, graph, plans, tell)
 
 
 def _local_results(
-    scheduler: Any, graph: list[Any], plans: list[Plan], tell: Tell
+    scheduler: Any, graph: list[Any], plans: list[Any], tell: Tell
 ) -> Iterable[Record]:
     def done(key: Any, result: Any, *rest: Any) -> None:
         if isinstance(result, Record):
@@ -136,10 +138,11 @@ def _local_results(
 def _on_cluster(
     client: Any,
     tasks: Iterable[Task],
-    plans: list[Plan],
+    plans: list[Any],
     tell: Tell,
     resources: dict[str, float] | None,
     engine: str | None,
+    work: Work,
 ) -> Iterator[Record]:
     from distributed import as_completed
 
@@ -151,8 +154,8 @@ def _on_cluster(
     def submit(count: int) -> list[Any]:
         futures = []
         for plan, i in islice(tasks, count):
-            key = f"latrans-move-{run_name}-{plan.name or 'array'}-{i}"
-            future = client.submit(partial(move, plan), i, key=key, pure=False, resources=resources)
+            key = f"latrans-{work.__name__}-{run_name}-{plan.name or 'array'}-{i}"
+            future = client.submit(partial(work, plan), i, key=key, pure=False, resources=resources)
             known[future.key] = plan, i
             futures.append(future)
         return futures
@@ -212,7 +215,7 @@ def _gathered(futures: list[Any], tasks: dict[Any, Task], tell: Tell) -> Iterato
         yield record
 
 
-def ready(client: Any, plans: list[Plan], engine: str | None = None) -> None:
+def ready(client: Any, plans: list[Any], engine: str | None = None) -> None:
     """Give every worker of a cluster, also those to come, what the tasks need."""
     models = {plan.codec.model for plan in plans if plan.codec is not None} - {"auto"}
     client.register_plugin(ModelPlugin(*sorted(models), engine=engine))
@@ -226,7 +229,7 @@ def send_models(array: Any) -> None:
         client.register_plugin(ModelPlugin(codec.model))
 
 
-def lost(plan: Plan, i: int, error: Exception) -> Record:
+def lost(plan: Any, i: int, error: Exception) -> Record:
     """The record of a block whose workers died one after the other."""
     reason = f"{type(error).__name__}: its workers died: {error}"
     units = plan.units.within(plan.grid[i])
@@ -234,7 +237,7 @@ def lost(plan: Plan, i: int, error: Exception) -> Record:
     return Record(plan.name, i, len(units), failures=failures)
 
 
-def _result(future: Any, plan: Plan, i: int) -> Record:
+def _result(future: Any, plan: Any, i: int) -> Record:
     from distributed import KilledWorker
 
     try:

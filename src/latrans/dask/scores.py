@@ -21,7 +21,7 @@ from .travel import as_codec, open_source, sent
 Scores = npt.NDArray[np.float64]
 
 
-def scores(source: Any, codec: Any = None, **storage_options: Any) -> Scores:
+def scores(source: Any, codec: Any = None, *, storage_options: dict[str, Any] | None = None) -> Scores:
     """Bits per sample of every chunk.
 
     Parameters
@@ -32,8 +32,8 @@ def scores(source: Any, codec: Any = None, **storage_options: Any) -> Scores:
         yet, are encoded and their frames are thrown away.
     codec : str, path, Model or codec, optional
         What encodes the blocks of a Dask array.
-    **storage_options
-        Of a URL, for fsspec.
+    storage_options : dict, optional
+        For fsspec, where `source` is a URL.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def scores(source: Any, codec: Any = None, **storage_options: Any) -> Scores:
     >>> bits.shape, int(robust_z(bits).argmax())
     ((1, 4), 1)
     """
-    source = open_source(source, **storage_options)
+    source = open_source(source, storage_options)
     if not isinstance(source, da.Array):
         return bits_per_sample(source)
     if codec is None:

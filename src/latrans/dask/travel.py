@@ -14,6 +14,7 @@ from ..config import Configured
 from ..errors import ConfigError
 from ..model import Model
 from ..store import open_model, packaged
+from ..transfer.progress import refuse_unfinished
 
 
 def as_codec(codec: Any) -> Codec:
@@ -45,13 +46,22 @@ def sent(codec: Codec) -> Any:
     return dask.delayed(codec, name=f"latrans-codec-{tokenize(codec)}", traverse=False)
 
 
-def open_source(source: Any, **storage_options: Any) -> Any:
-    """A Dask array as it is, and a Zarr array from itself, its path or its URL."""
+def open_source(source: Any, storage_options: dict[str, Any] | None = None) -> Any:
+    """A Dask array as it is, and a Zarr array from itself, its path, URL or store.
+
+    Raises
+    ------
+    ConfigError
+        If there is a group, or a transfer into the array stopped half-way.
+    """
     import zarr
 
-    if isinstance(source, da.Array | zarr.Array):
+    if isinstance(source, da.Array):
         return source
-    return zarr.open_array(source, mode="r", storage_options=storage_options or None)
+    if not isinstance(source, zarr.Array):
+        source = zarr.open_array(source, mode="r", storage_options=storage_options)
+    refuse_unfinished(source)
+    return source
 
 
 def _is_packaged(model: Model) -> bool:

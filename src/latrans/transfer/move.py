@@ -97,7 +97,7 @@ def move(plan: Plan, i: int, samples: Any = None) -> Record:
     try:
         found = _carry(plan, source, target, block)
     except Exception as error:
-        _raise_if_fatal(error)
+        raise_if_fatal(error)
         found, failures = _one_by_one(plan, source, target, block)
     nbytes = int(np.prod([s.stop - s.start for s in block], dtype=object)) * plan.itemsize
     record = Record(
@@ -168,7 +168,7 @@ def _one_by_one(
         try:
             found = found.joined(_carry(plan, source, target, unit), unit)
         except Exception as error:
-            _raise_if_fatal(error)
+            raise_if_fatal(error)
             position = plan.units.position(unit)
             stores.delete(target.store_path.store, _key(target, position))
             reason = f"{type(error).__name__}: {error}"
@@ -176,7 +176,7 @@ def _one_by_one(
     return found, failures
 
 
-def _raise_if_fatal(error: Exception) -> None:
+def raise_if_fatal(error: Exception) -> None:
     if isinstance(error, _FATAL) or (isinstance(error, OSError) and error.errno in _FULL):
         raise error
 
