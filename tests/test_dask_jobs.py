@@ -20,7 +20,7 @@ dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 zarr = pytest.importorskip("zarr")
 
-from latrans.dask import fit, map_latents, robust_z, scores  # noqa: E402
+from latrans.dask import fit, map_latents, robust_z, save_latents, scores  # noqa: E402
 from latrans.dask.fit import Blocks, draw  # noqa: E402
 from latrans.frames import configuration, frames_of  # noqa: E402
 from latrans.numcodecs import Latrans  # noqa: E402
@@ -227,6 +227,48 @@ def test_frames_without_latents_of_the_model_are_encoded(stack: Any) -> None:
         map_latents(da.from_array(np.asarray(turned[...]), chunks=CHUNKS), "image-1")
         .compute()[1:, :, :8, :12],
     )  # fmt: skip
+
+
+def test_frames_of_transposed_chunks_are_not_taken_for_chunks(stack: Any) -> None:
+    options: dict[str, Any] = {"serializer": LatransCodec(mode="lossy"), "compressors": None}
+    turn = [zarr.codecs.TransposeCodec(order=(0, 2, 1))]
+    sharding = zarr.codecs.ShardingCodec(
+        chunk_shape=CHUNKS, codecs=[*turn, LatransCodec(mode="lossy")]
+    )
+    for codecs in (
+        {**options, "filters": turn, "chunks": CHUNKS},
+        {"serializer": sharding, "compressors": None, "chunks": (1, 64, 64)},
+    ):
+        array = zarr.create_array({}, data=stack, **codecs)
+        blocks = da.from_array(np.asarray(array[...]), chunks=CHUNKS)
+        wanted = map_latents(blocks, "image-1").compute()
+        assert np.array_equal(map_latents(array).compute(), wanted)
+        assert chunk_nbytes(array).shape == (3, 3, 4)
+
+
+def test_latents_are_saved_with_a_record_of_what_failed(stack: Any, tmp_path: Path) -> None:
+    array = written(stack, "v3", tmp_path / "a.zarr", mode="lossy")
+    target = tmp_path / "l.zarr"
+    options: dict[str, Any] = {"block_nbytes": 20_000, "scheduler": "threads", "progress": False}
+    summary = save_latents(array, target, **options)
+    saved = zarr.open_array(target, mode="r")
+    wanted = map_latents(array).compute()
+    assert np.array_equal(saved[...], wanted)
+    assert saved.chunks == (1, 12, 4, 4)
+    assert saved.attrs["latrans_latents"]["model"] == "image-1"
+    assert (summary.nbytes, summary.n_chunks, summary.failures) == (stack.nbytes, 36, ())
+    assert summary.stored_nbytes > 0 < summary.read_nbytes
+    with pytest.raises(ValueError, match="exists"):
+        save_latents(array, target, **options)
+    with pytest.raises(ConfigError, match="use map_latents"):
+        save_latents(da.from_array(stack), target, "image-1")
+    damaged = tmp_path / "a.zarr" / "deep" / "a" / "c" / "1" / "1" / "2"
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    summary = save_latents(array, target, overwrite=True, **options)
+    assert [failure.chunk for failure in summary.failures] == [(1, 1, 2)]
+    assert "checksum" in summary.failures[0].reason
+    wanted[1, :, 4:8, 8:12] = 0
+    assert np.array_equal(zarr.open_array(target)[...], wanted)
 
 
 def test_latents_have_the_dimensions_that_are_documented() -> None:

@@ -60,6 +60,25 @@ def frames_of(array: Any, selection: tuple[slice, ...]) -> list[bytes]:
     return found
 
 
+def holds_chunks(array: Any) -> bool:
+    """Whether a Zarr array's frames hold its chunks as they are, not changed by codecs before."""
+    from zarr.abc.codec import ArrayArrayCodec
+    from zarr.codecs import ShardingCodec
+
+    if configuration(array) is None:
+        return False
+    if array.metadata.zarr_format == 2:
+        filters = array.metadata.filters or ()
+        return all(getattr(codec, "codec_id", None) == NAME for codec in filters)
+    codecs = list(array.metadata.codecs)
+    while codecs:
+        codec = codecs.pop()
+        if isinstance(codec, ArrayArrayCodec):
+            return False
+        codecs += codec.codecs if isinstance(codec, ShardingCodec) else ()
+    return True
+
+
 def _replaced(node: Any, swap: Callable[[dict[str, Any]], Any]) -> Any:
     """A copy of metadata in which `swap` has taken the place of every latrans entry."""
     if isinstance(node, dict):

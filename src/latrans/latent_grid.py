@@ -17,10 +17,10 @@ import numpy.typing as npt
 from . import axes as axes_module
 from . import field
 from .carrier import carrier_of, to_carrier
-from .codec import Codec
+from .codec import Codec, decode
 from .errors import ConfigError
 from .frame import Frame, unpack
-from .frames import configuration, frames_of
+from .frames import frames_of, holds_chunks
 from .lossy import LATENT_DTYPE as TRANSFORM_DTYPE
 from .mapping import read_mapping
 from .model import Model
@@ -166,15 +166,15 @@ def latents_of_values(codec: Codec, grid: LatentGrid, values: Array) -> Array:
 
 def latents_of_chunk(codec: Codec, grid: LatentGrid, array: Any, region: Region) -> Array:
     """Latents of one chunk of a Zarr array, from its frame where that holds them."""
-    if configuration(array) is not None:
+    if holds_chunks(array):
+        inside = tuple(slice(s.stop - s.start) for s in region)  # Zarr pads chunks at the edge
         model = open_model(codec.model)
         for frame in frames_of(array, region):
             parts = unpack(frame)
-            if _has_latents(parts, model, grid.axes):
-                latents = grid.arranged(codec.latents(frame), parts.shape)
-                # Zarr pads chunks at the edge; what lies outside the array is cut off again.
-                wanted = grid.sizes(tuple(s.stop - s.start for s in region))
-                return latents[tuple(slice(n) for n in wanted)]
+            if not _has_latents(parts, model, grid.axes):
+                return latents_of_values(codec, grid, decode(frame)[inside])
+            latents = grid.arranged(codec.latents(frame), parts.shape)
+            return latents[tuple(slice(n) for n in grid.sizes([s.stop for s in inside]))]
     return latents_of_values(codec, grid, np.asarray(array[region]))
 
 
