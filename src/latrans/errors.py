@@ -69,8 +69,9 @@ class TransferError(LatransError, RuntimeError):
         self.summary = summary
         first = "; ".join(str(failure) for failure in summary.failures[:3])
         more = len(summary.failures) - 3
+        n = len(summary.failures)
         super().__init__(
-            f"{len(summary.failures)} chunks could not be moved: {first}"
+            f"{n} chunk{'s' if n > 1 else ''} could not be moved: {first}"
             + (f"; and {more} more" if more > 0 else "")
             + ". All others are in place; a rerun tries these again"
         )

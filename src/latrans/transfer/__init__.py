@@ -21,6 +21,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..bar import progress_bar
+from ..errors import ConfigError
 from .blocks import BLOCK_NBYTES
 from .summary import Failure, Record, Summary
 
@@ -45,7 +47,7 @@ def transcode(
     block_nbytes: int = BLOCK_NBYTES,
     workers: int = 1,
     storage_options: dict[str, Any] | None = None,
-    progress: Callable[[int], Any] | None = None,
+    progress: bool | Callable[[int], Any] = False,
 ) -> Summary:
     """Write an array, or all of a Zarr group, to a Zarr store of latrans frames.
 
@@ -78,8 +80,8 @@ def transcode(
         Processes.
     storage_options : dict, optional
         For fsspec, where `target` is a URL.
-    progress : callable, optional
-        Told how many bytes of samples are done, block by block.
+    progress : bool or callable
+        Whether to show a bar on a terminal; or what is told the bytes of each finished block.
 
     Returns
     -------
@@ -107,6 +109,8 @@ def transcode(
     from . import local, memory
     from .job import prepare
 
+    if workers < 1:
+        raise ConfigError(f"workers is {workers!r}; expected a whole number from 1")
     with ExitStack() as stack:
         job = prepare(
             opened(source, stack),
@@ -124,7 +128,8 @@ def transcode(
             available=memory.available_nbytes(),
             storage_options=storage_options,
         )
-        return local.run(job, workers, progress)
+        tell = stack.enter_context(progress_bar("transcode", job.nbytes, progress))
+        return local.run(job, workers, tell)
 
 
 def opened(source: Any, stack: ExitStack) -> Any:

@@ -140,7 +140,6 @@ def prepare(
     grids = [_grid(layout, block_nbytes) for layout in wanted]
     needed = max(map(_needed, wanted, grids), default=0)
     memory.check(needed, workers, available, whose)
-    place = stores.open_target(target, storage_options)
     parts: dict[str, Any] = {
         "zarr_format": zarr_format,
         "verified": verify,
@@ -149,7 +148,10 @@ def prepare(
             for layout, grid in zip(wanted, grids, strict=True)
         },
     }
+    for layout in wanted:
+        layout.probe()
     job = progress.identity(parts)
+    place = stores.open_target(target, storage_options)
     if not _goes_on(place, job, parts, resume, overwrite):
         stores.clear(place)
     made = _make(place, source, wanted, job, parts, zarr_format)

@@ -64,6 +64,12 @@ class Layout:
         """Shape of what is written at once: a shard, or a chunk."""
         return self.shards or self.chunks
 
+    def probe(self) -> None:
+        """Encode a few samples: what is wrong with a codec shows before anything is written."""
+        if self.codec is not None:
+            shape = [min(n, 2) for n in self.source.shape]
+            self.codec._codec.encode(np.zeros(shape, self.source.dtype))
+
 
 def configured(codec: Any) -> LatransCodec:
     """The Zarr codec for a codec of any kind, or for a model.

@@ -23,7 +23,7 @@ from .summary import Record, Summary
 _AHEAD = 4  # blocks that wait per process
 
 
-def run(job: Job, workers: int = 1, progress: Callable[[int], Any] | None = None) -> Summary:
+def run(job: Job, workers: int, tell: Callable[[int], Any]) -> Summary:
     """Move all pending blocks of a job and complete it.
 
     Parameters
@@ -31,7 +31,7 @@ def run(job: Job, workers: int = 1, progress: Callable[[int], Any] | None = None
     job : Job
     workers : int
         Processes; with one, the work is done in this one.
-    progress : callable, optional
+    tell : callable
         Given the bytes of every block that is done, blocks of earlier runs first.
 
     Raises
@@ -41,7 +41,6 @@ def run(job: Job, workers: int = 1, progress: Callable[[int], Any] | None = None
     ConfigError
         If several processes cannot share the source or the target.
     """
-    tell = progress or (lambda nbytes: None)
     tell(sum(record.nbytes for record in job.earlier))
     records = []
     for record in _serial(job) if workers == 1 else _pooled(job, workers):
