@@ -16,6 +16,7 @@ from .latents import map_latents, save_latents
 from .models import ModelPlugin
 from .scores import robust_z, scores
 from .transcode import transcode
+from .verify import verify
 
 __all__ = [
     "Failure",
@@ -30,4 +31,5 @@ __all__ = [
     "scores",
     "to_zarr",
     "transcode",
+    "verify",
 ]
