@@ -17,10 +17,12 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
+from ..bar import progress_bar
 from ..chunking import default_chunks
 from ..codec import Codec
 from ..errors import ConfigError
 from ..model import Model
+from . import run
 from .travel import open_source
 
 Array = npt.NDArray[Any]
@@ -108,13 +110,16 @@ def fit(
     seed: int = 0,
     name: str | None = None,
     axes: str | None = None,
+    client: Any = None,
+    scheduler: Any = None,
+    progress: bool = True,
     **options: Any,
 ) -> Model:
     """Train a model on a sample of one or more Dask or Zarr arrays.
 
     Blocks are drawn without replacement, all with the same chance, and one piece of at most about
-    a million samples is cut out of each at a random place.  The pieces are computed in one call
-    of `dask.compute`, by whatever scheduler is in charge; training then runs in this process.
+    a million samples is cut out of each at a random place.  The pieces are computed all together,
+    by the scheduler; training then runs in this process.
     One piece in eight is kept from training and measured with the model.
 
     Parameters
@@ -130,8 +135,12 @@ def fit(
         Of the model; the recipe's by default.
     axes : str, optional
         One letter per dimension; the recipe's by default.
+    client, scheduler
+        As in `latrans.dask.transcode`.
+    progress : bool
+        Whether to show bars on a terminal.
     **options
-        Others of `latrans.fit`: `steps`, `start`, `progress`.
+        Others of `latrans.fit`: `steps`, `start`.
 
     Returns
     -------
@@ -162,14 +171,19 @@ def fit(
     several = array if isinstance(array, list | tuple) else [array]
     sources = [Blocks.of(source, axes) for source in several]
     drawn = draw(sources, samples, seed, axes)
-    values = dask.compute(*(sources[p.array].read(p.region) for p in drawn))
+    pieces = [sources[p.array].read(p.region) for p in drawn]
+    with (
+        run.connected(client, scheduler) as runner,
+        progress_bar("sample", len(drawn), progress) as tell,
+    ):
+        values = run.values_of(runner, pieces, tell)
     told = [(p, np.ascontiguousarray(v)) for p, v in zip(drawn, values, strict=True) if _tells(v)]
     if not told:
         raise ConfigError(f"all {len(drawn)} pieces that were drawn are constant or not numbers")
     n_held = min(len(told) - 1, math.ceil(len(told) * HOLDOUT))
     held, trained = told[:n_held], told[n_held:]
     data = [Source(Named(str(p), v), axes, v.size) for p, v in trained]
-    model = fit_arrays(data, recipe, axes=axes, name=name, seed=seed, **options)
+    model = fit_arrays(data, recipe, axes=axes, name=name, seed=seed, progress=progress, **options)
     sampling = {
         "seed": seed,
         "arrays": [[list(s.source.shape), str(s.source.dtype)] for s in sources],

@@ -16,6 +16,7 @@ from typing import Any, cast
 import dask
 import dask.base
 import dask.callbacks
+import dask.core
 from dask.delayed import delayed
 
 from ..errors import ConfigError
@@ -213,6 +214,25 @@ def _gathered(futures: list[Any], tasks: dict[Any, Task], tell: Tell) -> Iterato
         future.release()
         tell(record.nbytes)
         yield record
+
+
+def values_of(runner: Any, parts: list[Any], tell: Tell) -> list[Any]:
+    """Values of Dask arrays of one block each, in order; tells of each that is there."""
+    if is_cluster(runner):
+        from distributed import as_completed
+
+        futures = runner.compute(parts)
+        for _ in as_completed(futures):
+            tell(1)
+        return list(runner.gather(futures))
+    wanted = {key for part in parts for key in dask.core.flatten(part.__dask_keys__())}
+
+    def done(key: Any, *rest: Any) -> None:
+        if key in wanted:
+            tell(1)
+
+    with dask.callbacks.Callback(posttask=done):
+        return list(dask.base.compute(*parts, scheduler=runner))
 
 
 def ready(client: Any, plans: list[Any], engine: str | None = None) -> None:
