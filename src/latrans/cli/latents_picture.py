@@ -64,20 +64,28 @@ def draw(
         shown = shown if grid.inner[0] < grid.inner[1] else shown.T
     else:
         vectors = np.asarray(latents[...]).reshape(-1, max(1, grid.channels))
-        colours = components(vectors)
+        colours = components(vectors, share=0)
         panels[0].scatter(colours[:, 0], colours[:, 1], c=colours, s=4)
         panels[0].set_title("first and second principal component of latents")
         _show(panels[1], vectors[:_SIDE], f"latents of {about['model']}", aspect="auto")
         shown = z.reshape(len(z), -1)
     image = _show(
-        panels[2], shown, "robust z of bits per sample, by chunk", cmap="RdBu_r", vmin=-_Z, vmax=_Z
+        panels[2],
+        shown,
+        "robust z of bits per sample, by chunk",
+        cmap="RdBu_r",
+        vmin=-_Z,
+        vmax=_Z,
+        aspect="equal" if grid.inner else "auto",
     )
     figure.colorbar(image, ax=panels[2], shrink=0.8)
     figure.savefig(path, dpi=100)
 
 
-def components(vectors: Array, n: int = 3) -> npt.NDArray[np.float64]:
+def components(vectors: Array, n: int = 3, share: float = 0.01) -> npt.NDArray[np.float64]:
     """The first `n` principal components of vectors (items, channels), each from 0 to 1.
+
+    A `share` of items is cut off at either end.
 
     Signs are those that make the largest weight of a component positive, so that pictures of one
     array do not change their colours between machines.
@@ -88,7 +96,7 @@ def components(vectors: Array, n: int = 3) -> npt.NDArray[np.float64]:
     strongest = np.take_along_axis(first, np.abs(first).argmax(0)[None], 0)
     found = values @ (first * np.sign(strongest))
     found = np.pad(found, ((0, 0), (0, n - found.shape[1])))
-    low, high = np.quantile(found, [0.01, 0.99], axis=0)
+    low, high = np.quantile(found, [share, 1 - share], axis=0)
     scaled: npt.NDArray[np.float64] = np.clip((found - low) / np.maximum(high - low, 1e-9), 0, 1)
     return scaled
 
