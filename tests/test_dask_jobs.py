@@ -413,7 +413,11 @@ def test_fit_takes_several_arrays_and_refuses_what_says_nothing() -> None:
     stored = zarr.create_array({}, data=image, chunks=(32, 32))
     flat = da.full((64, 64), 7, dtype="u2", chunks=32)
     model = fit(
-        [da.from_array(image, chunks=32), stored, flat], "field", steps=10, progress=False, axes="yx"
+        [da.from_array(image, chunks=32), stored, flat],
+        "field",
+        steps=10,
+        progress=False,
+        axes="yx",
     )
     named = model.training["sampling"]["trained"] + model.training["sampling"]["held"]
     assert {name[0] for name in named} == {"0", "1"}  # what is flat teaches nothing

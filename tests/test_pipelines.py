@@ -159,9 +159,7 @@ def test_train_writes_a_model_that_says_what_it_saw(stack: Path, tmp_path: Path)
     assert figure(printed, "held out") == len(model.training["sampling"]["held"]) == 1
 
 
-def test_what_cannot_be_done_is_said_in_one_line(
-    stack: Path, tmp_path: Path, call: Called
-) -> None:
+def test_what_cannot_be_done_is_said_in_one_line(stack: Path, tmp_path: Path, call: Called) -> None:
     for arguments, expected in (
         (("encode.py", tmp_path / "none.npy", tmp_path / "t.zarr"), "No such file"),
         (("encode.py", tmp_path / "*.tif", tmp_path / "t.zarr"), "No files found"),
@@ -174,9 +172,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
         assert message.count("\n") == 1
 
 
-def test_jobs_run_on_a_cluster_that_exists(
-    stack: Path, tmp_path: Path, call: Called
-) -> None:
+def test_jobs_run_on_a_cluster_that_exists(stack: Path, tmp_path: Path, call: Called) -> None:
     distributed = pytest.importorskip("distributed")
     target, latents = tmp_path / "a.zarr", tmp_path / "latents.zarr"
     with distributed.LocalCluster(

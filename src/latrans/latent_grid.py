@@ -94,9 +94,7 @@ class LatentGrid:
         for d, stride in zip(self.inner, self.stride, strict=True):
             first, rest = divmod(block[d].stop - block[d].start, chunks[d])
             start = block[d].start // chunks[d] * -(-chunks[d] // stride)
-            grid.append(
-                slice(start, start + first * -(-chunks[d] // stride) + -(-rest // stride))
-            )
+            grid.append(slice(start, start + first * -(-chunks[d] // stride) + -(-rest // stride)))
         return (*(block[d] for d in self.outer), *(slice(0, n) for n in self._channels), *grid)
 
     def place(self, block: tuple[int, ...]) -> tuple[int, ...]:

@@ -157,12 +157,8 @@ def cluster(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         with dask.config.set(num_workers=args.threads) if args.threads else nullcontext():
             yield {"scheduler": "threads", "progress": not args.quiet}
         return
-    try:
-        from distributed import Client, LocalCluster
-    except ImportError as error:
-        raise ConfigError("clusters need the package distributed: pip install distributed") from (
-            error
-        )
+    from distributed import Client, LocalCluster
+
     resources = dict(args.resources)
     options = {
         "progress": not args.quiet,

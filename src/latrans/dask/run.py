@@ -23,7 +23,7 @@ from ..errors import ConfigError
 from ..transfer import memory
 from ..transfer.job import Job
 from ..transfer.local import check_shared, models_of, set_up
-from ..transfer.move import Plan, move
+from ..transfer.move import move
 from ..transfer.summary import Failure, Record
 from ..zarr import LatransCodec
 from .models import ModelPlugin

@@ -21,7 +21,9 @@ from .travel import as_codec, open_source, sent
 Scores = npt.NDArray[np.float64]
 
 
-def scores(source: Any, codec: Any = None, *, storage_options: dict[str, Any] | None = None) -> Scores:
+def scores(
+    source: Any, codec: Any = None, *, storage_options: dict[str, Any] | None = None
+) -> Scores:
     """Bits per sample of every chunk.
 
     Parameters
