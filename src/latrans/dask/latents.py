@@ -305,6 +305,7 @@ class _Decoder:
     """The codec of an array that is read, so that workers get its model."""
 
     codec: LatransCodec
+    name: str = "source"
     source: Any = None
     target: Any = None
 

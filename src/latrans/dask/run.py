@@ -6,6 +6,7 @@ of what it has done, local schedulers a window at a time.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,14 +27,15 @@ from ..transfer.local import check_shared, models_of, set_up
 from ..transfer.move import move
 from ..transfer.summary import Failure, Record
 from ..zarr import LatransCodec
-from .models import ModelPlugin
+from .models import ModelPlugin, PlanPlugin, do_planned
 
 LOCAL = ("threads", "processes", "synchronous", "sync", "single-threaded", "threading")
 _WINDOW = 4096  # blocks in a graph of a local scheduler
 _AHEAD = 4  # blocks per thread of a cluster that are known to its scheduler
 _AHEAD_LEAST = 32
+_LOOK_SECONDS = 1.0  # between looks at how many workers there are
 
-Task = tuple[Any, int]  # a Plan, or what looks like one, and the number of a block
+Task = tuple[Any, int]  # a Plan, or what has its name, source, target, codec, grid and units
 Work = Callable[[Any, int], Record]
 Tell = Callable[[int], Any]
 
@@ -100,7 +102,22 @@ def run(
     engine: str | None = None,
     work: Work = move,
 ) -> Iterator[Record]:
-    """Move blocks, or do other work on them; yields records in the order in which they are done."""
+    """Move blocks, or do other work on them; yields records in the order in which they are done.
+
+    Parameters
+    ----------
+    runner
+        What `connected` gave.
+    tasks : iterable of (plan, number of a block)
+    plans : list
+        All of the tasks' plans, whose names differ, and others whose models workers need.
+    tell : callable
+        Given the bytes of each block that is done.
+    resources, engine
+        As in `latrans.dask.transcode`.
+    work : callable
+        What is done with a plan and the number of a block; a function of a module.
+    """
     if is_cluster(runner):
         check_shared(plans)
         yield from _on_cluster(runner, tasks, plans, tell, resources, engine, work)
@@ -147,31 +164,40 @@ def _on_cluster(
 ) -> Iterator[Record]:
     from distributed import as_completed
 
-    ready(client, plans, engine)
-    run_name = uuid.uuid4().hex[:8]
-    known: dict[Any, Task] = {}
+    known: dict[Any, tuple[Any, Task]] = {}  # futures are kept, or their tasks are forgotten
     tasks = iter(tasks)
+    with _readied(client, plans, engine, work) as (run_name, numbers):
 
-    def submit(count: int) -> list[Any]:
-        futures = []
-        for plan, i in islice(tasks, count):
-            key = f"latrans-{work.__name__}-{run_name}-{plan.name or 'array'}-{i}"
-            future = client.submit(partial(work, plan), i, key=key, pure=False, resources=resources)
-            known[future.key] = plan, i
-            futures.append(future)
-        return futures
+        def submit(count: int) -> list[Any]:
+            futures = []
+            for plan, i in islice(tasks, max(0, count)):
+                number = numbers[plan.name]
+                future = client.submit(
+                    do_planned,
+                    run_name,
+                    number,
+                    i,
+                    key=f"latrans-{work.__name__}-{run_name}-{number}-{i}",
+                    pure=False,
+                    resources=resources,
+                )
+                known[future.key] = future, (plan, i)
+                futures.append(future)
+            return futures
 
-    completed = as_completed(submit(_ahead(client)))
-    try:
-        for future in completed:
-            record = _result(future, *known.pop(future.key))
-            future.release()
-            tell(record.nbytes)
-            yield record
-            for more in submit(max(1, _ahead(client) - len(known))):
-                completed.add(more)
-    finally:
-        client.cancel([future for future, _ in completed.futures.items()] if known else [])
+        ahead, looked = _ahead(client), time.monotonic()
+        completed = as_completed(submit(ahead), loop=client.loop)
+        try:
+            for future in completed:
+                record = _result(future, *known.pop(future.key)[1])
+                tell(record.nbytes)
+                yield record
+                if time.monotonic() > looked + _LOOK_SECONDS:
+                    ahead, looked = _ahead(client), time.monotonic()
+                for more in submit(ahead - len(known)):
+                    completed.add(more)
+        finally:
+            client.cancel([future for future, _ in known.values()])
 
 
 def computed(
@@ -189,31 +215,26 @@ def computed(
     pending = list(job.pending())
     if not pending:
         return
-    edge = job.plans[0].grid.edge
-    parts = array.rechunk(edge).to_delayed()
-    graph = []
-    for plan, i in pending:
-        block = plan.grid[i]
-        moved = delayed(partial(move, plan), pure=False, traverse=False)
-        graph.append(moved(i, parts[plan.grid.position(block)]))
-    if is_cluster(runner):
-        check_shared(job.plans)
-        ready(runner, job.plans, engine)
-        futures = runner.compute(graph, resources=resources)
-        tasks = {future.key: task for future, task in zip(futures, pending, strict=True)}
-        yield from _gathered(futures, tasks, tell)
+    parts = array.rechunk(job.plans[0].grid.edge).to_delayed()
+
+    def graph(function: Any) -> list[Any]:
+        # Dask looks into arguments, but not into what a partial holds.
+        moved = delayed(function, pure=False, traverse=False)
+        return [moved(i, parts[plan.grid.position(plan.grid[i])]) for plan, i in pending]
+
+    if not is_cluster(runner):
+        yield from _local_results(runner, graph(partial(move, job.plans[0])), job.plans, tell)
         return
-    yield from _local_results(runner, graph, job.plans, tell)
-
-
-def _gathered(futures: list[Any], tasks: dict[Any, Task], tell: Tell) -> Iterator[Record]:
     from distributed import as_completed
 
-    for future in as_completed(futures):
-        record = _result(future, *tasks[future.key])
-        future.release()
-        tell(record.nbytes)
-        yield record
+    check_shared(job.plans)
+    with _readied(runner, job.plans, engine, move) as (run_name, _):
+        futures = runner.compute(graph(partial(do_planned, run_name, 0)), resources=resources)
+        tasks = {future.key: task for future, task in zip(futures, pending, strict=True)}
+        for future in as_completed(futures, loop=runner.loop):
+            record = _result(future, *tasks[future.key])
+            tell(record.nbytes)
+            yield record
 
 
 def values_of(runner: Any, parts: list[Any], tell: Tell) -> list[Any]:
@@ -222,7 +243,7 @@ def values_of(runner: Any, parts: list[Any], tell: Tell) -> list[Any]:
         from distributed import as_completed
 
         futures = runner.compute(parts)
-        for _ in as_completed(futures):
+        for _ in as_completed(futures, loop=runner.loop):
             tell(1)
         return list(runner.gather(futures))
     wanted = {key for part in parts for key in dask.core.flatten(part.__dask_keys__())}
@@ -235,10 +256,22 @@ def values_of(runner: Any, parts: list[Any], tell: Tell) -> list[Any]:
         return list(dask.base.compute(*parts, scheduler=runner))
 
 
-def ready(client: Any, plans: list[Any], engine: str | None = None) -> None:
-    """Give every worker of a cluster, also those to come, what the tasks need."""
+@contextmanager
+def _readied(
+    client: Any, plans: list[Any], engine: str | None, work: Callable[..., Record]
+) -> Iterator[tuple[str, dict[str, int]]]:
+    """Give every worker of a cluster, also those to come, what the tasks need.
+
+    Yields the name by which tasks find their plans, and the number of each array's plan.
+    """
     models = {plan.codec.model for plan in plans if plan.codec is not None} - {"auto"}
     client.register_plugin(ModelPlugin(*sorted(models), engine=engine))
+    plugin = PlanPlugin(uuid.uuid4().hex[:12], plans, work)
+    client.register_plugin(plugin)
+    try:
+        yield plugin.run, {plan.name: number for number, plan in enumerate(plans)}
+    finally:
+        client.unregister_worker_plugin(plugin.name)
 
 
 def send_models(array: Any) -> None:

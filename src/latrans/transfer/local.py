@@ -85,10 +85,7 @@ def _pooled(job: Job, workers: int) -> Iterator[Record]:
 
 def set_up(models: Sequence[bytes], threads: int) -> None:
     """Ready a process that works beside others: models, and no more threads than its share."""
-    import zarr
-
     os.environ.setdefault(VARIABLE, str(threads))
-    zarr.config.set({"threading.max_workers": threads})
     for data in models:
         register(Model.from_bytes(data))
 

@@ -56,8 +56,8 @@ def check(needed: int, tasks: int, available: int | None, who: str) -> None:
     advice = f"use at most {fit} at a time, " if fit else ""
     raise ConfigError(
         f"{tasks} tasks of {math.ceil(needed / 1e6):,} MB each do not fit into the "
-        f"{available // 10**6:,} MB of {who}: {advice}make blocks smaller with block_nbytes= (--block-mb), "
-        "or chunks (shards) where one is a block"
+        f"{available // 10**6:,} MB of {who}: {advice}make blocks smaller with "
+        "block_nbytes= (--block-mb), or chunks (shards) where one is a block"
     )
 
 

@@ -1,7 +1,8 @@
 """Move: one block from source to target, written, read back and compared.
 
 Moving a block twice, or by two workers at once, writes the same bytes again.  A chunk that fails
-is taken out of the target and reported; the others of its block are moved one by one.
+is reported, and taken out of the target where it came back wrong; the others of its block are
+moved one by one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..compare import Difference, difference
-from ..errors import ConfigError, EngineError, ModelError
+from ..errors import CodecError, ConfigError, EngineError, ModelError
 from ..zarr import LatransCodec
 from . import progress, stores
 from .blocks import Block, Grid
@@ -140,7 +141,10 @@ def _carry(plan: Plan, source: Any, target: Any, block: Block) -> Difference:
     target[block] = samples
     if not plan.verify:
         return Difference()
-    return checked(plan.codec, samples, np.asarray(target[block]))
+    try:
+        return checked(plan.codec, samples, np.asarray(target[block]))
+    except CodecError as error:
+        raise Broken(f"what was written does not decode: {error}") from error
 
 
 def checked(codec: LatransCodec | None, samples: Any, back: Any) -> Difference:
@@ -170,7 +174,8 @@ def _one_by_one(
         except Exception as error:
             raise_if_fatal(error)
             position = plan.units.position(unit)
-            stores.delete(target.store_path.store, _key(target, position))
+            if isinstance(error, Broken):  # else it is not there, or as others wrote it
+                stores.delete(target.store_path.store, _key(target, position))
             reason = f"{type(error).__name__}: {error}"
             failures.append(Failure(plan.name, position, reason))
     return found, failures
