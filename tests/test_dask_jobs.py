@@ -402,7 +402,6 @@ def test_fit_computes_only_what_it_draws_and_says_what_that_was() -> None:
         frame = latrans.Codec(model).encode(stack[held : held + 1])
         assert sampling["held_bits_per_sample"] == round(len(frame) * 8 / 4096, 4)
         assert fit(source, "field", **options).digest == model.digest
-        assert fit(source, "field", seed=1, **options).training["sampling"] != sampling
     assert latrans.Model.from_bytes(model.data).training["sampling"] == sampling
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -89,6 +90,17 @@ def test_help_says_how_to_run_it(script: str, call: Called) -> None:
     assert f"python pipelines/{script}" in printed
     text = (FOLDER / script).read_text()
     assert len(text.splitlines()) < 80  # jobs; what they do is in the library
+
+
+def test_documented_commands_have_only_options_that_exist(call: Called) -> None:
+    documents = [FOLDER.parent / "README.md", *FOLDER.glob("*.py")]
+    lines = [line.strip() for path in documents for line in path.read_text("utf-8").splitlines()]
+    commands = [shlex.split(line) for line in lines if line.startswith("python pipelines/")]
+    assert {Path(command[1]).name for command in commands} == set(SCRIPTS)
+    helps = {script: call(script, "--help") for script in SCRIPTS}
+    for _, path, *arguments in commands:
+        for option in (argument for argument in arguments if argument.startswith("-")):
+            assert f"{option} " in helps[Path(path).name], (path, option)
 
 
 def test_transcode_keeps_a_group_and_verify_holds_it_to_its_source(

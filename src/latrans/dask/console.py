@@ -42,6 +42,10 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help="what a task takes of its worker, as in GPU=1",
     )  # fmt: skip
     where.add_argument("--engine", help="what codes chunks on a cluster: native, torch, ...")
+    where.add_argument(
+        "--block-mb", type=float, default=64, metavar="MB",
+        help="of samples that a task holds, whole chunks in any case (default: 64)",
+    )  # fmt: skip
     made.add_argument(
         "--storage-option", type=_pair(str), action="append", metavar="KEY=VALUE", default=[],
         help="for URLs, passed to fsspec; may be repeated",
@@ -151,20 +155,17 @@ def cluster(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Where to run, as the arguments that functions of `latrans.dask` take."""
     if args.scheduler and args.workers:
         raise ConfigError("--scheduler and --workers are both given: leave one out")
+    options: dict[str, Any] = {"progress": not args.quiet, "block_nbytes": int(args.block_mb * 1e6)}
     if not args.scheduler and not args.workers:
         if args.resources or args.engine:
             raise ConfigError("--resources and --engine are for clusters: give --scheduler")
         with dask.config.set(num_workers=args.threads) if args.threads else nullcontext():
-            yield {"scheduler": "threads", "progress": not args.quiet}
+            yield {"scheduler": "threads", **options}
         return
     from distributed import Client, LocalCluster
 
     resources = dict(args.resources)
-    options = {
-        "progress": not args.quiet,
-        "resources": resources or None,
-        "engine": args.engine,
-    }
+    options |= {"resources": resources or None, "engine": args.engine}
     if args.scheduler:
         with Client(args.scheduler) as client:
             yield {"client": client, **options}
