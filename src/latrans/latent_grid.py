@@ -18,7 +18,7 @@ from . import axes as axes_module
 from . import field
 from .carrier import carrier_of, to_carrier
 from .codec import Codec, decode
-from .errors import ConfigError
+from .errors import CodecError, ConfigError
 from .frame import Frame, unpack
 from .frames import frames_of, holds_chunks
 from .lossy import LATENT_DTYPE as TRANSFORM_DTYPE
@@ -156,10 +156,11 @@ def grid_for(
 
 def latents_of_values(codec: Codec, grid: LatentGrid, values: Array) -> Array:
     """Latents of a chunk; 0 where the model cannot take it, such as one of NaN alone."""
-    frame = codec.encode(np.ascontiguousarray(values))
-    if unpack(frame).fallback:
+    try:
+        latents = codec.latents(np.ascontiguousarray(values))
+    except CodecError:  # there is no other reason why an array has none
         return np.zeros(grid.sizes(values.shape), grid.dtype)
-    return grid.arranged(codec.latents(frame), values.shape)
+    return grid.arranged(latents, values.shape)
 
 
 def latents_of_chunk(codec: Codec, grid: LatentGrid, array: Any, region: Region) -> Array:
