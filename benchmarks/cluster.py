@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -124,7 +125,7 @@ def cluster(n_workers: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     with (
-        LocalCluster(n_workers, threads_per_worker=1, dashboard_address=None) as local,
+        LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as local,
         Client(local) as client,
     ):
         client.wait_for_workers(n_workers)
@@ -254,7 +255,9 @@ def _used() -> tuple[float, float]:
     import latrans.transfer.move  # noqa: F401
 
     used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1e3
+    # Not ru_maxrss, which begins with the parent's.
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text("ascii"))
+    return used.ru_utime + used.ru_stime, int(peak[1]) / 1e3 if peak else 0.0
 
 
 def _chunks(target: Path) -> list[Path]:

@@ -171,7 +171,8 @@ from distributed import Client, LocalCluster
 from latrans.dask import transcode
 
 if __name__ == "__main__":
-    with LocalCluster(1, processes=False, dashboard_address=None) as cluster, Client(cluster):
+    options = dict(n_workers=1, threads_per_worker=2, dashboard_address=None)
+    with LocalCluster(processes=False, **options) as cluster, Client(cluster):
         summary = transcode(sys.argv[1], sys.argv[2], chunks=(64, 64), block_nbytes=8192)
         print(summary.n_blocks, summary.n_resumed)
 """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -305,3 +307,30 @@ def test_memory_of_a_task_grows_with_its_block() -> None:
     memory.check(large, 2, None, "a test")
     with pytest.raises(ConfigError, match="use at most 1 at a time"):
         memory.check(large, 2, 2 * large - 1, "a test")
+
+
+PEAK = """
+import re, sys
+from pathlib import Path
+import zarr
+from latrans.transfer.job import prepare
+from latrans.transfer.move import move
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
+
+job = prepare(zarr.open_array(sys.argv[1], mode="r"), sys.argv[2])
+before = peak()
+move(job.plans[0], 0)
+print(peak() - before, job.needed_nbytes)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's peak memory")
+def test_a_task_takes_no_more_than_was_projected(tmp_path: Path) -> None:
+    array = np.tile(field((512, 512)), (16, 1, 1)).reshape(16, 512, 512)
+    stored(tmp_path / "a.zarr", array, chunks=(1, 512, 512))
+    command = [sys.executable, "-c", PEAK, str(tmp_path / "a.zarr"), str(tmp_path / "b.zarr")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    grown, projected = map(int, done.stdout.split())
+    assert array.nbytes < grown < projected

@@ -8,7 +8,8 @@
 Inside this package ``zarr`` is the library, as everywhere.
 """
 
+from .arrays import create, open
 from .batching import BatchSizes, batch_sizes
 from .codec import LatransCodec
 
-__all__ = ["BatchSizes", "LatransCodec", "batch_sizes"]
+__all__ = ["BatchSizes", "LatransCodec", "batch_sizes", "create", "open"]
