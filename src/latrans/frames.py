@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,25 @@ def frames_of(array: Any, selection: tuple[slice, ...]) -> list[bytes]:
     return found
 
 
+def holds_chunks(array: Any) -> bool:
+    """Whether a Zarr array's frames hold its chunks as they are, not changed by codecs before."""
+    from zarr.abc.codec import ArrayArrayCodec
+    from zarr.codecs import ShardingCodec
+
+    if configuration(array) is None:
+        return False
+    if array.metadata.zarr_format == 2:
+        filters = array.metadata.filters or ()
+        return all(getattr(codec, "codec_id", None) == NAME for codec in filters)
+    codecs = list(array.metadata.codecs)
+    while codecs:
+        codec = codecs.pop()
+        if isinstance(codec, ArrayArrayCodec):
+            return False
+        codecs += codec.codecs if isinstance(codec, ShardingCodec) else ()
+    return True
+
+
 def _replaced(node: Any, swap: Callable[[dict[str, Any]], Any]) -> Any:
     """A copy of metadata in which `swap` has taken the place of every latrans entry."""
     if isinstance(node, dict):
@@ -74,10 +94,20 @@ def _replaced(node: Any, swap: Callable[[dict[str, Any]], Any]) -> Any:
 
 def _recorder(keep: Callable[[bytes], None]) -> Callable[[dict[str, Any]], Any]:
     """The codec that takes the place of a metadata entry, by the entry's format."""
+    zarr2, zarr3 = _recorders()
+    return lambda entry: zarr2(keep) if "id" in entry else zarr3(keep)
+
+
+@cache
+def _recorders() -> tuple[Any, Any]:
+    """Classes of codecs that keep frames, for formats 2 and 3; made when Zarr is there anyway."""
     from zarr.abc.codec import ArrayBytesCodec
 
     class Zarr2Recorder(NumcodecsCodec):  # type: ignore[misc]
         codec_id = "latrans-frames"
+
+        def __init__(self, keep: Callable[[bytes], None]) -> None:
+            self._keep = keep
 
         def encode(self, buf: Any) -> Any:
             raise ConfigError("this codec only reads frames")
@@ -85,15 +115,16 @@ def _recorder(keep: Callable[[bytes], None]) -> Callable[[dict[str, Any]], Any]:
         def decode(self, buf: Any, out: Any = None) -> Any:
             frame = bytes(buf)
             parts = unpack(frame)
-            keep(frame)
+            self._keep(frame)
             return np.zeros(parts.shape, parts.dtype, order="F" if parts.fortran else "C")
 
     @dataclass(frozen=True)
     class Zarr3Recorder(ArrayBytesCodec):  # type: ignore[misc]
+        keep: Callable[[bytes], None]
         is_fixed_size = False
 
         async def _decode_single(self, chunk_data: Any, chunk_spec: Any) -> Any:
-            keep(chunk_data.to_bytes())
+            self.keep(chunk_data.to_bytes())
             empty = np.zeros(chunk_spec.shape, chunk_spec.dtype.to_native_dtype())
             return chunk_spec.prototype.nd_buffer.from_numpy_array(empty)
 
@@ -103,4 +134,4 @@ def _recorder(keep: Callable[[bytes], None]) -> Callable[[dict[str, Any]], Any]:
         def compute_encoded_size(self, input_byte_length: int, chunk_spec: Any) -> int:
             return input_byte_length
 
-    return lambda entry: Zarr2Recorder() if "id" in entry else Zarr3Recorder()
+    return Zarr2Recorder, Zarr3Recorder

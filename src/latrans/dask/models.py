@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from distributed.diagnostics.plugin import WorkerPlugin
@@ -12,7 +12,7 @@ from ..engine import VARIABLE as ENGINE
 from ..engine import select
 from ..model import Model
 from ..store import open_model, register
-from ..transfer.move import Plan, move
+from ..transfer.move import move
 from ..transfer.summary import Record
 
 
@@ -67,23 +67,25 @@ class PlanPlugin(WorkerPlugin):  # type: ignore[misc]
     A plan may hold attributes and a model inline; a transfer has as many tasks as blocks.
     """
 
-    def __init__(self, run: str, plans: Sequence[Plan]) -> None:
+    def __init__(self, run: str, plans: Sequence[Any], work: Callable[..., Record] = move) -> None:
         self.name = f"latrans-plans-{run}"
         self.run = run
         self.plans = tuple(plans)
+        self.work = work
 
     def setup(self, worker: Any) -> None:
         """Make the plans known in the worker's process."""
-        _plans[self.run] = self.plans
+        _plans[self.run] = self.work, self.plans
 
     def teardown(self, worker: Any) -> None:
         """Forget them."""
         _plans.pop(self.run, None)
 
 
-def move_planned(run: str, number: int, i: int, samples: Any = None) -> Record:
-    """`transfer.move.move` by a plan that a `PlanPlugin` brought."""
-    return move(_plans[run][number], i, samples)
+def do_planned(run: str, number: int, i: int, *samples: Any) -> Record:
+    """Work on block `i` by a plan that a `PlanPlugin` brought, such as `transfer.move.move`."""
+    work, plans = _plans[run]
+    return work(plans[number], i, *samples)
 
 
-_plans: dict[str, tuple[Plan, ...]] = {}
+_plans: dict[str, tuple[Callable[..., Record], tuple[Any, ...]]] = {}

@@ -17,16 +17,17 @@ from typing import Any, cast
 import dask
 import dask.base
 import dask.callbacks
+import dask.core
 from dask.delayed import delayed
 
 from ..errors import ConfigError
 from ..transfer import memory
 from ..transfer.job import Job
 from ..transfer.local import check_shared, models_of, set_up
-from ..transfer.move import Plan, move
+from ..transfer.move import move
 from ..transfer.summary import Failure, Record
 from ..zarr import LatransCodec
-from .models import ModelPlugin, PlanPlugin, move_planned
+from .models import ModelPlugin, PlanPlugin, do_planned
 
 LOCAL = ("threads", "processes", "synchronous", "sync", "single-threaded", "threading")
 _WINDOW = 4096  # blocks in a graph of a local scheduler
@@ -34,7 +35,8 @@ _AHEAD = 4  # blocks per thread of a cluster that are known to its scheduler
 _AHEAD_LEAST = 32
 _LOOK_SECONDS = 1.0  # between looks at how many workers there are
 
-Task = tuple[Plan, int]
+Task = tuple[Any, int]  # a Plan, or what has its name, source, target, codec, grid and units
+Work = Callable[[Any, int], Record]
 Tell = Callable[[int], Any]
 
 
@@ -94,33 +96,49 @@ def capacity(runner: Any) -> tuple[int, int | None, str]:
 def run(
     runner: Any,
     tasks: Iterable[Task],
-    plans: list[Plan],
+    plans: list[Any],
     tell: Tell,
     resources: dict[str, float] | None = None,
     engine: str | None = None,
+    work: Work = move,
 ) -> Iterator[Record]:
-    """Move blocks, and yield their records in the order in which they are done."""
+    """Move blocks, or do other work on them; yields records in the order in which they are done.
+
+    Parameters
+    ----------
+    runner
+        What `connected` gave.
+    tasks : iterable of (plan, number of a block)
+    plans : list
+        All of the tasks' plans, whose names differ, and others whose models workers need.
+    tell : callable
+        Given the bytes of each block that is done.
+    resources, engine
+        As in `latrans.dask.transcode`.
+    work : callable
+        What is done with a plan and the number of a block; a function of a module.
+    """
     if is_cluster(runner):
         check_shared(plans)
-        yield from _on_cluster(runner, tasks, plans, tell, resources, engine)
+        yield from _on_cluster(runner, tasks, plans, tell, resources, engine, work)
         return
     if resources or engine:
         raise ConfigError("resources= and engine= are for clusters: give client= or scheduler=")
-    yield from _locally(runner, tasks, plans, tell)
+    yield from _locally(runner, tasks, plans, tell, work)
 
 
 def _locally(
-    scheduler: Any, tasks: Iterable[Task], plans: list[Plan], tell: Tell
+    scheduler: Any, tasks: Iterable[Task], plans: list[Any], tell: Tell, work: Work
 ) -> Iterator[Record]:
     tasks = iter(tasks)
     while window := list(islice(tasks, _WINDOW)):
         # Dask looks into arguments, but not into what a partial holds.
-        graph = [delayed(partial(move, plan), pure=False, traverse=False)(i) for plan, i in window]
+        graph = [delayed(partial(work, plan), pure=False, traverse=False)(i) for plan, i in window]
         yield from _local_results(scheduler, graph, plans, tell)
 
 
 def _local_results(
-    scheduler: Any, graph: list[Any], plans: list[Plan], tell: Tell
+    scheduler: Any, graph: list[Any], plans: list[Any], tell: Tell
 ) -> Iterable[Record]:
     def done(key: Any, result: Any, *rest: Any) -> None:
         if isinstance(result, Record):
@@ -138,27 +156,28 @@ def _local_results(
 def _on_cluster(
     client: Any,
     tasks: Iterable[Task],
-    plans: list[Plan],
+    plans: list[Any],
     tell: Tell,
     resources: dict[str, float] | None,
     engine: str | None,
+    work: Work,
 ) -> Iterator[Record]:
     from distributed import as_completed
 
     known: dict[Any, tuple[Any, Task]] = {}  # futures are kept, or their tasks are forgotten
     tasks = iter(tasks)
-    with _readied(client, plans, engine) as (run_name, numbers):
+    with _readied(client, plans, engine, work) as (run_name, numbers):
 
         def submit(count: int) -> list[Any]:
             futures = []
             for plan, i in islice(tasks, max(0, count)):
                 number = numbers[plan.name]
                 future = client.submit(
-                    move_planned,
+                    do_planned,
                     run_name,
                     number,
                     i,
-                    key=f"latrans-move-{run_name}-{number}-{i}",
+                    key=f"latrans-{work.__name__}-{run_name}-{number}-{i}",
                     pure=False,
                     resources=resources,
                 )
@@ -209,8 +228,8 @@ def computed(
     from distributed import as_completed
 
     check_shared(job.plans)
-    with _readied(runner, job.plans, engine) as (run_name, _):
-        futures = runner.compute(graph(partial(move_planned, run_name, 0)), resources=resources)
+    with _readied(runner, job.plans, engine, move) as (run_name, _):
+        futures = runner.compute(graph(partial(do_planned, run_name, 0)), resources=resources)
         tasks = {future.key: task for future, task in zip(futures, pending, strict=True)}
         for future in as_completed(futures, loop=runner.loop):
             record = _result(future, *tasks[future.key])
@@ -218,16 +237,35 @@ def computed(
             yield record
 
 
+def values_of(runner: Any, parts: list[Any], tell: Tell) -> list[Any]:
+    """Values of Dask arrays of one block each, in order; tells of each that is there."""
+    if is_cluster(runner):
+        from distributed import as_completed
+
+        futures = runner.compute(parts)
+        for _ in as_completed(futures, loop=runner.loop):
+            tell(1)
+        return list(runner.gather(futures))
+    wanted = {key for part in parts for key in dask.core.flatten(part.__dask_keys__())}
+
+    def done(key: Any, *rest: Any) -> None:
+        if key in wanted:
+            tell(1)
+
+    with dask.callbacks.Callback(posttask=done):
+        return list(dask.base.compute(*parts, scheduler=runner))
+
+
 @contextmanager
 def _readied(
-    client: Any, plans: list[Plan], engine: str | None
+    client: Any, plans: list[Any], engine: str | None, work: Callable[..., Record]
 ) -> Iterator[tuple[str, dict[str, int]]]:
     """Give every worker of a cluster, also those to come, what the tasks need.
 
     Yields the name by which tasks find their plans, and the number of each array's plan.
     """
     client.register_plugin(ModelPlugin(*models_of(plans), engine=engine))
-    plugin = PlanPlugin(uuid.uuid4().hex[:12], plans)
+    plugin = PlanPlugin(uuid.uuid4().hex[:12], plans, work)
     client.register_plugin(plugin)
     try:
         yield plugin.run, {plan.name: number for number, plan in enumerate(plans)}
@@ -243,7 +281,7 @@ def send_models(array: Any) -> None:
         client.register_plugin(ModelPlugin(codec.model))
 
 
-def lost(plan: Plan, i: int, error: Exception) -> Record:
+def lost(plan: Any, i: int, error: Exception) -> Record:
     """The record of a block whose workers died one after the other."""
     reason = f"{type(error).__name__}: its workers died: {error}"
     units = plan.units.within(plan.grid[i])
@@ -251,7 +289,7 @@ def lost(plan: Plan, i: int, error: Exception) -> Record:
     return Record(plan.name, i, len(units), failures=failures)
 
 
-def _result(future: Any, plan: Plan, i: int) -> Record:
+def _result(future: Any, plan: Any, i: int) -> Record:
     from distributed import KilledWorker
 
     try:

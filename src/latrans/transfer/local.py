@@ -57,7 +57,7 @@ def models_of(plans: Sequence[Plan]) -> tuple[bytes, ...]:
     names |= {
         (configuration(plan.source) or {}).get("model", "auto")
         for plan in plans
-        if hasattr(plan.source, "metadata")
+        if hasattr(getattr(plan, "source", None), "metadata")
     }
     found = set()
     for name in names - {"auto"}:

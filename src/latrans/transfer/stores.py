@@ -47,7 +47,9 @@ def open_target(target: Any, storage_options: dict[str, Any] | None = None) -> S
 
 def is_shared(store: Store) -> bool:
     """Whether other processes see what is written."""
-    return not isinstance(unwrapped(store), MemoryStore)
+    inner = unwrapped(store)
+    protocol = getattr(getattr(inner, "fs", None), "protocol", ())
+    return not isinstance(inner, MemoryStore) and "memory" not in protocol
 
 
 def unwrapped(store: Store) -> Store:

@@ -1,4 +1,7 @@
-"""Verify: a target compared with its source, block by block, as stored by anybody."""
+"""Verify: a target compared with its source, block by block, as stored by anybody.
+
+Without a source, every chunk of the target is decoded, which tests its checksum.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 from ..compare import Difference, difference
 from ..errors import ConfigError
 from ..frames import configuration
+from ..zarr import LatransCodec
 from . import progress
 from .blocks import BLOCK_NBYTES, Block, Grid, block_grid
 from .layout import arrays_of
@@ -19,7 +23,7 @@ from .summary import Failure
 
 @dataclass(frozen=True)
 class Pair:
-    """An array of a source and its counterpart in a target; pickles where the source does.
+    """An array of a source, or None, and its counterpart in a target; pickles where they do.
 
     Attributes
     ----------
@@ -45,6 +49,12 @@ class Pair:
     units: Grid
     mismatch: str = ""
 
+    @property
+    def codec(self) -> LatransCodec | None:
+        """What wrote the target; None where that was not latrans."""
+        config = configuration(self.target)
+        return None if config is None else LatransCodec.from_mapping(config)
+
 
 def pairs(
     source: Any,
@@ -56,7 +66,8 @@ def pairs(
 
     Parameters
     ----------
-    source : array, zarr.Array or zarr.Group
+    source : array, zarr.Array, zarr.Group or None
+        None where the target is only to be decoded.
     target : zarr.Array or zarr.Group
     max_error : float, optional
         A bound to check in place of what arrays promise.
@@ -69,7 +80,8 @@ def pairs(
         If a transfer into the target stopped half-way, or one of the two is a group.
     """
     progress.refuse_unfinished(target)
-    ours, theirs = arrays_of(source), arrays_of(target)
+    theirs = arrays_of(target)
+    ours = dict.fromkeys(theirs) if source is None else arrays_of(source)
     if ("" in ours) != ("" in theirs):
         raise ConfigError("one of source and target is a group, the other an array")
     missing = sorted(set(ours) - set(theirs))
@@ -86,7 +98,8 @@ def _paired(
     bound = config.get("max_error") if mode == "bounded" else None
     if max_error is not None and config:
         mode, bound = "bounded", max_error
-    shape, dtype = tuple(source.shape), np.dtype(source.dtype)
+    like = target if source is None else source
+    shape, dtype = tuple(like.shape), np.dtype(like.dtype)
     mismatch = ""
     if shape != target.shape or not np.can_cast(dtype, target.dtype, "equiv"):
         mismatch = (
@@ -133,6 +146,8 @@ def check(pair: Pair, i: int) -> tuple[Difference, list[Failure]]:
 
 def _compared(pair: Pair, block: Block) -> Difference:
     decoded = np.asarray(pair.target[block])
+    if pair.source is None:
+        return Difference()
     original = np.asarray(pair.source[block])
     if original.dtype.hasobject or original.dtype.kind == "T":
         return Difference(n_different=int((original != decoded).sum()))
