@@ -207,6 +207,23 @@ class TestLossy:
         assert np.array_equal(latents, codec.latents(codec.encode(array)))
         assert latents.any()
 
+    @pytest.mark.parametrize("dtype", ["u1", "?", "<u2", ">i4", "<f4", ">f8", "<f2"])
+    def test_latents_of_an_array_are_those_of_its_lossy_frame(self, models, dtype):
+        array = smooth((3, 21, 17), "f8").astype(dtype)
+        if array.dtype.kind == "f":
+            array[1, 3:5] = np.nan
+        for order in ("C", "F"):
+            array = np.asarray(array, order=order)
+            for codec in (latrans.Codec(models["conv"], axes=axes) for axes in (None, "zxy")):
+                frame = latrans.Codec(models["conv"], "lossy", axes=codec.axes).encode(array)
+                assert np.array_equal(codec.latents(array), codec.latents(frame))
+
+    def test_arrays_without_latents_and_rates_of_other_models_are_refused(self, models):
+        with pytest.raises(CodecError, match="no latents"):
+            latrans.Codec(models["conv"]).latents(np.full((8, 8), np.nan))
+        with pytest.raises(ConfigError, match="takes neither quality nor step"):
+            latrans.Codec(models["conv"], "lossy", quality=5).latents(smooth((8, 8), "u1"))
+
     def test_fill_values_do_not_spoil_the_rest(self, models):
         array = smooth((3, 16, 16), "<f4")
         expected = array.copy()

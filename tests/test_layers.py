@@ -14,10 +14,12 @@ MODULES = sorted(LIBRARY.rglob("*.py"))
 # Heavy packages, and the modules of the library (or folders of them) that may import each.
 HOMES = {
     "torch": ("train",),
-    "zarr": ("zarr", "cli", "train.files"),  # training reads Zarr arrays, too
+    # Training reads Zarr arrays, too; `frames` and `sizes` are about those that are stored.
+    "zarr": ("zarr", "cli", "transfer", "dask", "frames", "sizes", "train.files"),
     "dask": ("dask",),
+    "distributed": ("dask",),
     "pyarrow": ("arrow", "rivals.parquet"),
-    "rich": ("cli", "train"),
+    "rich": ("bar", "train"),
     "matplotlib": ("cli",),
 }
 APART = ("engine", "entropy", "frame", "field")  # only what is above them joins them
@@ -80,10 +82,22 @@ def test_the_lowest_layers_do_not_know_each_other(layer: str) -> None:
     assert known == set()
 
 
-def test_only_the_command_line_imports_training() -> None:
+def test_only_the_command_line_and_fit_import_training() -> None:
     users = {name for name, found in IMPORTS.items() if belongs_to_any(found, "latrans.train")}
-    # The command line reaches it through `latrans.fit`, which __init__ loads when asked for.
-    assert {name for name in users if not belongs(name, ("cli", "train"))} == set()
+    # The command line reaches it through `latrans.fit`, which __init__ loads when asked for, and
+    # the pipelines through `latrans.dask.fit`.
+    assert {name for name in users if not belongs(name, ("cli", "train", "dask.fit"))} == set()
+
+
+def test_nothing_in_the_library_imports_a_pipeline() -> None:
+    jobs = {path.stem for path in (ROOT / "pipelines").glob("*.py")}
+    for path in (ROOT / "pipelines").glob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        found = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
+        # Jobs are calls of the library: they know nothing below it, and not each other.
+        assert {name.partition(".")[0] for name in found} <= {"__future__", "contextlib", "latrans"}
+    assert {"train", "latents"} <= jobs
+    assert not any(belongs_to_any(found, "pipelines") for found in IMPORTS.values())
 
 
 def test_nothing_pickles_or_evaluates() -> None:

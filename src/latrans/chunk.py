@@ -184,15 +184,40 @@ def _read_maps(model: Model, frame: Frame) -> tuple[axes.Layout, Mapping]:
     return layout, rest(layout)
 
 
+def latents_alone(task: Task, array: Array) -> Array | None:
+    """Latents (planes, ...) of a native, C-ordered array, those that its lossy frame would hold.
+
+    No frame is written, and nothing is reconstructed.  None if nothing suits, or the model's
+    latents are made otherwise.
+    """
+    model, auto = task.model, task.model.autoencoder
+    default = axes.default(model.axes, array.shape, model.geometry)
+    named = axes.check(task.axes or default, array.ndim, model.geometry)
+    layout = axes.layout(named, array.shape, model.geometry)
+    if auto is None or not suits(model, array, layout):
+        return None
+    mapping = lossy_mapping(layout, layout.split(array), task.fill_value)
+    if mapping is None:
+        return None
+    latents, _ = _analysed(task, mapping.integers)
+    return latents.astype(auto.latent_dtype)
+
+
+def _analysed(task: Task, integers: Ints) -> tuple[Array, Array]:
+    """Latents of all planes, and their statistics."""
+    auto = task.model.autoencoder
+    assert auto is not None
+    planes = integers.astype(np.int32)
+    statistics = auto.statistics(planes)
+    return auto.analyse(select(task.engine), planes, statistics), statistics
+
+
 def analyse(task: Task, integers: Ints) -> tuple[bytes, Ints]:
     """Latents section of all planes, and their reconstruction."""
     model, auto = task.model, task.model.autoencoder
     assert auto is not None
-    engine = select(task.engine)
-    planes = integers.astype(np.int32)
-    statistics = auto.statistics(planes)
-    latents = auto.analyse(engine, planes, statistics)
-    pictures = auto.synthesise(engine, latents, planes.shape[1:], statistics)
+    latents, statistics = _analysed(task, integers)
+    pictures = auto.synthesise(select(task.engine), latents, integers.shape[1:], statistics)
     return model.latent_coder(task.engine).encode(latents, statistics), pictures.astype(np.int64)
 
 

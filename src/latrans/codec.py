@@ -180,9 +180,18 @@ class Codec(Batches):
         Those of an autoencoder are (planes, channels, ...), those of a transform
         (planes, rows, columns): its quantised bands, the coarse ones upper left.
         """
-        parts, model = self._with_latents(item)
         from . import chunk
 
+        if isinstance(item, np.ndarray):
+            carried = to_carrier(contiguous(item, "C"))
+            opened = self._open(carried)
+            if carried is not None and carried.ndim and opened is not None:
+                lossy = _in_mode(self, "lossy")
+                lossy._check(opened)
+                latents = chunk.latents_alone(lossy._task(opened), carried)
+                if latents is not None:
+                    return latents
+        parts, model = self._with_latents(item)
         return chunk.latents_of(model, parts, self.engine)
 
     def preview(self, item: Array | Buffer) -> Array:
@@ -281,6 +290,8 @@ class Codec(Batches):
         from . import store
 
         assert parts.model_digest is not None
+        if isinstance(self.model, str) and self.model.startswith(store.DATA_URI):
+            store.open_model(self.model)  # most likely the one that the frame names
         return store.find(parts.model_digest.hex())
 
     def _with_latents(self, item: Array | Buffer) -> tuple[Frame, Model]:

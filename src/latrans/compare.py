@@ -29,12 +29,14 @@ class Difference:
     worst: float = 0.0
     position: tuple[int, ...] | None = None
 
-    def joined(self, other: Difference, block: tuple[slice, ...]) -> Difference:
-        """This and what was found in `block`."""
+    def joined(self, other: Difference, block: tuple[slice, ...] | None = None) -> Difference:
+        """This and what was found in `block`, or in another part of the same array."""
         worst, position = self.worst, self.position
         if other.position is not None and (position is None or other.worst > worst):
             worst = other.worst
-            position = tuple(s.start + i for s, i in zip(block, other.position, strict=True))
+            position = other.position
+            if block is not None:
+                position = tuple(s.start + i for s, i in zip(block, position, strict=True))
         return Difference(
             self.n_different + other.n_different,
             self.n_outside + other.n_outside,

@@ -9,13 +9,19 @@
     ├── ModelError (ValueError)       a model file is damaged or not a latrans model
     │   └── ModelNotFoundError        no model with that name, path or digest is at hand
     ├── EngineError (RuntimeError)    an engine that was asked for by name is not available
-    └── RivalError (RuntimeError)     a codec to compare with is not installed, or failed
+    ├── RivalError (RuntimeError)     a codec to compare with is not installed, or failed
+    └── TransferError (RuntimeError)  chunks of a transfer failed; all others are in place
 
 Each message says what was found, what was expected and what to do.  None of them derives from
 ``KeyError``: Zarr reports a ``KeyError`` from a codec as "unknown codec".
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .transfer.summary import Summary
 
 
 class LatransError(Exception):
@@ -48,6 +54,30 @@ class EngineError(LatransError, RuntimeError):
 
 class RivalError(LatransError, RuntimeError):
     """A codec to compare with is not installed, or failed on an array."""
+
+
+class TransferError(LatransError, RuntimeError):
+    """Chunks could not be moved; all others were, and a rerun tries these again.
+
+    Attributes
+    ----------
+    summary : latrans.transfer.Summary
+        What was done, and each chunk that failed with its reason.
+    """
+
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
+        first = "; ".join(str(failure) for failure in summary.failures[:3])
+        more = len(summary.failures) - 3
+        n = len(summary.failures)
+        super().__init__(
+            f"{n} chunk{'s' if n > 1 else ''} could not be moved: {first}"
+            + (f"; and {more} more" if more > 0 else "")
+            + ". All others are in place; a rerun tries these again"
+        )
+
+    def __reduce__(self) -> tuple[type[TransferError], tuple[Summary]]:
+        return type(self), (self.summary,)
 
 
 class LatransWarning(UserWarning):

@@ -9,6 +9,7 @@ none unless they are asked for.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -51,14 +52,51 @@ def count(threads: int | None = None) -> int:
         if not whole or threads < 1:
             raise ConfigError(f"threads is {threads!r}; expected a whole number from 1, or None")
         return min(threads, MAX_THREADS)
-    text = os.environ.get(VARIABLE, "").strip()
-    if text:
-        if not (text.isascii() and text.isdigit()) or int(text) < 1:
-            raise ConfigError(f"{VARIABLE} is {text!r}; expected a whole number from 1")
-        return min(int(text), MAX_THREADS)
+    said = _said()
+    if said is not None:
+        return said
     if threading.current_thread() is not threading.main_thread():
         return 1
     return min(_cores(), MAX_THREADS)
+
+
+def share() -> int:
+    """How many threads work for all callers of this process together.
+
+    Returns
+    -------
+    int
+        What ``LATRANS_NUM_THREADS`` says; otherwise as many as this process has cores, or in a
+        worker of dask.distributed, which shares its machine with others, as many as the worker
+        has threads.
+
+    Raises
+    ------
+    ConfigError
+        If the variable is no whole number of at least 1.
+    """
+    said = _said()
+    if said is not None:
+        return said
+    return min(_granted() or _cores(), _cores(), MAX_THREADS)
+
+
+def _said() -> int | None:
+    """What the environment variable says, if anything."""
+    text = os.environ.get(VARIABLE, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise ConfigError(f"{VARIABLE} is {text!r}; expected a whole number from 1")
+    return min(int(text), MAX_THREADS)
+
+
+def _granted() -> int:
+    """Threads of the dask.distributed workers that live in this process; 0 without any."""
+    worker = getattr(sys.modules.get("distributed.worker"), "Worker", None)
+    # A worker is in no thread's reach but its own, and we are in neither of them.
+    found = list(getattr(worker, "_instances", ()))
+    return sum(getattr(getattr(each, "state", None), "nthreads", 0) for each in found)
 
 
 def spread(work: Callable[[In], Out], items: Sequence[In], threads: int) -> list[Out]:

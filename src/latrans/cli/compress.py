@@ -1,31 +1,32 @@
-"""``latrans compress``: an array on disk to a Zarr v3 array of latrans frames."""
+"""``latrans compress``: arrays on disk to a Zarr array, or group, of latrans frames."""
 
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
-from . import arrays, console
-
-_CHUNK_SAMPLES = 1 << 20
-_AXIS_CAP = {"y": 512, "x": 512}  # larger pictures are cut, so that a part can be read alone
-_TRACK_CAP = 1 << 17
+from ..chunking import default_chunks
+from ..errors import ConfigError, TransferError
+from ..transfer.blocks import BLOCK_NBYTES
+from . import arrays
 
 
 def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "compress",
-        help="write an .npy, .npz or Zarr array as Zarr v3 with latrans",
-        description="Write an array as a Zarr v3 array of latrans frames, block by block. "
-        "The target appears under its name only when it is complete.",
+        help="write an .npy, .npz or Zarr array, or a Zarr group, as Zarr with latrans",
+        description="Write an array as a Zarr v3 array of latrans frames, block by block, each "
+        "read back and compared; or a group, where arrays of integers and floats of at least "
+        "64 kB that are no coordinates go through latrans and all others are copied. A target "
+        "that was stopped half-way says so, and the same command goes on where it stopped.",
     )
-    parser.add_argument("source", metavar="SRC", help="a.npy, a.npz, a.npz:key or a Zarr array")
-    parser.add_argument("target", metavar="DST.zarr")
+    parser.add_argument(
+        "source", metavar="SRC", help="a.npy, a.npz, a.npz:key, a Zarr array or group, or a URL"
+    )
+    parser.add_argument("target", metavar="DST.zarr", help="path or URL")
     parser.add_argument("--model", default="image-1", help="name, file or auto (default: image-1)")
     parser.add_argument(
         "--mode",
@@ -38,16 +39,80 @@ def add_command(commands: Any) -> None:
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--quality", type=float, metavar="Q", help="of lossy mode, up to 100")
     rate.add_argument("--step", type=float, metavar="S", help="the same in units of the data")
+    parser.add_argument(
+        "--array", action="append", metavar="NAME", help="of a group, to go through latrans"
+    )
     parser.add_argument("--chunks", type=_shape, metavar="N,N", help="chunk shape, as in 256,256")
+    parser.add_argument("--shards", type=_shape, metavar="N,N", help="shard shape; none by default")
+    parser.add_argument(
+        "--block-mb",
+        type=float,
+        default=BLOCK_NBYTES / 1e6,
+        metavar="MB",
+        help="megabytes that a task holds of an array, whole chunks in any case (default 67)",
+    )
     parser.add_argument("--axes", help="one letter per dimension, as in zyx or tc")
+    parser.add_argument(
+        "--model-storage",
+        choices=["name", "inline", "beside"],
+        default="name",
+        help="where the model is kept: nowhere, in the metadata, or in the group (default: name)",
+    )
     parser.add_argument("--fill-value", type=float, metavar="V", help="marks missing samples")
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing target")
+    parser.add_argument("--no-verify", action="store_true", help="do not read back and compare")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace a target that is complete, or that another call began",
+    )
+    parser.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on where the same command was stopped (default)",
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does it")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    import zarr
+    with arrays.open_source(args.source, groups=True) as source:
+        codec = _codec(args, source)
+        options = {
+            "arrays": args.array,
+            "chunks": args.chunks,
+            "shards": args.shards,
+            "verify": not args.no_verify,
+            "resume": args.resume,
+            "overwrite": args.overwrite,
+            "model_storage": args.model_storage,
+            "block_nbytes": int(args.block_mb * 1e6),
+            "progress": True,
+        }
+        try:
+            if args.scheduler:
+                from .. import dask
 
+                options["scheduler"] = args.scheduler
+                summary = dask.transcode(source, args.target, codec, **options)
+            else:
+                from .. import transfer
+
+                options["workers"] = args.workers
+                summary = transfer.transcode(source, args.target, codec, **options)
+        except TransferError as error:
+            print(f"{args.target}: incomplete\n{error.summary}")
+            raise
+    mode, bound = _promise(codec)
+    print(f"{args.target}: {mode}" + (f" within {bound}" if bound else "") + f"\n{summary}")
+    return 0
+
+
+def _codec(args: argparse.Namespace, source: Any) -> Any:
+    """The codec, or one for each array where an error is relative to the range of its values."""
+    from ..transfer.layout import arrays_of, chosen
     from ..zarr import LatransCodec
 
     mode = args.mode
@@ -56,19 +121,9 @@ def run(args: argparse.Namespace) -> int:
         mode = "bounded" if given else "lossless"
     if mode != "bounded" and (args.max_error is not None or args.relative_error is not None):
         raise ConfigError(f"mode {mode!r} takes no maximal error: use --mode bounded, or leave it")
-    with arrays.open_source(args.source) as source:
-        shape = tuple(source.shape)
-        if args.axes is not None and len(args.axes) != len(shape):
-            raise ConfigError(
-                f"axes {args.axes!r} names {len(args.axes)} dimensions, the array has {len(shape)}"
-            )
-        chunks = args.chunks or default_chunks(shape, args.axes)
-        if len(chunks) != len(shape) or min(chunks, default=1) < 1:
-            raise ConfigError(f"chunks {chunks} do not fit an array of shape {shape}")
-        max_error = args.max_error
-        if args.relative_error is not None:
-            max_error = args.relative_error * _range(source, chunks, args.fill_value)
-        codec = LatransCodec(
+
+    def with_error(max_error: float | None) -> Any:
+        return LatransCodec(
             model=args.model,
             mode=mode,
             max_error=max_error,
@@ -77,74 +132,34 @@ def run(args: argparse.Namespace) -> int:
             quality=args.quality,
             step=args.step,
         )
-        dtype = source.dtype
-        start = time.perf_counter()
-        with arrays.replacing(args.target, args.overwrite) as partial:
-            target = zarr.create_array(
-                zarr.storage.LocalStore(partial),
-                shape=shape,
-                dtype=dtype,
-                chunks=chunks,
-                serializer=codec,
-                compressors=None,
-                fill_value=_fill_value(source, args.fill_value),
-                # Zarr drops chunks that equal the fill value, and -0.0 or any NaN may pass for it.
-                config={"write_empty_chunks": dtype.kind in "fc"},
-                **_described(source),
-            )
-            nbytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
-            with console.progress("compress", nbytes) as advance:
-                for block in arrays.blocks(shape, chunks, dtype.itemsize):
-                    part = np.asarray(source[block])
-                    target[block] = part
-                    advance(part.nbytes)
-            stored = arrays.stored_nbytes(partial)
-        seconds = time.perf_counter() - start
-    bits = stored * 8 * dtype.itemsize / nbytes if nbytes else 0.0
-    print(
-        f"{args.target}: {console.size(nbytes)} to {console.size(stored)}, "
-        f"{bits:.3f} bits per sample, {mode}"
-        + (f" within {max_error:g}" if max_error is not None else "")
-        + f", {seconds:.1f} s"
-    )
-    return 0
+
+    if args.relative_error is None:
+        return with_error(args.max_error)
+    found = arrays_of(source)
+    return {
+        name: with_error(args.relative_error * _range(found[name], args.axes, args.fill_value))
+        for name in chosen(found, args.array)
+    }
 
 
-def default_chunks(shape: Sequence[int], axes: str | None = None) -> tuple[int, ...]:
-    """Chunks of about a million samples: pictures up to 512 x 512, all channels, then the rest.
-
-    >>> default_chunks((100, 2000, 3000), "zyx")
-    (4, 512, 512)
-    >>> default_chunks((1_000_000, 8), "tc")
-    (131072, 8)
-    """
-    if axes is None:
-        axes = "t" if len(shape) == 1 else "n" * (len(shape) - 2) + "yx"[: len(shape)]
-    caps = dict(_AXIS_CAP)
-    if "x" not in axes:
-        caps["t"] = _TRACK_CAP
-    chunks = [1] * len(shape)
-    left = _CHUNK_SAMPLES
-    # Axes that are predicted jointly first, then channels, then the rest, innermost first.
-    order = sorted(range(len(shape)), key=lambda i: (axes[i] not in caps, axes[i] != "c", -i))
-    for i in order:
-        chunks[i] = max(1, min(shape[i], caps.get(axes[i], left), left))
-        left //= chunks[i]
-    return tuple(chunks)
+def _promise(codec: Any) -> tuple[str, str]:
+    """Mode and bounds of a codec, or of several by array."""
+    codecs = list(codec.values()) if isinstance(codec, dict) else [codec]
+    bounds = [f"{one.max_error:g}" for one in codecs if one.max_error is not None]
+    return codecs[0].mode, ", ".join(bounds)
 
 
 def _shape(text: str) -> tuple[int, ...]:
     return tuple(int(n) for n in text.split(","))
 
 
-def _range(source: Any, chunks: tuple[int, ...], fill_value: float | None) -> float:
+def _range(source: Any, axes: str | None, fill_value: float | None) -> float:
     """Largest minus smallest finite value that is not the fill value, by one pass over the data."""
     low, high = np.inf, -np.inf
-    dtype = source.dtype
+    dtype = np.dtype(source.dtype)
     if dtype.kind not in "iuf":
         raise ConfigError(f"--relative-error needs integers or floats, found dtype {dtype}")
-    for block in arrays.blocks(tuple(source.shape), chunks, dtype.itemsize):
-        part = np.asarray(source[block])
+    for part in _parts(source, axes):
         valid = part[np.isfinite(part)]
         if fill_value is not None:
             valid = valid[valid != dtype.type(fill_value)]
@@ -155,16 +170,8 @@ def _range(source: Any, chunks: tuple[int, ...], fill_value: float | None) -> fl
     return high - low
 
 
-def _fill_value(source: Any, given: float | None) -> Any:
-    if given is not None:
-        return source.dtype.type(given)
-    kept = getattr(source, "fill_value", None)
-    return np.zeros((), source.dtype)[()] if kept is None else kept
-
-
-def _described(source: Any) -> dict[str, Any]:
-    """Names and attributes that a Zarr source carries."""
-    return {
-        "attributes": dict(getattr(source, "attrs", {})),
-        "dimension_names": getattr(getattr(source, "metadata", None), "dimension_names", None),
-    }
+def _parts(source: Any, axes: str | None) -> Iterator[np.ndarray[Any, Any]]:
+    shape = tuple(source.shape)
+    chunks = getattr(source, "chunks", None) or default_chunks(shape, axes)
+    for block in arrays.blocks(shape, chunks, np.dtype(source.dtype).itemsize):
+        yield np.asarray(source[block])

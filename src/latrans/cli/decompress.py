@@ -29,7 +29,10 @@ def run(args: argparse.Namespace) -> int:
 
     if not args.target.endswith((".npy", ".zarr")):
         raise ConfigError(f"target {args.target} ends in neither .npy nor .zarr")
+    from ..transfer.progress import refuse_unfinished
+
     source = arrays.open_zarr(args.source)
+    refuse_unfinished(source)
     nbytes = int(np.prod(source.shape, dtype=object)) * source.dtype.itemsize
     with arrays.replacing(args.target, args.overwrite) as partial:
         if args.target.endswith(".npy"):

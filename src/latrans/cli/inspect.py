@@ -37,6 +37,8 @@ def _frame(path: Path) -> dict[str, Any]:
 
 
 def _array(path: str) -> dict[str, Any]:
+    from ..transfer.progress import unfinished
+
     array = arrays.open_zarr(path)
     records = chunks.read_records(array)
     totals = list(records.kinds.values())
@@ -49,6 +51,7 @@ def _array(path: str) -> dict[str, Any]:
             "shape": list(array.shape),
             "chunk shape": list(array.chunks),
             "zarr format": array.metadata.zarr_format,
+            "complete": unfinished(array) is None,
             "configuration": chunks.codec_configuration(array),
         },
         "chunks": {

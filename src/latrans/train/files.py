@@ -62,7 +62,7 @@ class Lazy:
 
 
 def open_arrays(data: Any, name: str = "array") -> list[Named]:
-    """All numeric arrays in `data`: an array, a path, or a list of these.
+    """All numeric arrays in `data`: an array, one with its name, a path, or a list of these.
 
     Raises
     ------
@@ -73,6 +73,8 @@ def open_arrays(data: Any, name: str = "array") -> list[Named]:
         found = [n for k, item in enumerate(data) for n in open_arrays(item, f"{name}-{k}")]
     elif isinstance(data, str | Path):
         found = _open_path(data)
+    elif isinstance(data, Named):
+        found = [data]
     elif all(hasattr(data, part) for part in ("shape", "dtype", "__getitem__")):
         found = [Named(name, data)]
     else:

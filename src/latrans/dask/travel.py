@@ -1,0 +1,69 @@
+"""Codecs on their way to workers: whatever names one becomes a `Codec` that works there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+from dask.base import tokenize
+
+from ..codec import Codec
+from ..config import Configured
+from ..errors import ConfigError
+from ..model import Model
+from ..store import open_model, packaged
+from ..transfer.progress import refuse_unfinished
+
+
+def as_codec(codec: Any) -> Codec:
+    """The `Codec` that a model, its name or path, or one of the adapters' codecs stands for."""
+    if isinstance(codec, Configured):
+        return codec._codec
+    if isinstance(codec, Codec):
+        return codec
+    if isinstance(codec, str | Path | Model):
+        return Codec(codec if isinstance(codec, Model) else str(codec))
+    raise ConfigError(
+        f"codec is {type(codec).__name__}; expected a model, its name or path, or a latrans codec"
+    )
+
+
+def portable(codec: Codec) -> Codec:
+    """The same codec, with its model along unless every installation of latrans has it."""
+    if codec.model == "auto":
+        return codec
+    model = open_model(codec.model)
+    options = (codec.mode, codec.max_error, codec.fill_value, codec.axes, codec.engine)
+    reference = model.name if _is_packaged(model) else model
+    return Codec(reference, *options, codec.quality, codec.step)
+
+
+def sent(codec: Codec) -> Any:
+    """A codec as one key of a graph, so that it travels once per worker, not once per task."""
+    codec = portable(codec)
+    return dask.delayed(codec, name=f"latrans-codec-{tokenize(codec)}", traverse=False)
+
+
+def open_source(source: Any, storage_options: dict[str, Any] | None = None) -> Any:
+    """A Dask array as it is, and a Zarr array from itself, its path, URL or store.
+
+    Raises
+    ------
+    ConfigError
+        If there is a group, or a transfer into the array stopped half-way.
+    """
+    import zarr
+
+    if isinstance(source, da.Array):
+        return source
+    if not isinstance(source, zarr.Array):
+        source = zarr.open_array(source, mode="r", storage_options=storage_options)
+    refuse_unfinished(source)
+    return source
+
+
+def _is_packaged(model: Model) -> bool:
+    found = any((path / model.name / "model.safetensors").is_file() for path in packaged())
+    return found and open_model(model.name).digest == model.digest

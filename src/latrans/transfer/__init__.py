@@ -1,0 +1,152 @@
+"""latrans.transfer: arrays into latrans, each chunk whole or not at all, resumable.
+
+::
+
+    sources   what is read: files, Zarr arrays and groups, arrays in memory
+    layout    which arrays latrans takes, and how each looks in the target
+    blocks    an array cut into pieces of whole chunks
+    job       a target that is begun or gone on with, and completed
+    move      one block: read, write, read back, compare, remember
+    progress  the marks and records that an unfinished target carries
+    local     all blocks on this machine; `latrans.dask` runs them elsewhere
+
+Killing a transfer at any moment leaves every chunk whole or absent, and a target that says that
+it is incomplete.  The same call again moves only the blocks that are not done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..bar import progress_bar
+from ..errors import ConfigError
+from .blocks import BLOCK_NBYTES
+from .summary import Failure, Record, Summary
+
+if TYPE_CHECKING:
+    from .job import Job
+
+__all__ = ["Failure", "Job", "Record", "Summary", "transcode"]
+
+
+def transcode(
+    source: Any,
+    target: Any,
+    codec: Any = "image-1",
+    *,
+    arrays: Collection[str] | None = None,
+    chunks: Any = None,
+    shards: Any = None,
+    verify: bool = True,
+    resume: bool = True,
+    overwrite: bool = False,
+    zarr_format: int = 3,
+    model_storage: str = "name",
+    block_nbytes: int = BLOCK_NBYTES,
+    workers: int = 1,
+    storage_options: dict[str, Any] | None = None,
+    progress: bool | Callable[[int], Any] = False,
+) -> Summary:
+    """Write an array, or all of a Zarr group, to a Zarr store of latrans frames.
+
+    Parameters
+    ----------
+    source : str, path, zarr.Array, zarr.Group or array
+        ``a.npy``, ``a.npz``, ``a.npz:key``, a Zarr array or group of format 2 or 3, a URL of one,
+        or anything with shape, dtype and indexing by slices.
+    target : str, path, Store or StorePath
+        Path or fsspec URL of the new array or group.
+    codec : LatransCodec, Latrans, latrans.Codec, Model or str; or a mapping
+        A codec, or a model to encode with losslessly; by path of the array, where they differ.
+    arrays : collection of str, optional
+        Which arrays of a group latrans takes; the others are copied.  By default integers and
+        floats of at least 64 kB that are no coordinates.
+    chunks, shards : tuple of int, "source", or a mapping, optional
+        Shapes, by default chunks that suit the model and names of dimensions, and no shards;
+        "source" keeps the source's chunks; by path of the array, where they differ.
+    verify : bool
+        Read back and compare every block: bit for bit in lossless mode, within the bound in
+        bounded mode; in lossy mode the worst error is reported.
+    resume : bool
+        Go on where an earlier run of the same transfer stopped.
+    overwrite : bool
+        Replace a target that is complete, or belongs to another transfer.
+    zarr_format : {3, 2}
+    model_storage : {"name", "inline", "beside"}
+        Where the model is kept, see `latrans.zarr.create`; "beside" in a group only.
+    block_nbytes : int
+        Of samples that a task holds at a time, whole chunks in any case.
+    workers : int
+        Processes.
+    storage_options : dict, optional
+        For fsspec, where `target` is a URL.
+    progress : bool or callable
+        Whether to show a bar on a terminal; or what is told the bytes of each finished block.
+
+    Returns
+    -------
+    Summary
+
+    Raises
+    ------
+    TransferError
+        If chunks failed; all others are in place.
+    ConfigError
+        If the target is complete or of another transfer, settings do not fit the source, or the
+        tasks do not fit into memory.
+
+    Examples
+    --------
+    >>> import numpy as np, zarr
+    >>> from latrans.transfer import transcode
+    >>> source = zarr.create_array({}, data=np.arange(6000, dtype="u2").reshape(60, 100))
+    >>> store = zarr.storage.MemoryStore()
+    >>> transcode(source, store, "image-1").n_different
+    0
+    >>> bool((zarr.open_array(store)[:] == source[:]).all())
+    True
+    """
+    from . import local, memory
+    from .job import prepare
+
+    if workers < 1:
+        raise ConfigError(f"workers is {workers!r}; expected a whole number from 1")
+    with ExitStack() as stack:
+        job = prepare(
+            opened(source, stack),
+            target,
+            codec,
+            arrays=arrays,
+            chunks=chunks,
+            shards=shards,
+            verify=verify,
+            resume=resume,
+            overwrite=overwrite,
+            zarr_format=zarr_format,
+            model_storage=model_storage,
+            block_nbytes=block_nbytes,
+            workers=workers,
+            available=memory.available_nbytes(),
+            storage_options=storage_options,
+        )
+        tell = stack.enter_context(progress_bar("transcode", job.nbytes, progress))
+        return local.run(job, workers, tell)
+
+
+def opened(source: Any, stack: ExitStack) -> Any:
+    """A source as arrays or a group, models beside it loaded; files stay open like `stack`."""
+    import zarr
+
+    from ..zarr.models import load_for
+    from .sources import open_source
+
+    if isinstance(source, str | Path):
+        source = stack.enter_context(open_source(str(source), groups=True))
+    elif not hasattr(source, "shape") and not hasattr(source, "members"):
+        source = zarr.open(source, mode="r")
+    if isinstance(source, zarr.Array | zarr.Group):
+        load_for(source)
+    return source

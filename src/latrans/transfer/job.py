@@ -1,0 +1,342 @@
+"""Job: a target that is begun or gone on with, the blocks it still needs, and its completion."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.storage import StorePath
+
+from ..errors import ConfigError, TransferError
+from ..store import open_model
+from ..zarr.models import keep
+from . import memory, progress, stores
+from .blocks import BLOCK_NBYTES, Grid, block_grid
+from .layout import Layout, layouts
+from .move import Plan
+from .sources import NpyFile
+from .summary import Record, Summary
+
+
+@dataclass
+class Job:
+    """A transfer that is under way.
+
+    Attributes
+    ----------
+    place : StorePath
+        Where the target lies.
+    plans : list of Plan
+        One per array.
+    earlier : list of Record
+        Of blocks that earlier runs finished.
+    needed_nbytes : int
+        Memory of the largest task.
+    consolidate : bool
+        Whether the target gets consolidated metadata, as the source has.
+    """
+
+    place: StorePath
+    plans: list[Plan]
+    earlier: list[Record]
+    needed_nbytes: int
+    consolidate: bool = False
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all samples."""
+        return sum(_nbytes(plan.grid.shape) * plan.itemsize for plan in self.plans)
+
+    def pending(self) -> Iterator[tuple[Plan, int]]:
+        """Blocks that are still to be moved, in order."""
+        done = {(record.array, record.block) for record in self.earlier}
+        for plan in self.plans:
+            for i in range(len(plan.grid)):
+                if (plan.name, i) not in done:
+                    yield plan, i
+
+    @property
+    def n_pending(self) -> int:
+        """How many blocks are still to be moved."""
+        return sum(len(plan.grid) for plan in self.plans) - len(self.earlier)
+
+    def finish(self, records: Iterable[Record]) -> Summary:
+        """Complete the target where all of its blocks are in place.
+
+        Raises
+        ------
+        TransferError
+            If chunks failed; the target stays incomplete then.
+        """
+        records = list(records)
+        seconds = time.perf_counter() - self.started
+        summary = Summary.of(self.earlier, records, seconds)
+        if summary.failures:
+            raise TransferError(summary)
+        missing = self.n_pending - len({(record.array, record.block) for record in records})
+        if missing:
+            raise ConfigError(f"{missing} blocks were not moved: run the transfer again")
+        self._complete()
+        return summary
+
+    def _complete(self) -> None:
+        """Take the marks off, those of the target itself last."""
+        for plan in self.plans:
+            if plan.name:
+                _unmark(zarr.open_array(self.place / plan.name, mode="r+"))
+        if self.consolidate:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Consolidated metadata")
+                zarr.consolidate_metadata(self.place)
+        _unmark(zarr.open(self.place, mode="r+"))
+        for plan in self.plans:
+            progress.forget(plan.target)
+        stores.remove_partial(self.place)
+
+
+def prepare(
+    source: Any,
+    target: Any,
+    codec: Any = "image-1",
+    *,
+    arrays: Collection[str] | None = None,
+    chunks: Any = None,
+    shards: Any = None,
+    verify: bool = True,
+    resume: bool = True,
+    overwrite: bool = False,
+    zarr_format: int = 3,
+    model_storage: str = "name",
+    block_nbytes: int = BLOCK_NBYTES,
+    workers: int = 1,
+    available: int | None = None,
+    whose: str = "this machine",
+    storage_options: dict[str, Any] | None = None,
+) -> Job:
+    """Begin a transfer, or go on with it; see `latrans.transfer.transcode`.
+
+    Parameters
+    ----------
+    source : zarr.Array, zarr.Group or array
+    workers, available, whose
+        How many tasks share how many bytes of whose memory, which is looked at before anything
+        is written.
+
+    Raises
+    ------
+    ConfigError
+        If the target is complete already or belongs to another transfer, if the settings do not
+        fit the source, or if the tasks do not fit into memory.
+    """
+    if zarr_format not in (2, 3):
+        raise ConfigError(f"zarr_format is {zarr_format!r}; expected 2 or 3")
+    if model_storage == "beside" and not isinstance(source, zarr.Group):
+        raise ConfigError(
+            "an array has no group to keep a model in: use model_storage='inline', or move a group"
+        )
+    wanted = layouts(source, codec, arrays, chunks, shards, zarr_format, model_storage)
+    grids = [_grid(layout, block_nbytes) for layout in wanted]
+    needed = max(map(_needed, wanted, grids), default=0)
+    memory.check(needed, workers, available, whose)
+    parts: dict[str, Any] = {
+        "zarr_format": zarr_format,
+        "verified": verify,
+        "arrays": {
+            layout.name or "/": _asked_for(layout, grid)
+            for layout, grid in zip(wanted, grids, strict=True)
+        },
+    }
+    for layout in wanted:
+        layout.probe()
+    job = progress.identity(parts)
+    place = stores.open_target(target, storage_options)
+    if not _goes_on(place, job, parts, resume, overwrite):
+        stores.clear(place)
+    made = _make(place, source, wanted, job, parts, zarr_format)
+    if model_storage == "beside":
+        root = zarr.open_group(place, mode="r+", use_consolidated=False)
+        for layout in wanted:
+            if layout.codec is not None:
+                keep(root, open_model(layout.codec.model))
+    plans = [
+        Plan(
+            layout.name,
+            None if hasattr(layout.source, "identity") else layout.source,
+            array,
+            layout.codec,
+            grid,
+            Grid(grid.shape, layout.unit),
+            job,
+            verify,
+        )
+        for layout, grid, array in zip(wanted, grids, made, strict=True)
+    ]
+    earlier = [
+        record
+        for plan in plans
+        for i, record in progress.recall(plan.target, job).items()
+        if i < len(plan.grid)
+    ]
+    has = getattr(getattr(source, "metadata", None), "consolidated_metadata", None)
+    return Job(place, plans, earlier, needed, has is not None)
+
+
+def _goes_on(
+    place: StorePath, job: str, parts: dict[str, Any], resume: bool, overwrite: bool
+) -> bool:
+    """Whether the target is there and unfinished by the same transfer; raises where it is not
+    to be replaced."""
+    try:
+        node = zarr.open(place, mode="r", use_consolidated=False)
+    except (FileNotFoundError, ValueError):
+        if not overwrite and stores.keys(place.store, place.path + "/" if place.path else ""):
+            raise ConfigError(
+                f"{place} holds something that is no Zarr array or group: choose another name, "
+                "or replace it with overwrite (--overwrite)"
+            ) from None
+        return False
+    before = progress.unfinished(node)
+    if before is not None and before.get("job") == job and resume:
+        return True
+    if overwrite:
+        return False
+    if before is None:
+        raise ConfigError(
+            f"{place} exists and is complete: choose another name, or replace it with overwrite "
+            "(--overwrite)"
+        )
+    if before.get("job") == job:
+        raise ConfigError(f"{place} is unfinished: go on with it, or replace it with overwrite")
+    raise ConfigError(
+        f"{place} is the unfinished result of another transfer ("
+        f"{progress.changes(before.get('of'), parts)}): repeat that one to finish it, or replace "
+        "it with overwrite (--overwrite)"
+    )
+
+
+def _make(
+    place: StorePath,
+    source: Any,
+    wanted: list[Layout],
+    job: str,
+    parts: dict[str, Any],
+    zarr_format: int,
+) -> list[Any]:
+    """Create what is not there yet: groups first, so that the target is marked before all."""
+    if isinstance(source, zarr.Group):
+        groups = {"": source}
+        groups |= {
+            path: node
+            for path, node in source.members(max_depth=None)
+            if isinstance(node, zarr.Group)
+        }
+        for path in sorted(groups):
+            mark = {} if path else progress.marker(job, parts)
+            attributes = {**dict(groups[path].attrs), **mark}
+            if not _exists(place / path):
+                zarr.create_group(
+                    place.store,
+                    path=(place / path).path,
+                    zarr_format=zarr_format,
+                    attributes=attributes,
+                )
+    made = []
+    for layout in wanted:
+        where = place / layout.name
+        if not _exists(where):
+            options = dict(layout.options)
+            mark = progress.marker(job, None if layout.name else parts)
+            options["attributes"] = {**options["attributes"], **mark}
+            zarr.create_array(
+                where,
+                shape=tuple(layout.source.shape),
+                chunks=layout.chunks,
+                shards=layout.shards,
+                zarr_format=zarr_format,
+                **options,
+            )
+        made.append(zarr.open_array(where, mode="r+", config=layout.options["config"]))
+    return made
+
+
+def _exists(where: StorePath) -> bool:
+    return any(
+        stores.get(where.store, stores.below(where.path, name)) is not None
+        for name in ("zarr.json", ".zarray", ".zgroup")
+    )
+
+
+def _unmark(node: Any) -> None:
+    if progress.ATTRIBUTE in node.attrs:
+        del node.attrs[progress.ATTRIBUTE]
+
+
+def _grid(layout: Layout, block_nbytes: int) -> Grid:
+    shape = tuple(layout.source.shape)
+    itemsize = np.dtype(layout.source.dtype).itemsize or 1
+    given = getattr(layout.source, "block", None)
+    if given is not None and _is_whole(given, layout.unit, shape):
+        return Grid(shape, tuple(given))
+    return block_grid(shape, layout.unit, itemsize, block_nbytes)
+
+
+def _is_whole(block: tuple[int, ...], unit: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether blocks of this shape hold whole chunks."""
+    return all(
+        edge > 0 and (edge % n == 0 or edge >= size)
+        for edge, n, size in zip(block, unit, shape, strict=True)
+    )
+
+
+def _needed(layout: Layout, grid: Grid) -> int:
+    dtype = np.dtype(layout.source.dtype)
+    shape = tuple(min(n, edge) for n, edge in zip(grid.shape, grid.edge, strict=True))
+    return memory.task_nbytes(
+        _nbytes(shape) * dtype.itemsize, _nbytes(layout.chunks) * dtype.itemsize, dtype
+    )
+
+
+def _nbytes(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=object))
+
+
+def _asked_for(layout: Layout, grid: Grid) -> dict[str, Any]:
+    """All that decides what is written, ready for JSON."""
+    codec = None
+    if layout.codec is not None:
+        codec = dict(layout.codec.to_mapping())
+        if len(str(codec["model"])) > 80:  # inline
+            codec.pop("model")
+        if layout.codec.model != "auto":
+            codec["model_digest"] = open_model(layout.codec.model).digest
+    return {
+        "source": _identity_of(layout.source),
+        "codec": codec,
+        "chunks": list(layout.chunks),
+        "shards": None if layout.shards is None else list(layout.shards),
+        "block": list(grid.edge),
+    }
+
+
+def _identity_of(source: Any) -> dict[str, Any]:
+    """Which array this is, as far as that can be known without reading all of it."""
+    known: dict[str, Any] = {"shape": list(source.shape), "dtype": str(np.dtype(source.dtype))}
+    if isinstance(source, zarr.Array):
+        metadata = json.dumps(source.metadata.to_dict(), sort_keys=True, default=str)
+        known["place"] = stores.identity(source.store_path)
+        known["metadata"] = hashlib.sha256(metadata.encode()).hexdigest()[:16]
+    elif isinstance(source, NpyFile):
+        known |= {"place": source.origin, "size": source.size, "modified": source.mtime_ns}
+    elif isinstance(source, np.ndarray):
+        known["values"] = hashlib.sha256(np.ascontiguousarray(source).tobytes()).hexdigest()[:16]
+    else:
+        known |= getattr(source, "identity", {"kind": type(source).__qualname__})
+    return known

@@ -1,0 +1,202 @@
+"""Move: one block from source to target, written, read back and compared.
+
+Moving a block twice, or by two workers at once, writes the same bytes again.  A chunk that fails
+is reported, and taken out of the target where it came back wrong; the others of its block are
+moved one by one.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..compare import Difference, difference
+from ..errors import CodecError, ConfigError, EngineError, ModelError
+from ..zarr import LatransCodec
+from . import progress, stores
+from .blocks import Block, Grid
+from .summary import Failure, Record
+
+# What would befall every other chunk as well.
+_FATAL = (ConfigError, ModelError, EngineError, MemoryError)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one array is moved; small, and pickles where its source does.
+
+    Attributes
+    ----------
+    name : str
+        Path of the array inside the target, "" for the target itself.
+    source : array
+        Anything with shape, dtype and indexing by slices; None where blocks bring their samples.
+    target : zarr.Array
+    codec : LatransCodec or None
+        None where the array is copied.
+    grid, units : Grid
+        Blocks, and what is written at once: chunks, or shards.
+    job : str
+        Which transfer this is part of.
+    verify : bool
+        Whether blocks are read back and compared.
+    """
+
+    name: str
+    source: Any
+    target: Any
+    codec: LatransCodec | None
+    grid: Grid
+    units: Grid
+    job: str
+    verify: bool = True
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of a sample; of strings, those of a reference."""
+        return int(np.dtype(self.target.dtype).itemsize)
+
+
+class Broken(Exception):
+    """A block came back otherwise than its array's mode promises."""
+
+
+def move(plan: Plan, i: int, samples: Any = None) -> Record:
+    """Move block `i`, and remember beside the data that it is done.
+
+    Parameters
+    ----------
+    plan : Plan
+    i : int
+        Number of the block in ``plan.grid``.
+    samples : array, optional
+        The block's samples, where they do not come from ``plan.source``.
+
+    Returns
+    -------
+    Record
+        Chunks that failed are named in it.
+
+    Raises
+    ------
+    ConfigError, ModelError, EngineError, MemoryError, OSError
+        If no other block could be moved either: a missing model, a full disk.
+    """
+    start = time.perf_counter()
+    block = plan.grid[i]
+    source, read = stores.counted(plan.source)
+    target, written = stores.counted(plan.target)
+    assert written is not None
+    if samples is not None:
+        source = _Held(np.asarray(samples), block)
+    failures: list[Failure] = []
+    try:
+        found = _carry(plan, source, target, block)
+    except Exception as error:
+        raise_if_fatal(error)
+        written.put_nbytes = 0  # all of it is written again
+        found, failures = _one_by_one(plan, source, target, block)
+    nbytes = int(np.prod([s.stop - s.start for s in block], dtype=object)) * plan.itemsize
+    record = Record(
+        array=plan.name,
+        block=i,
+        n_chunks=len(plan.units.within(block)),
+        nbytes=nbytes,
+        read_nbytes=nbytes if read is None else read.get_nbytes,
+        stored_nbytes=written.put_nbytes,
+        n_different=found.n_different,
+        worst=found.worst,
+        n_gets=written.n_gets + (0 if read is None else read.n_gets),
+        n_puts=written.n_puts + 1,
+        seconds=time.perf_counter() - start,
+        failures=tuple(failures),
+    )
+    if failures:
+        return record
+    try:
+        progress.remember(plan.target, plan.job, record)
+    except Exception as error:
+        raise_if_fatal(error)
+        return replace(record, failures=failed(plan, i, f"cannot be noted as done: {error}"))
+    return record
+
+
+def failed(plan: Plan, i: int, reason: str) -> tuple[Failure, ...]:
+    """All chunks of a block, as failed for the same reason."""
+    units = plan.units.within(plan.grid[i])
+    return tuple(Failure(plan.name, plan.units.position(unit), reason) for unit in units)
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Samples of one block, found by their place in the array."""
+
+    samples: Any
+    block: Block
+
+    def __getitem__(self, key: Block) -> Any:
+        return self.samples[
+            tuple(
+                slice(k.start - s.start, k.stop - s.start)
+                for k, s in zip(key, self.block, strict=True)
+            )
+        ]
+
+
+def _carry(plan: Plan, source: Any, target: Any, block: Block) -> Difference:
+    samples = np.asarray(source[block])
+    target[block] = samples
+    if not plan.verify:
+        return Difference()
+    try:
+        return checked(plan.codec, samples, np.asarray(target[block]))
+    except CodecError as error:
+        raise Broken(f"what was written does not decode: {error}") from error
+
+
+def checked(codec: LatransCodec | None, samples: Any, back: Any) -> Difference:
+    """How samples differ from what came back; `Broken` where the mode promises more."""
+    if samples.dtype.hasobject or samples.dtype.kind == "T":
+        if not np.array_equal(samples, back):
+            raise Broken("what was read back is not what was written")
+        return Difference()
+    mode = "lossless" if codec is None else codec.mode
+    bound = codec.max_error if codec is not None and mode == "bounded" else None
+    fill_value = None if codec is None else codec.fill_value
+    found = difference(samples, back, bound, fill_value)
+    if mode == "lossless" and found.n_different:
+        raise Broken(f"{found.n_different} samples differ, by up to {found.worst:g}")
+    if mode == "bounded" and found.n_outside:
+        raise Broken(f"{found.n_outside} samples are off by more than {bound:g}")
+    return found
+
+
+def _one_by_one(
+    plan: Plan, source: Any, target: Any, block: Block
+) -> tuple[Difference, list[Failure]]:
+    found, failures = Difference(), []
+    for unit in plan.units.within(block):
+        try:
+            found = found.joined(_carry(plan, source, target, unit), unit)
+        except Exception as error:
+            raise_if_fatal(error)
+            position = plan.units.position(unit)
+            if isinstance(error, Broken):  # else it is not there, or as others wrote it
+                stores.delete(target.store_path.store, _key(target, position))
+            reason = f"{type(error).__name__}: {error}"
+            failures.append(Failure(plan.name, position, reason))
+    return found, failures
+
+
+def raise_if_fatal(error: Exception) -> None:
+    if isinstance(error, _FATAL) or (isinstance(error, OSError) and error.errno in _FULL):
+        raise error
+
+
+def _key(array: Any, position: tuple[int, ...]) -> str:
+    return stores.below(array.path, array.metadata.encode_chunk_key(position))
