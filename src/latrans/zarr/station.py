@@ -31,7 +31,6 @@ _QUIET_SECONDS = (0.004, 0.01)  # least and most in which a successor should arr
 _FORGET_SECONDS = 0.05  # without any work: nothing that finished has a successor
 _PATIENCE = 8  # such times, of a batch in all
 _DEVICE_ENGINE = "torch"
-_MEMORY = 8  # pieces whose mean time counts
 
 
 class Coder(Protocol):
@@ -76,7 +75,7 @@ class Station:
         self._allowed = self._threads_each = 1
         self._unfinished = 0  # chunks of batches
         self._most = self._expected = 0  # chunks under way, since the last batch and before it
-        self._seconds = self._last = 0.0  # of a piece, and when the last one ended
+        self._seconds = self._last = 0.0  # that a piece takes, and when the last one ended
 
     def submit(self, jobs: list[Job]) -> None:
         """Take jobs in; returns at once."""
@@ -114,7 +113,9 @@ class Station:
             self._last = time.monotonic()
             self._n_busy -= 1
             self._unfinished -= len(piece)
-            self._seconds += (self._last - start - self._seconds) / _MEMORY
+            seconds = self._last - start
+            # Grows slowly: a large chunk among small ones shall not make them wait.
+            self._seconds = min(seconds, 2 * self._seconds or seconds)
             self._moved.notify()
         back: dict[Callable[[Sequence[Job]], None], list[Job]] = {}
         for job in piece:
