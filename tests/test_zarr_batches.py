@@ -44,7 +44,18 @@ def pairs_of(arrays: list[np.ndarray[Any, Any]]) -> list[tuple[Any, ArraySpec]]:
     return [(cpu.NDBuffer.from_numpy_array(array), spec_of(array)) for array in arrays]
 
 
+@pytest.fixture(params=["open", "closed"])
+def batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Open batches, and those that a device gets as one; this engine works as one, too."""
+    if request.param == "closed":
+        monkeypatch.setenv("LATRANS_ENGINE", "native")
+        monkeypatch.setattr(station, "_DEVICE_ENGINE", "native")
+    kind: str = request.param
+    return kind
+
+
 @pytest.mark.parametrize("place", ["memory", "local"])
+@pytest.mark.usefixtures("batches")
 class TestSizes:
     """Mean and largest batch of a thousand chunks, with what Zarr does by default."""
 
@@ -82,7 +93,7 @@ class TestSizes:
 
 
 class TestTogether:
-    def test_chunks_of_any_shape_and_configuration_share_a_flush(self):
+    def test_chunks_of_any_shape_and_configuration_share_a_flush(self, batches):
         codecs = [LatransCodec(), LatransCodec("series-1"), LatransCodec(axes="yx")]
         arrays = [make_array("<i2", shape) for shape in [(4, 4), (3, 9), (20, 12)]]
         pairs = pairs_of(arrays)
@@ -103,7 +114,10 @@ class TestTogether:
         for buffer, array in zip(found, arrays * 3, strict=True):
             assert_same_bits(buffer.as_numpy_array(), array)
 
-    def test_one_chunk_after_the_other_waits_for_none(self):
+    def test_one_chunk_after_the_other_waits_for_none(self, monkeypatch):
+        monkeypatch.setenv("LATRANS_ENGINE", "native")
+        monkeypatch.setattr(station, "_DEVICE_ENGINE", "native")
+        monkeypatch.setattr(station, "_QUIET_SECONDS", 60)
         z = create("v3", data=picture(4, 4), chunks=(8, 8))
         with latrans.zarr.batch_sizes() as sizes:
             for i in range(16):

@@ -1,12 +1,13 @@
-"""Station: the threads of a process that code chunks in batches.
+"""Station: the threads of a process that code chunks, as many as `latrans.threads.share` says.
 
-A batch is all that waits when a thread has nothing left to do; small pieces of it are handed to as
-many threads as the process is given, see `latrans.threads.share`.  Chunks go back as soon as they
-are done and fetch their successors while others are still at work.  A batch waits for successors
-that are on their way, for about as long as a chunk takes, and so has as many chunks as there are
-under way; where chunks come one after the other, none waits.
+An engine on a device gets a batch as one: all chunks that wait when the one before has ended, and
+their number is what such an engine lives by.  So a batch waits for chunks that should be there
+soon, the successors of those that have just gone back, until it has as many as were under way
+lately; where chunks come one after the other, none waits.
 
-An engine on a device gets a batch as one.
+Engines on the processor gain nothing from that, and lose where cores wait for a batch to fill.
+Their batches stay open: threads take whatever waits, small chunks a few at a time, each chunk goes
+back as soon as it is done and fetches its successor, and the batch ends where nothing follows.
 """
 
 from __future__ import annotations
@@ -27,11 +28,10 @@ if TYPE_CHECKING:
     import asyncio
 
 _FULL = 0.9  # of the chunks under way: a batch that waits for no more
-_QUIET_SECONDS = (0.004, 0.01)  # least and most in which a successor should arrive
+_QUIET_SECONDS = 0.005  # in which a successor should arrive
+_PATIENCE_SECONDS = 0.05  # of a batch in all
 _FORGET_SECONDS = 0.05  # without any work: nothing that finished has a successor
-_PATIENCE = 8  # such times, of a batch in all
 _DEVICE_ENGINE = "torch"
-_MEMORY = 8  # pieces whose mean time counts
 
 
 class Coder(Protocol):
@@ -76,7 +76,8 @@ class Station:
         self._allowed = self._threads_each = 1
         self._unfinished = 0  # chunks of batches
         self._most = self._expected = 0  # chunks under way, since the last batch and before it
-        self._seconds = self._last = 0.0  # of a piece, and when the last one ended
+        self._last = 0.0  # when a piece last ended
+        self._open: dict[tuple[str, Coder], int] = {}  # chunks of batches that are open
 
     def submit(self, jobs: list[Job]) -> None:
         """Take jobs in; returns at once."""
@@ -108,13 +109,11 @@ class Station:
         piece, threads = self._next(forever)
         if not piece:
             return False
-        start = time.monotonic()
         _code([job for job in piece if job.error is None], threads)
         with self._moved:
             self._last = time.monotonic()
             self._n_busy -= 1
             self._unfinished -= len(piece)
-            self._seconds += (self._last - start - self._seconds) / _MEMORY
             self._moved.notify()
         back: dict[Callable[[Sequence[Job]], None], list[Job]] = {}
         for job in piece:
@@ -142,9 +141,13 @@ class Station:
 
     def _make_batch(self) -> None:
         """Turn what waits into pieces; called with the lock, given back while waiting."""
-        self._is_batching = True
-        self._wait_for_others()
-        self._is_batching = False
+        as_one = os.environ.get(ENGINE, "").startswith(_DEVICE_ENGINE)
+        if as_one:
+            self._is_batching = True
+            self._wait_for_others()
+            self._is_batching = False
+        if as_one or self._has_paused(_QUIET_SECONDS):
+            self._close()
         jobs = [job for job in self._waiting if not job.future.done()]  # others are cancelled
         self._waiting = []
         self._expected, self._most = self._most, len(jobs) + self._unfinished
@@ -155,13 +158,12 @@ class Station:
             threads = 1
             for job in jobs:
                 job.error = error
-        as_one = os.environ.get(ENGINE, "").startswith(_DEVICE_ENGINE)
         self._allowed, self._threads_each = (1, threads) if as_one else (threads, 1)
         groups: dict[tuple[str, Coder], list[Job]] = {}
         for job in jobs:
             groups.setdefault((job.kind, job.codec), []).append(job)
-        for (kind, _), group in groups.items():
-            self._count(kind, len(group))
+        for key, group in groups.items():
+            self._open[key] = self._open.get(key, 0) + len(group)
             self._pieces.extend([group] if as_one else map(list, slabs(group, threads)))
         n_more = min(self._allowed, len(self._pieces)) - 1
         self._wanted.notify(max(0, n_more))
@@ -169,17 +171,26 @@ class Station:
             pass
 
     def _wait_for_others(self) -> None:
-        """Let successors of finished chunks arrive, as long as some do or should soon."""
-        now = time.monotonic()
-        if not self._unfinished and now > self._last + _FORGET_SECONDS:
+        """Let successors of finished chunks arrive, as long as some do."""
+        if self._has_paused(_FORGET_SECONDS):
             return
-        least, most = _QUIET_SECONDS
-        quiet = min(max(least, self._seconds / 2), most)
-        end = now + _PATIENCE * max(quiet, self._seconds)
+        end = time.monotonic() + _PATIENCE_SECONDS
         while len(self._waiting) < _FULL * self._expected:
-            patience = max(quiet, self._seconds) if self._unfinished else quiet
-            if not self._moved.wait(patience) or time.monotonic() > end:
+            if not self._moved.wait(_QUIET_SECONDS) or time.monotonic() > end:
                 return
+
+    def _has_paused(self, seconds: float) -> bool:
+        return not self._unfinished and time.monotonic() > self._last + seconds
+
+    def _close(self) -> None:
+        for (kind, _), n_chunks in self._open.items():
+            self._count(kind, n_chunks)
+        self._open = {}
+
+    def settle(self) -> None:
+        """Tell of batches that are still open, and begin new ones."""
+        with self._wanted:
+            self._close()
 
 
 def _code(jobs: Sequence[Job], threads: int) -> None:
