@@ -168,6 +168,14 @@ def test_scores_need_no_model(stack: Any, tmp_path: Path) -> None:
     assert np.array_equal(found, bits_per_sample(array), equal_nan=True)
 
 
+def test_a_group_is_refused_by_the_names_of_its_arrays(stack: Any) -> None:
+    group = zarr.create_group({})
+    group.create_array("planes", data=stack)
+    for function in (scores, lambda source: map_latents(source, "image-1"), fit):
+        with pytest.raises(ConfigError, match="arrays in it: planes"):
+            function(group)
+
+
 def test_scores_of_a_dask_array_come_from_encoding_it(stack: Any) -> None:
     blocks = da.from_array(stack, chunks=CHUNKS)
     bits = scores(blocks, "image-1")
@@ -258,7 +266,7 @@ def test_latents_are_saved_with_a_record_of_what_failed(stack: Any, tmp_path: Pa
     assert saved.attrs["latrans_latents"]["model"] == "image-1"
     assert (summary.nbytes, summary.n_chunks, summary.failures) == (stack.nbytes, 36, ())
     assert summary.stored_nbytes > 0 < summary.read_nbytes
-    with pytest.raises(ValueError, match="exists"):
+    with pytest.raises(ConfigError, match="exists: choose another name"):
         save_latents(array, target, **options)
     with pytest.raises(ConfigError, match="use map_latents"):
         save_latents(da.from_array(stack), target, "image-1")
