@@ -229,23 +229,19 @@ def overhead(args: argparse.Namespace, source: Path, target: Path) -> bool:
     n_tasks = 2000
     with cluster(args.workers) as client:
         client.run(_used)
-        moved, run.move_planned = run.move_planned, _nothing
-        try:
-            started = time.perf_counter()
-            tasks = ((plan, i) for i in range(n_tasks))
-            records = list(run.run(client, tasks, job.plans, lambda nbytes: None))
-        finally:
-            run.move_planned = moved
+        started = time.perf_counter()
+        tasks = ((plan, i) for i in range(n_tasks))
+        records = list(run.run(client, tasks, job.plans, lambda nbytes: None, work=_nothing))
         seconds = (time.perf_counter() - started) / n_tasks
     assert all(isinstance(record, Record) for record in records)
     print(f"{1e3 * seconds:.2f} ms per task of {args.workers} workers that does nothing\n")
     return True
 
 
-def _nothing(run_name: str, number: int, i: int) -> Any:
+def _nothing(plan: Any, i: int) -> Any:
     from latrans.transfer.summary import Record
 
-    return Record("", i)
+    return Record(plan.name, i)
 
 
 def _used() -> tuple[float, float]:

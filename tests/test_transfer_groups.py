@@ -87,6 +87,38 @@ def test_groups_in_groups_and_named_arrays(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found["inner"][name][...], field((64, 64)))
 
 
+def test_models_travel_with_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import synthetic_models
+    from latrans import store
+
+    model = synthetic_models.make_model("plane", seed=21)
+    monkeypatch.setattr("latrans.codec._or_fallback", lambda packed, *_: packed)
+    root = zarr.create_group(tmp_path / "a.zarr")
+    root.create_array("first", data=field(), chunks=(64, 64))
+    kept: dict[str, Any] = {"model_storage": "beside"}
+    transcode(root, tmp_path / "b.zarr", model, **kept)
+    monkeypatch.setattr(store, "_loaded", {})
+    transcode(tmp_path / "b.zarr", tmp_path / "c.zarr", "image-1")
+    found = zarr.open_group(tmp_path / "c.zarr", mode="r")
+    np.testing.assert_array_equal(found["first"][...], field())
+    assert set(found["models"].array_keys()) == {model.digest}
+    assert not isinstance(found[f"models/{model.digest}"].serializer, LatransCodec)
+    with pytest.raises(ConfigError, match="inline"):
+        transcode(root["first"], tmp_path / "d.zarr", model, **kept)
+    transcode(root["first"], tmp_path / "d.zarr", model, model_storage="inline")
+    monkeypatch.setattr(store, "_loaded", {})
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "d.zarr")[...], field())
+
+
+def test_names_of_dimensions_say_what_they_are(tmp_path: Path) -> None:
+    names = ("time", "lat", "lon")
+    source = zarr.create_array(
+        tmp_path / "a.zarr", data=field((6, 64, 64)), chunks=(1, 64, 64), dimension_names=names
+    )
+    transcode(source, tmp_path / "b.zarr")
+    assert zarr.open_array(tmp_path / "b.zarr").serializer.axes == "tyx"
+
+
 def test_an_unfinished_group_says_so_and_its_members_list_without_warnings(
     tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:

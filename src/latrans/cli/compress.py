@@ -52,6 +52,12 @@ def add_command(commands: Any) -> None:
         help="megabytes that a task holds of an array, whole chunks in any case (default 67)",
     )
     parser.add_argument("--axes", help="one letter per dimension, as in zyx or tc")
+    parser.add_argument(
+        "--model-storage",
+        choices=["name", "inline", "beside"],
+        default="name",
+        help="where the model is kept: nowhere, in the metadata, or in the group (default: name)",
+    )
     parser.add_argument("--fill-value", type=float, metavar="V", help="marks missing samples")
     parser.add_argument("--no-verify", action="store_true", help="do not read back and compare")
     parser.add_argument(
@@ -81,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
             "verify": not args.no_verify,
             "resume": args.resume,
             "overwrite": args.overwrite,
+            "model_storage": args.model_storage,
             "block_nbytes": int(args.block_mb * 1e6),
             "progress": True,
         }

@@ -18,6 +18,7 @@ from ..transfer import progress as marks
 from ..transfer.blocks import BLOCK_NBYTES, block_grid
 from ..transfer.job import prepare
 from ..transfer.summary import Summary
+from ..zarr.models import load_for
 from . import run
 
 
@@ -35,6 +36,7 @@ def to_zarr(
     resume: bool = True,
     overwrite: bool = False,
     zarr_format: int = 3,
+    model_storage: str = "name",
     block_nbytes: int = BLOCK_NBYTES,
     storage_options: dict[str, Any] | None = None,
     client: Any = None,
@@ -50,7 +52,8 @@ def to_zarr(
     array : dask.array.Array
         Cut anew, where needed, so that a task writes whole chunks, all of them in one batch.
     store : str, path, Store or StorePath
-    codec, chunks, shards, verify, resume, overwrite, zarr_format, block_nbytes, storage_options
+    codec, chunks, shards, verify, resume, overwrite, zarr_format, model_storage, block_nbytes, \
+storage_options
         As in `latrans.transfer.transcode`.  `resume` knows the same array by its name, which
         follows from how it was made.
     attributes, dimension_names, fill_value
@@ -94,6 +97,7 @@ def to_zarr(
             resume=resume,
             overwrite=overwrite,
             zarr_format=zarr_format,
+            model_storage=model_storage,
             block_nbytes=block_nbytes,
             workers=workers,
             available=available,
@@ -142,6 +146,7 @@ def from_zarr(
     if not isinstance(store, zarr.Array):
         array = zarr.open_array(store, mode="r", path=path, storage_options=storage_options)
     marks.refuse_unfinished(array)
+    load_for(array)
     run.send_models(array)
     unit = array.shards or array.chunks
     edge = block_grid(array.shape, unit, array.dtype.itemsize or 1, block_nbytes).edge

@@ -67,9 +67,7 @@ class PlanPlugin(WorkerPlugin):  # type: ignore[misc]
     A plan may hold attributes and a model inline; a transfer has as many tasks as blocks.
     """
 
-    def __init__(
-        self, run: str, plans: Sequence[Any], work: Callable[..., Record] = move
-    ) -> None:
+    def __init__(self, run: str, plans: Sequence[Any], work: Callable[..., Record] = move) -> None:
         self.name = f"latrans-plans-{run}"
         self.run = run
         self.plans = tuple(plans)

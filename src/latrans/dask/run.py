@@ -264,8 +264,7 @@ def _readied(
 
     Yields the name by which tasks find their plans, and the number of each array's plan.
     """
-    models = {plan.codec.model for plan in plans if plan.codec is not None} - {"auto"}
-    client.register_plugin(ModelPlugin(*sorted(models), engine=engine))
+    client.register_plugin(ModelPlugin(*models_of(plans), engine=engine))
     plugin = PlanPlugin(uuid.uuid4().hex[:12], plans, work)
     client.register_plugin(plugin)
     try:

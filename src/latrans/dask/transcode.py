@@ -26,6 +26,7 @@ def transcode(
     resume: bool = True,
     overwrite: bool = False,
     zarr_format: int = 3,
+    model_storage: str = "name",
     block_nbytes: int = BLOCK_NBYTES,
     storage_options: dict[str, Any] | None = None,
     client: Any = None,
@@ -42,7 +43,7 @@ def transcode(
     Parameters
     ----------
     source, target, codec, arrays, chunks, shards, verify, resume, overwrite, zarr_format, \
-block_nbytes, storage_options
+model_storage, block_nbytes, storage_options
         As in `latrans.transfer.transcode`.
     client : distributed.Client, optional
         The cluster to use.
@@ -91,6 +92,7 @@ block_nbytes, storage_options
             resume=resume,
             overwrite=overwrite,
             zarr_format=zarr_format,
+            model_storage=model_storage,
             block_nbytes=block_nbytes,
             workers=workers,
             available=available,

@@ -44,6 +44,7 @@ def transcode(
     resume: bool = True,
     overwrite: bool = False,
     zarr_format: int = 3,
+    model_storage: str = "name",
     block_nbytes: int = BLOCK_NBYTES,
     workers: int = 1,
     storage_options: dict[str, Any] | None = None,
@@ -64,8 +65,8 @@ def transcode(
         Which arrays of a group latrans takes; the others are copied.  By default integers and
         floats of at least 64 kB that are no coordinates.
     chunks, shards : tuple of int, "source", or a mapping, optional
-        Shapes, `latrans.chunking.default_chunks` and no shards by default; "source" keeps the
-        source's chunks; by path of the array, where they differ.
+        Shapes, by default chunks that suit the model and names of dimensions, and no shards;
+        "source" keeps the source's chunks; by path of the array, where they differ.
     verify : bool
         Read back and compare every block: bit for bit in lossless mode, within the bound in
         bounded mode; in lossy mode the worst error is reported.
@@ -74,6 +75,8 @@ def transcode(
     overwrite : bool
         Replace a target that is complete, or belongs to another transfer.
     zarr_format : {3, 2}
+    model_storage : {"name", "inline", "beside"}
+        Where the model is kept, see `latrans.zarr.create`; "beside" in a group only.
     block_nbytes : int
         Of samples that a task holds at a time, whole chunks in any case.
     workers : int
@@ -123,6 +126,7 @@ def transcode(
             resume=resume,
             overwrite=overwrite,
             zarr_format=zarr_format,
+            model_storage=model_storage,
             block_nbytes=block_nbytes,
             workers=workers,
             available=memory.available_nbytes(),
@@ -133,13 +137,16 @@ def transcode(
 
 
 def opened(source: Any, stack: ExitStack) -> Any:
-    """A source as arrays or a group; files stay open as long as `stack`."""
+    """A source as arrays or a group, models beside it loaded; files stay open like `stack`."""
+    import zarr
+
+    from ..zarr.models import load_for
     from .sources import open_source
 
     if isinstance(source, str | Path):
-        return stack.enter_context(open_source(str(source), groups=True))
-    if hasattr(source, "shape") or hasattr(source, "members"):
-        return source
-    import zarr
-
-    return zarr.open(source, mode="r")
+        source = stack.enter_context(open_source(str(source), groups=True))
+    elif not hasattr(source, "shape") and not hasattr(source, "members"):
+        source = zarr.open(source, mode="r")
+    if isinstance(source, zarr.Array | zarr.Group):
+        load_for(source)
+    return source

@@ -16,6 +16,7 @@ from zarr.storage import StorePath
 
 from ..errors import ConfigError, TransferError
 from ..store import open_model
+from ..zarr.models import keep
 from . import memory, progress, stores
 from .blocks import BLOCK_NBYTES, Grid, block_grid
 from .layout import Layout, layouts
@@ -113,6 +114,7 @@ def prepare(
     resume: bool = True,
     overwrite: bool = False,
     zarr_format: int = 3,
+    model_storage: str = "name",
     block_nbytes: int = BLOCK_NBYTES,
     workers: int = 1,
     available: int | None = None,
@@ -136,7 +138,11 @@ def prepare(
     """
     if zarr_format not in (2, 3):
         raise ConfigError(f"zarr_format is {zarr_format!r}; expected 2 or 3")
-    wanted = layouts(source, codec, arrays, chunks, shards, zarr_format)
+    if model_storage == "beside" and not isinstance(source, zarr.Group):
+        raise ConfigError(
+            "an array has no group to keep a model in: use model_storage='inline', or move a group"
+        )
+    wanted = layouts(source, codec, arrays, chunks, shards, zarr_format, model_storage)
     grids = [_grid(layout, block_nbytes) for layout in wanted]
     needed = max(map(_needed, wanted, grids), default=0)
     memory.check(needed, workers, available, whose)
@@ -155,6 +161,11 @@ def prepare(
     if not _goes_on(place, job, parts, resume, overwrite):
         stores.clear(place)
     made = _make(place, source, wanted, job, parts, zarr_format)
+    if model_storage == "beside":
+        root = zarr.open_group(place, mode="r+", use_consolidated=False)
+        for layout in wanted:
+            if layout.codec is not None:
+                keep(root, open_model(layout.codec.model))
     plans = [
         Plan(
             layout.name,

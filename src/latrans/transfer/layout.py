@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import base64
 import math
-import os
+import re
 import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -23,15 +23,17 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ..chunking import default_chunks
+from ..chunking import default_chunks, model_axes
 from ..codec import Codec
 from ..config import Configured
 from ..errors import ConfigError
 from ..numcodecs import Latrans
 from ..store import open_model
 from ..zarr import LatransCodec
+from ..zarr.models import FOLDER, reference
 
 MIN_NBYTES = 1 << 16
+_MODEL = re.compile(rf"(?:.*/)?{FOLDER}/[0-9a-f]{{64}}\Z")  # one that is kept beside arrays
 _DIMENSIONS = "_ARRAY_DIMENSIONS"
 _FILL = "_FillValue"
 
@@ -71,7 +73,7 @@ class Layout:
             self.codec._codec.encode(np.zeros(shape, self.source.dtype))
 
 
-def configured(codec: Any) -> LatransCodec:
+def configured(codec: Any, model_storage: str = "name") -> LatransCodec:
     """The Zarr codec for a codec of any kind, or for a model.
 
     A model given by its path is named by its digest: on other machines the path means nothing.
@@ -83,10 +85,7 @@ def configured(codec: Any) -> LatransCodec:
         values = {name: getattr(codec, name) for name in names}
     else:
         values = {"model": codec}
-    model = values["model"]
-    if isinstance(model, os.PathLike | bytes) or (isinstance(model, str) and _is_path(model)):
-        values["model"] = open_model(model)
-    return LatransCodec(**values)
+    return LatransCodec(**{**values, "model": reference(values["model"], model_storage)})
 
 
 def arrays_of(source: Any) -> dict[str, Any]:
@@ -119,6 +118,7 @@ def layouts(
     chunks: Any,
     shards: Any,
     zarr_format: int,
+    model_storage: str = "name",
 ) -> list[Layout]:
     """How every array of a source looks in the target; see `latrans.transfer.transcode`."""
     found = arrays_of(source)
@@ -131,18 +131,16 @@ def layouts(
     result = []
     for name, array in found.items():
         if name in taken:
-            result.append(_taken(name, array, _own(codec, name), chunks, shards, zarr_format))
+            own = configured(_own(codec, name), model_storage)
+            result.append(_taken(name, array, own, chunks, shards, zarr_format))
         else:
             result.append(_copied(name, array, zarr_format))
     return result
 
 
-def _is_path(model: str) -> bool:
-    return not model.startswith("data:") and (os.sep in model or model.endswith(".safetensors"))
-
-
-def _taken(name: str, array: Any, codec: Any, chunks: Any, shards: Any, zarr_format: int) -> Layout:
-    codec = configured(codec)
+def _taken(
+    name: str, array: Any, codec: LatransCodec, chunks: Any, shards: Any, zarr_format: int
+) -> Layout:
     shape = tuple(array.shape)
     dtype = np.dtype(array.dtype)
     if dtype.hasobject or dtype.kind in "TU":
@@ -152,11 +150,17 @@ def _taken(name: str, array: Any, codec: Any, chunks: Any, shards: Any, zarr_for
             f"axes {codec.axes!r} names {len(codec.axes)} dimensions, {_called(name)} has "
             f"{len(shape)}: give codec={{name: codec}}, or leave axes out"
         )
+    described = _described(array, zarr_format, codec.fill_value)
+    names = described.get("dimension_names") or described["attributes"].get(_DIMENSIONS)
+    model = None if codec.model == "auto" else open_model(codec.model)
+    told, joined = model_axes(model, shape, codec.axes, names)
+    if told != codec.axes:
+        codec = LatransCodec.from_mapping({**codec.to_mapping(), "axes": told})
     cut = _own(chunks, name)
+    if cut == "source":
+        cut = getattr(array, "chunks", None)
     if cut is None:
-        cut = default_chunks(shape, codec.axes)
-    elif cut == "source":
-        cut = getattr(array, "chunks", None) or default_chunks(shape, codec.axes)
+        cut = default_chunks(shape, joined)
     cut = _checked_shape("chunks", cut, name, shape)
     whole = _own(shards, name)
     if whole is not None:
@@ -169,7 +173,7 @@ def _taken(name: str, array: Any, codec: Any, chunks: Any, shards: Any, zarr_for
         "dtype": array.dtype,
         # Zarr drops chunks that equal the fill value, and -0.0 or any NaN may pass for it.
         "config": {"write_empty_chunks": dtype.kind in "fc"},
-        **_described(array, zarr_format, codec.fill_value),
+        **described,
     }
     if zarr_format == 2:
         options |= {"compressors": Latrans.from_mapping(codec.to_mapping()), "filters": None}
@@ -244,6 +248,8 @@ def _named_as_coordinates(found: Mapping[str, Any]) -> set[str]:
 
 def _is_data(name: str, array: Any) -> bool:
     dtype = np.dtype(array.dtype)
+    if _MODEL.match(name):
+        return False
     if dtype.kind not in "iuf" or math.prod(array.shape) * dtype.itemsize < MIN_NBYTES:
         return False
     names = getattr(array.metadata, "dimension_names", None) or array.attrs.get(_DIMENSIONS)

@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError, LatransError
+from ..errors import ConfigError, LatransError, ModelNotFoundError
+from ..frames import configuration
 from ..model import Model
 from ..store import open_model, register
 from ..threads import VARIABLE
@@ -51,8 +53,17 @@ def run(job: Job, workers: int, tell: Callable[[int], Any]) -> Summary:
 
 def models_of(plans: Sequence[Plan]) -> tuple[bytes, ...]:
     """Files of the models that plans name, for processes that may not find them."""
-    names = {plan.codec.model for plan in plans if plan.codec is not None} - {"auto"}
-    return tuple(open_model(name).data for name in sorted(names))
+    names = {plan.codec.model for plan in plans if plan.codec is not None}
+    names |= {
+        (configuration(plan.source) or {}).get("model", "auto")
+        for plan in plans
+        if hasattr(getattr(plan, "source", None), "metadata")
+    }
+    found = set()
+    for name in names - {"auto"}:
+        with suppress(ModelNotFoundError):  # of a source's codec; frames name their own
+            found.add(open_model(name).data)
+    return tuple(sorted(found))
 
 
 def _serial(job: Job) -> Iterator[Record]:
