@@ -20,7 +20,15 @@ dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 zarr = pytest.importorskip("zarr")
 
-from latrans.dask import fit, map_latents, robust_z, save_latents, scores  # noqa: E402
+from latrans.dask import (  # noqa: E402
+    fit,
+    map_latents,
+    robust_z,
+    run,
+    save_latents,
+    scores,
+    verify,
+)
 from latrans.dask.fit import Blocks, draw  # noqa: E402
 from latrans.frames import configuration, frames_of  # noqa: E402
 from latrans.numcodecs import Latrans  # noqa: E402
@@ -359,11 +367,20 @@ def test_all_schedulers_agree_and_models_travel(tmp_path: Path) -> None:
             results.append(both())
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
-        distributed.Client(cluster),
+        distributed.Client(cluster) as client,
     ):
         results.append(both())
+        summary = save_latents(path, tmp_path / "l.zarr", progress=False)
+        assert (summary.n_chunks, summary.failures) == (3, ())
+        assert np.array_equal(zarr.open_array(tmp_path / "l.zarr")[...], results[0][0])
+        assert verify(path, progress=False).nbytes == digits.nbytes
+        told: list[int] = []
+        parts = [da.ones(3, chunks=3) * i for i in range(5)]
+        values = run.values_of(client, parts, told.append)
+        assert [value.tolist() for value in values] == [[float(i)] * 3 for i in range(5)]
+        assert told == [1] * 5
     for result in results:
         for part, expected in zip(result, results[0], strict=True):
             assert np.array_equal(part, expected)

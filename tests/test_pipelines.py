@@ -210,7 +210,7 @@ def test_jobs_run_on_a_cluster_that_exists(stack: Path, tmp_path: Path, call: Ca
     distributed = pytest.importorskip("distributed")
     target, latents = tmp_path / "a.zarr", tmp_path / "latents.zarr"
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         address = ("--scheduler", cluster.scheduler_address)
         call("encode.py", stack, target, *address, "--chunks", "1,64,96")

@@ -172,7 +172,7 @@ def cluster(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         LocalCluster(
             n_workers=args.workers,
             threads_per_worker=threads,
-            dashboard_address=None,
+            dashboard_address=":0",
             resources=resources,
         ) as local,
         Client(local) as client,
