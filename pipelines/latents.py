@@ -13,26 +13,29 @@ from __future__ import annotations
 
 import sys
 
+import zarr
+
 from latrans.cli.latents_picture import draw
 from latrans.dask import console, save_latents, scores
 
 
 def run(args):
     source = console.open_input(args, args.source)
-    bits = scores(source)
-    group = console.create_group(args, args.target)
-    group.create_array("scores", data=bits)
+    target = console.target(args, args.target)
     with console.cluster(args) as where:
         summary = save_latents(
             source,
-            group.store_path / "latents",
+            target / "latents",
             args.model,
             axes=args.axes,
             quality=args.quality,
+            overwrite=args.overwrite,
             **where,
         )
+    bits = scores(source)
+    zarr.create_array(target / "scores", data=bits, overwrite=args.overwrite)
     if args.picture:
-        draw(args.picture, source, group["latents"], bits)
+        draw(args.picture, source, zarr.open_array(target / "latents", mode="r"), bits)
     return console.report(args.target, summary)
 
 

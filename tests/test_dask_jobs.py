@@ -20,7 +20,15 @@ dask = pytest.importorskip("dask")
 da = pytest.importorskip("dask.array")
 zarr = pytest.importorskip("zarr")
 
-from latrans.dask import fit, map_latents, robust_z, save_latents, scores  # noqa: E402
+from latrans.dask import (  # noqa: E402
+    fit,
+    map_latents,
+    robust_z,
+    run,
+    save_latents,
+    scores,
+    verify,
+)
 from latrans.dask.fit import Blocks, draw  # noqa: E402
 from latrans.frames import configuration, frames_of  # noqa: E402
 from latrans.numcodecs import Latrans  # noqa: E402
@@ -168,6 +176,14 @@ def test_scores_need_no_model(stack: Any, tmp_path: Path) -> None:
     assert np.array_equal(found, bits_per_sample(array), equal_nan=True)
 
 
+def test_a_group_is_refused_by_the_names_of_its_arrays(stack: Any) -> None:
+    group = zarr.create_group({})
+    group.create_array("planes", data=stack)
+    for function in (scores, lambda source: map_latents(source, "image-1"), fit):
+        with pytest.raises(ConfigError, match="arrays in it: planes"):
+            function(group)
+
+
 def test_scores_of_a_dask_array_come_from_encoding_it(stack: Any) -> None:
     blocks = da.from_array(stack, chunks=CHUNKS)
     bits = scores(blocks, "image-1")
@@ -258,7 +274,7 @@ def test_latents_are_saved_with_a_record_of_what_failed(stack: Any, tmp_path: Pa
     assert saved.attrs["latrans_latents"]["model"] == "image-1"
     assert (summary.nbytes, summary.n_chunks, summary.failures) == (stack.nbytes, 36, ())
     assert summary.stored_nbytes > 0 < summary.read_nbytes
-    with pytest.raises(ValueError, match="exists"):
+    with pytest.raises(ConfigError, match="exists: choose another name"):
         save_latents(array, target, **options)
     with pytest.raises(ConfigError, match="use map_latents"):
         save_latents(da.from_array(stack), target, "image-1")
@@ -351,11 +367,20 @@ def test_all_schedulers_agree_and_models_travel(tmp_path: Path) -> None:
             results.append(both())
     with (
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as cluster,
-        distributed.Client(cluster),
+        distributed.Client(cluster) as client,
     ):
         results.append(both())
+        summary = save_latents(path, tmp_path / "l.zarr", progress=False)
+        assert (summary.n_chunks, summary.failures) == (3, ())
+        assert np.array_equal(zarr.open_array(tmp_path / "l.zarr")[...], results[0][0])
+        assert verify(path, progress=False).nbytes == digits.nbytes
+        told: list[int] = []
+        parts = [da.ones(3, chunks=3) * i for i in range(5)]
+        values = run.values_of(client, parts, told.append)
+        assert [value.tolist() for value in values] == [[float(i)] * 3 for i in range(5)]
+        assert told == [1] * 5
     for result in results:
         for part, expected in zip(result, results[0], strict=True):
             assert np.array_equal(part, expected)

@@ -177,6 +177,8 @@ def test_what_cannot_be_done_is_said_in_one_line(stack: Path, tmp_path: Path, ca
         (("encode.py", tmp_path / "*.tif", tmp_path / "t.zarr"), "No files found"),
         (("transcode.py", "s3://bucket/a.zarr", tmp_path / "t.zarr"), "s3fs"),
         (("verify.py", stack), "no Zarr array"),
+        (("encode.py", stack, tmp_path / "t.zarr", "--chunks", "8,8"), "do not fit"),
+        (("encode.py", stack, tmp_path / "t.zarr", "--engine", "torch"), "for clusters"),
         (("train.py", tmp_path / "none.npy", "--out", tmp_path / "m"), "No such file"),
     ):
         message = call(*arguments, status=2)
@@ -184,11 +186,31 @@ def test_what_cannot_be_done_is_said_in_one_line(stack: Path, tmp_path: Path, ca
         assert message.count("\n") == 1
 
 
+def test_object_stores_are_reached_by_url(stack: Path, tmp_path: Path, call: Called) -> None:
+    fsspec = pytest.importorskip("fsspec")
+    place = f"memory://{tmp_path.name}"
+    options = ("--threads", 1, "--block-mb", 0.01, "--quiet")
+    call("encode.py", stack, f"{place}/a.zarr", "--chunks", "1,32,32", *options)
+    call("transcode.py", f"{place}/a.zarr", f"{place}/b.zarr", "--zarr-format", 2, *options)
+    printed = call("verify.py", f"{place}/b.zarr", "--source", f"{place}/a.zarr", *options)
+    assert (figure(printed, "worst error"), figure(printed, "failed chunks")) == (0, 0)
+    call("latents.py", f"{place}/b.zarr", f"{place}/l.zarr", "--model", "image-1", *options)
+    assert zarr.open_array(f"{place}/l.zarr/latents").shape == (4, 12, 8, 12)
+    printed = call("verify.py", f"{place}/a.zarr", "--source", stack, *options)
+    assert figure(printed, "bytes out") == 24 * np.mean(
+        [fsspec.filesystem("memory").size(p) for p in fsspec.filesystem("memory").find(
+            f"/{tmp_path.name}/a.zarr/c")]
+    )  # fmt: skip
+    assert "share" in call(
+        "transcode.py", f"{place}/a.zarr", f"{place}/c.zarr", "--workers", 1, status=2
+    )
+
+
 def test_jobs_run_on_a_cluster_that_exists(stack: Path, tmp_path: Path, call: Called) -> None:
     distributed = pytest.importorskip("distributed")
     target, latents = tmp_path / "a.zarr", tmp_path / "latents.zarr"
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as cluster:
         address = ("--scheduler", cluster.scheduler_address)
         call("encode.py", stack, target, *address, "--chunks", "1,64,96")

@@ -16,6 +16,7 @@ from typing import Any
 import dask
 import dask.array as da
 import numpy as np
+from zarr.storage import StorePath
 
 from ..chunking import default_chunks
 from ..errors import ConfigError, LatransError, TransferError
@@ -124,6 +125,8 @@ def open_array(args: argparse.Namespace, place: str) -> Iterator[Any]:
         chunks = getattr(args, "chunks", None)
         if chunks in (None, "source"):
             chunks = getattr(source, "chunks", None) or default_chunks(source.shape, args.axes)
+        if len(chunks) != len(source.shape):
+            raise ConfigError(f"chunks {chunks} do not fit an array of shape {source.shape}")
         edge = block_grid(source.shape, chunks, source.dtype.itemsize or 1).edge
         meta = np.empty((0,) * len(source.shape), source.dtype)
         yield da.from_array(source, chunks=edge, meta=meta)
@@ -139,15 +142,9 @@ def _images(pattern: str) -> da.Array:
         raise ConfigError(f"{pattern}: {error}") from error
 
 
-def create_group(args: argparse.Namespace, place: str) -> Any:
-    """A new group, for a job that writes several arrays."""
-    import zarr
-
-    target = open_target(place, options_of(args) if "://" in place else None)
-    try:
-        return zarr.create_group(target, overwrite=args.overwrite)
-    except zarr.errors.ContainsGroupError as error:
-        raise ConfigError(f"{place} exists: choose another name, or --overwrite") from error
+def target(args: argparse.Namespace, place: str) -> StorePath:
+    """Where a job writes that makes several arrays."""
+    return open_target(place, options_of(args) if "://" in place else None)
 
 
 @contextmanager
@@ -175,7 +172,7 @@ def cluster(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         LocalCluster(
             n_workers=args.workers,
             threads_per_worker=threads,
-            dashboard_address=None,
+            dashboard_address=":0",
             resources=resources,
         ) as local,
         Client(local) as client,
@@ -224,7 +221,7 @@ def main(
     except (LatransError, OSError, ValueError) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        return _fail("interrupted: the same command goes on where this one stopped")
+        return _fail("interrupted")
 
 
 def _missing(error: ImportError) -> str:

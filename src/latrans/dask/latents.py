@@ -167,15 +167,20 @@ def save_latents(
     place = stores.open_target(target, storage_options)
     chunks = grid.chunks(_chunks(source))
     about = {"model": opened.name, "digest": opened.digest, "axes": grid.axes}
-    array = zarr.create_array(
-        place,
-        shape=tuple(map(sum, chunks)),
-        chunks=tuple(max(1, *sizes, 1) for sizes in chunks),
-        dtype=grid.dtype,
-        fill_value=0,
-        overwrite=overwrite,
-        attributes={ATTRIBUTE: {**about, "source": str(source.store_path)}},
-    )
+    try:
+        array = zarr.create_array(
+            place,
+            shape=tuple(map(sum, chunks)),
+            chunks=tuple(max(1, *sizes, 1) for sizes in chunks),
+            dtype=grid.dtype,
+            fill_value=0,
+            overwrite=overwrite,
+            attributes={ATTRIBUTE: {**about, "source": str(source.store_path)}},
+        )
+    except (zarr.errors.ContainsArrayError, zarr.errors.ContainsGroupError) as error:
+        raise ConfigError(
+            f"{place} exists: choose another name, or replace it with overwrite (--overwrite)"
+        ) from error
     units = Grid(source.shape, source.chunks)
     blocks = block_grid(source.shape, source.chunks, source.dtype.itemsize, block_nbytes)
     job = Job("", source, array, codec, blocks, units, grid)

@@ -58,8 +58,13 @@ def open_source(source: Any, storage_options: dict[str, Any] | None = None) -> A
 
     if isinstance(source, da.Array):
         return source
-    if not isinstance(source, zarr.Array):
-        source = zarr.open_array(source, mode="r", storage_options=storage_options)
+    if not isinstance(source, zarr.Array | zarr.Group):
+        source = zarr.open(source, mode="r", storage_options=storage_options)
+    if isinstance(source, zarr.Group):
+        names = ", ".join(sorted(source.array_keys())) or "none"
+        raise ConfigError(
+            f"{source.store_path} is a Zarr group, expected an array; arrays in it: {names}"
+        )
     refuse_unfinished(source)
     return source
 
