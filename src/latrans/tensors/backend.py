@@ -1,26 +1,31 @@
-"""Residual backend on tensors."""
+"""Residual backend of engine "torch"."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
-from ..residual import reference
-from ..residual.backend import ReferenceBackend
 from ..residual.fixed import Ints
-from ..residual.gather import Coded
-from ..residual.job import Classes, Job
+from ..residual.job import Job
+from ..residual.native import NativeBackend
 from ..residual.predictor import Predictor
-from . import programs
+from .batching import batched
 
 
-class TorchBackend(ReferenceBackend):
-    """The reference, whose networks run on the device."""
+class TorchBackend(NativeBackend):
+    """The compiled coder, called in batches."""
 
     def __init__(self, predictor: Predictor, device: torch.device) -> None:
         super().__init__(predictor)
-        self.run = partial(programs.run, device)
 
-    def classify(self, job: Job, plane: Ints) -> tuple[Classes, Coded]:
-        return reference.classify(self.predictor, job, plane, self.run)
+    def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
+        plain = super().classify
+        return batched(("classify", self), lambda items: [plain(*i) for i in items], (job, plane))
+
+    def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
+        plain = super().costs
+        return batched(
+            ("costs", self), lambda items: [plain(*i) for i in items], (job, plane, experts)
+        )

@@ -139,6 +139,22 @@ def _staged(tensor: torch.Tensor) -> torch.Tensor:
     return pinned.copy_(tensor, non_blocking=True)
 
 
+def from_device(array: Any) -> torch.Tensor:
+    """A tensor over the memory of another library's array on a GPU.
+
+    Raises
+    ------
+    TypeError
+        If PyTorch cannot read it.
+    """
+    try:
+        if hasattr(array, "__cuda_array_interface__"):
+            return torch.as_tensor(array, device="cuda")
+        return torch.from_dlpack(array)
+    except (RuntimeError, ValueError, AssertionError, BufferError) as error:
+        raise TypeError(f"PyTorch cannot read an array on a GPU: {error}") from error
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory, of a device or the host's, did not suffice."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
