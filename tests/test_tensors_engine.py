@@ -56,7 +56,6 @@ def chunks_of(name, n, seed=0):
 class TestDevice:
     def test_names_say_where_it_runs(self, monkeypatch):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-        select.__globals__["_on"].cache_clear()
         for name in ("torch", "torch:cpu"):
             engine = select(name)
             assert engine.name == "torch:cpu"
@@ -243,13 +242,18 @@ def test_it_works_in_a_forked_child_too():
     program = """
 import os
 import numpy as np
+import torch
 from latrans import Codec
+torch.set_num_threads(2)
 chunks = [(np.arange(1600).reshape(40, 40) * (i + 3) % 251).astype(np.uint8) for i in range(4)]
 codec = Codec("image-fast-1", engine="torch:cpu")
+product = torch.ones(3000, 300) @ torch.ones(300, 3000)  # by threads that no child has
 expected = codec.encode_batch(chunks, 2)
 child = os.fork()
 if child == 0:
-    os._exit(0 if codec.encode_batch(chunks, 2) == expected else 1)
+    found = codec.encode_batch(chunks, 2)
+    assert torch.equal(torch.ones(3000, 300) @ torch.ones(300, 3000), product)
+    os._exit(0 if found == expected else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
     done = subprocess.run(
