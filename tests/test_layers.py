@@ -13,7 +13,7 @@ MODULES = sorted(LIBRARY.rglob("*.py"))
 
 # Heavy packages, and the modules of the library (or folders of them) that may import each.
 HOMES = {
-    "torch": ("train",),
+    "torch": ("train", "tensors"),
     "zarr": ("zarr", "cli", "train.files"),  # training reads Zarr arrays, too
     "dask": ("dask",),
     "pyarrow": ("arrow", "rivals.parquet"),

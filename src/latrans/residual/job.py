@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .canvas import Reference
 from .classes import Placed, tokenise, wrap32
-from .fixed import Ints, sigma_from_code
+from .fixed import Ints
 from .gather import Coded, Workspace
 from .predictor import Coefficients, Predictor
 
@@ -60,7 +60,7 @@ class Job:
             else Reference(predictor.geometry, picture, self.n_samples),
             lo=self.lo,
             hi=self.hi,
-            first_sigma=sigma_from_code(self.bands[0].sigma_code),
+            first_sigma=self.bands[0].sigma,
         )
 
     def part(self, top: int, n: int, n_samples: int) -> Job:

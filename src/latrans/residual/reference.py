@@ -24,7 +24,7 @@ from .classes import (
     wrap32,
 )
 from .features import Neighbours, gated, inputs, is_flat
-from .fixed import Ints, sigma_from_code
+from .fixed import Ints
 from .gather import Band, Coded, Look, Samples, Workspace, predict
 from .geometry import Geometry
 from .job import Classes, Job
@@ -64,10 +64,10 @@ def band_features(
         base, differences = space.differences(look)
         prediction = predict(base, differences, coefficients.weights, coefficients.shift)
         errors = (plane[top : top + n] << 8) - prediction
-        set_errors(space, top, errors, sigma_from_code(coefficients.sigma_code))
+        set_errors(space, top, errors, coefficients.sigma)
         neighbours, energy = space.neighbours(look, base, differences, coefficients)
         if not space.geometry.up:
-            energy[:, 0] = sigma_from_code(coefficients.sigma_code)
+            energy[:, 0] = coefficients.sigma
         space.energy[top : top + n] = energy
         features = inputs(space.geometry, neighbours, energy)
         yield top, n, features, neighbours, energy
@@ -197,7 +197,7 @@ def _start_lanes(space: Workspace, job: Job, firsts: Ints) -> None:
     """The first sample of every lane of a track, and what stands for the errors before it."""
     left = space.geometry.left
     for lane, value in enumerate(firsts.tolist()):
-        sigma = sigma_from_code(job.bands[lane // job.band_rows].sigma_code)
+        sigma = job.bands[lane // job.band_rows].sigma
         space.samples.data[lane, : left + 1] = value
         space.errors.data[lane, : left + 1] = sigma
         space.sizes.data[lane, : left + 1] = sigma
