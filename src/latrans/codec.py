@@ -47,8 +47,9 @@ class Codec(Batches):
     axes : str, optional
         One letter per dimension: `y` `x` spatial, `t` time, `z` depth, `c` channel or band, `n`
         independent items.  The model's own axes, with `n` in front, by default.
-    engine : {"native", "reference"}, optional
-        What runs networks and residual coder; all give the same bytes.
+    engine : {"native", "reference", "torch", "torch:cpu", "torch:cuda:0", ...}, optional
+        What runs networks and residual coder; all give the same bytes.  "torch" works on a GPU
+        where there is one, and is for batches; see `latrans.engine` for what runs where.
     quality : float, optional
         Above 0, at most 100: how fine lossy mode is, for models of more than one rate such as
         "image-lossy-1".  The quantisation step is ``range / 2 ** (quality / 10)``, with the range

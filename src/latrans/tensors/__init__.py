@@ -1,1 +1,4 @@
-"""Batches of planes on PyTorch tensors, of a CPU or of another device (engine ``torch``)."""
+"""What engine "torch" is made of: batches of exact integers on CPU tensors or on a GPU.
+
+PyTorch is imported here and in training only, and not before the engine is asked for.
+"""
