@@ -103,6 +103,12 @@ def place(
     return Placed(anchor, centre, xp.where(flat, 0, flip), table, xp.where(flat, 0, low_bits))
 
 
+def offsets(placed: Placed, value: Ints) -> Ints:
+    """Mirrored offsets of coded values from where they are expected, modulo 2**32."""
+    difference = wrap32(value - placed.centre)
+    return namespace(value).where(placed.flip == 1, wrap32(-difference), difference)
+
+
 def _in_steps(distance: Ints, step: int) -> Ints:
     """A distance in steps, by the step's rounded reciprocal; 8 fraction bits both."""
     per_step = ((1 << 16) + step // 2) // step

@@ -19,7 +19,7 @@ from .features import Beside, Neighbours, local_energy
 from .fixed import Ints
 from .geometry import RECONSTRUCTION_TAPS, Geometry
 from .namespace import namespace
-from .predictor import TRAINED_SHIFT, Coefficients, Predictor
+from .predictor import TRAINED_SHIFT, Predictor
 
 _LIMIT = 1 << 45  # of a prediction relative to its base
 
@@ -90,14 +90,17 @@ class Gather:
         return namespace(level).stack(taps)
 
     def neighbours(
-        self, look: Look, base: Ints, differences: Ints, coefficients: Coefficients
+        self, look: Look, base: Ints, differences: Ints, prediction: Ints, sigma: Any
     ) -> tuple[Neighbours, Ints]:
-        """Everything the network sees of the samples, and their local energy."""
+        """Everything the network sees of the samples, and their local energy.
+
+        `sigma` is the mean absolute error of their coefficient set, 8 fraction bits.
+        """
         g, p = self.geometry, self.predictor
         xp = namespace(base)
         n_own = len(g.taps)
         errors = xp.stack([look.canvas(self.errors, o) for o in g.errors])
-        sigma = xp.zeros_like(base) + coefficients.sigma
+        sigma = xp.zeros_like(base) + sigma
         energy = local_energy(g, errors, sigma)
         sums: list[Any] = [
             sum(w * look.canvas(self.samples, o) for w, o in p_) for p_ in g.predictors
@@ -134,7 +137,7 @@ class Gather:
         neighbours = Neighbours(
             base=base,
             differences=differences[:n_own],
-            prediction=predict(base, differences, coefficients.weights, coefficients.shift),
+            prediction=prediction,
             trained=predict(base, differences, self.trained, TRAINED_SHIFT),
             alternatives=xp.stack(sums),
             errors=errors,

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .canvas import Reference
-from .classes import Placed, tokenise, wrap32
+from .classes import Placed, offsets, tokenise
 from .fixed import Ints
 from .gather import Coded, Workspace
 from .predictor import Coefficients, Predictor
@@ -101,8 +101,7 @@ class Classes:
         """Classes of some samples and the offset of their coded values."""
         self.table[here] = placed.table
         self.low_bits[here] = placed.low_bits
-        difference = wrap32(value - placed.centre)
-        self.offset[here] = np.where(placed.flip, wrap32(-difference), difference)
+        self.offset[here] = offsets(placed, value)
 
     def count(self, counts: Ints) -> int:
         """Add how often each token meets each class to (tables, tokens); returns the raw bits."""
