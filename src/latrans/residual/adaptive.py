@@ -9,6 +9,7 @@ with the local error energy as the norm, in integers (FORMAT.md 6.4).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 

@@ -71,7 +71,7 @@ class TensorCoded:
         here, finished = slice(top, top + n), self.finished
         if finished is not None:
             parts = (finished.samples, finished.errors, finished.energy)
-            finished = Finished(*(None if p is None else p[here] for p in parts))  # type: ignore[arg-type]
+            finished = Finished(*(None if p is None else p[here] for p in parts))
         return replace(self, plane=self.plane[here], n_samples=n_samples, finished=finished)
 
 
@@ -152,7 +152,8 @@ class TorchBackend(Counting):
             return _native.ResidualClasses.found(up, job.n_samples, table, low_bits, offset)
         y, x = np.mgrid[0 : job.rows, 0 : job.columns]
         coded = (y * job.columns + x < job.n_samples) & (up | (x > 0))
-        return Classes(*(v.astype(np.int64) for v in (table, low_bits, offset)), coded)
+        wide = [values.astype(np.int64) for values in (table, low_bits, offset)]
+        return Classes(wide[0], wide[1], wide[2], coded)
 
 
 def _host(predictor: Predictor) -> Backend:

@@ -18,8 +18,6 @@ from ..residual.geometry import Geometry, Offset
 
 REACH = 2  # samples around a finished plane: the furthest that any neighbour there lies
 
-Tensor = torch.Tensor
-
 
 @dataclass(frozen=True)
 class Canvas:
@@ -33,11 +31,11 @@ class Canvas:
     """
 
     geometry: Geometry
-    data: Tensor
+    data: torch.Tensor
     columns: int
     first: bool
 
-    def view(self, offset: Offset) -> Tensor:
+    def view(self, offset: Offset) -> torch.Tensor:
         """The neighbours at `offset` of all samples, (items, rows, columns)."""
         g = self.geometry
         dy, dx = offset
@@ -45,7 +43,7 @@ class Canvas:
         out = self.data[:, g.up + dy : g.up + dy + n, g.left + dx : g.left + dx + self.columns]
         return self._with_first_row(out, self._left) if self.first and dy < 0 else out
 
-    def window_sums(self, window: tuple[int, int, int]) -> Tensor:
+    def window_sums(self, window: tuple[int, int, int]) -> torch.Tensor:
         """Box sums of the values around all samples, (items, rows, columns)."""
         g = self.geometry
         above, left, right = window
@@ -61,18 +59,18 @@ class Canvas:
         return self._with_first_row(total, count * self._left) if self.first else total
 
     @property
-    def _left(self) -> Tensor:
+    def _left(self) -> torch.Tensor:
         """What stands for all neighbours above the first row: the left ones."""
         g = self.geometry
         return self.data[:, g.up, g.left - 1 : g.left - 1 + self.columns]
 
     @staticmethod
-    def _with_first_row(out: Tensor, row: Tensor) -> Tensor:
+    def _with_first_row(out: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
         return torch.cat([row[:, None], out[:, 1:]], 1)
 
 
 def plane_canvas(
-    geometry: Geometry, values: Tensor, start: Tensor, before: Canvas | None
+    geometry: Geometry, values: torch.Tensor, start: torch.Tensor, before: Canvas | None
 ) -> Canvas:
     """Rows of planes (items, rows, columns) below those of the canvas `before`.
 
@@ -80,10 +78,7 @@ def plane_canvas(
     """
     g = geometry
     columns = values.shape[2]
-    if before is None:
-        first_left = start[:, None]
-    else:
-        first_left = before.data[:, -1, g.left, None]
+    first_left = start[:, None] if before is None else before.data[:, -1, g.left, None]
     left = torch.cat([first_left, values[:, :-1, 0]], 1)
     body = torch.cat(
         [
@@ -98,7 +93,7 @@ def plane_canvas(
 
 
 def track_canvas(
-    geometry: Geometry, values: Tensor, start: Tensor, before: Canvas | None
+    geometry: Geometry, values: torch.Tensor, start: torch.Tensor, before: Canvas | None
 ) -> Canvas:
     """Columns of tracks (items, lanes, columns) right of those of the canvas `before`.
 
@@ -111,10 +106,10 @@ def track_canvas(
     return Canvas(geometry, torch.cat([margin, values], 2), values.shape[2], False)
 
 
-def sliding_sums(values: Tensor, n: int, axis: int) -> Tensor:
+def sliding_sums(values: torch.Tensor, n: int, axis: int) -> torch.Tensor:
     """Sums of every n values in a row along an axis, by doubling."""
     n_sums = values.shape[axis] - n + 1
-    total: Tensor | None = None
+    total: torch.Tensor | None = None
     done, width, block = 0, 1, values
     while True:
         if n & width:
@@ -136,9 +131,9 @@ class Beyond:
     `data` has `REACH` more columns on either side; of planes also rows, while lanes are one line.
     """
 
-    data: Tensor
+    data: torch.Tensor
 
-    def view(self, offset: Offset, rows: int, columns: int) -> Tensor:
+    def view(self, offset: Offset, rows: int, columns: int) -> torch.Tensor:
         dy, dx = offset
         top = REACH + dy if self.data.shape[1] > rows else 0
         left = REACH + dx
@@ -146,12 +141,12 @@ class Beyond:
 
 
 def beyond(
-    geometry: Geometry, values: Tensor, n_samples: int, rows: range, columns: range
+    geometry: Geometry, values: torch.Tensor, n_samples: int, rows: range, columns: range
 ) -> Beyond:
     """A band of finished planes (items, rows, columns)."""
     height, width = values.shape[1:]
 
-    def around(part: range) -> Tensor:
+    def around(part: range) -> torch.Tensor:
         return torch.arange(part.start - REACH, part.stop + REACH, device=values.device)
 
     x = around(columns)

@@ -29,8 +29,6 @@ from .canvas import Band, Beyond, Canvas, beyond, plane_canvas, track_canvas
 from .device import room, to_device
 from .programs import run_tensor
 
-Tensor = torch.Tensor
-
 _SAMPLE_NBYTES = 2048  # that a sample takes in a band, about
 _LEAST_ROWS = 32  # of a band of planes: the rows above it are summed up once more
 _LEAST_COLUMNS = 256  # of a band of tracks, likewise
@@ -40,9 +38,9 @@ _LEAST_COLUMNS = 256  # of a band of tracks, likewise
 class Finished:
     """A plane as networks see it from later ones, on the device; (rows, columns) each."""
 
-    samples: Tensor
-    errors: Tensor | None
-    energy: Tensor | None
+    samples: torch.Tensor
+    errors: torch.Tensor | None
+    energy: torch.Tensor | None
 
 
 @dataclass(frozen=True)
@@ -57,9 +55,9 @@ class Item:
 class Found:
     """Classes of a plane as in `residual.job.Classes`: uint8, uint8, int32."""
 
-    table: Tensor
-    low_bits: Tensor
-    offset: Tensor
+    table: torch.Tensor
+    low_bits: torch.Tensor
+    offset: torch.Tensor
     finished: Finished | None
 
 
@@ -67,9 +65,9 @@ class Found:
 class Coefficients:
     """Of every row of some items: (items, rows, 1), weights (taps, items, rows, 1)."""
 
-    weights: Tensor
-    shift: Tensor
-    sigma: Tensor
+    weights: torch.Tensor
+    shift: torch.Tensor
+    sigma: torch.Tensor
 
     def rows(self, top: int, n: int) -> Coefficients:
         here = slice(top, top + n)
@@ -85,7 +83,7 @@ class Space(Gather):
     references: Sequence[Any]
     reconstruction: Beyond | None
     filter: Filter | None
-    trained: Tensor
+    trained: torch.Tensor
     errors: Any = None
     sizes: Any = None
 
@@ -111,11 +109,11 @@ class Described:
     """
 
     here: tuple[slice, slice]
-    values: Tensor
-    errors: Tensor
+    values: torch.Tensor
+    errors: torch.Tensor
     neighbours: Neighbours
-    energy: Tensor
-    features: Tensor
+    energy: torch.Tensor
+    features: torch.Tensor
 
 
 class Batch:
@@ -135,13 +133,12 @@ class Batch:
         self.coefficients = self._coefficients()
         self.trained = torch.from_numpy(predictor.linear.astype(np.int64)).to(device)
         self.references = [
-            [j.references[i].finished for j in self.jobs]  # type: ignore[attr-defined]
-            for i in range(len(job.references))
+            [j.references[i].finished for j in self.jobs] for i in range(len(job.references))
         ]
         pictures = [j.reconstruction for j in self.jobs if j.reconstruction is not None]
         self.reconstruction = self._stacked(pictures) if pictures else None
 
-    def _stacked(self, planes: Sequence[npt.NDArray[Any]]) -> Tensor:
+    def _stacked(self, planes: Sequence[npt.NDArray[Any]]) -> torch.Tensor:
         """Planes side by side, in a type whose tensors every device can work with."""
         stack = np.stack(planes)
         if stack.dtype == np.uint16:
@@ -173,7 +170,7 @@ class Batch:
             raise ConfigError("plane cannot be coded: a sample lies outside of the range")
 
     @property
-    def coded(self) -> Tensor:
+    def coded(self) -> torch.Tensor:
         """Which samples are not stored apart, (rows, columns)."""
         there = torch.arange(self.rows * self.columns, device=self.device) < self.n_samples
         there = there.reshape(self.rows, self.columns)
@@ -260,12 +257,12 @@ class Batch:
             )
         )
 
-    def _beyond(self, values: Tensor | None, rows: range, columns: range) -> Any:
+    def _beyond(self, values: torch.Tensor | None, rows: range, columns: range) -> Any:
         if values is None:
             return None
         return beyond(self.geometry, values, self.n_samples, rows, columns)
 
-    def answer(self, features: Tensor, experts: Sequence[int]) -> Tensor:
+    def answer(self, features: torch.Tensor, experts: Sequence[int]) -> torch.Tensor:
         """Network outputs (3 + gates, items, rows, columns) of every item's expert."""
         outputs = features.new_zeros(
             (3 + self.geometry.n_gates, *features.shape[1:]), dtype=torch.int64
@@ -282,13 +279,15 @@ class Batch:
             first = last
         return limited(outputs)
 
-    def classes(self, band: Described, experts: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    def classes(
+        self, band: Described, experts: Sequence[int]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Tables, low bits and offsets of a band."""
         outputs = self.answer(band.features, experts)
         placed: Any = places(
             self.predictor, band.neighbours, band.energy, outputs, self.lo, self.hi, 1
         )
-        return placed.table, placed.low_bits, offsets(placed, band.values)  # type: ignore[return-value, arg-type]
+        return placed.table, placed.low_bits, offsets(placed, band.values)
 
 
 def samples_at_once(device: torch.device) -> int:
@@ -360,7 +359,7 @@ def costs(
     predictor: Predictor,
     device: torch.device,
     experts: Sequence[int],
-    token_costs: Tensor,
+    token_costs: torch.Tensor,
     items: Sequence[Item],
 ) -> list[list[int]]:
     """What planes take with each expert, in 1/256 bit; `token_costs` is (tables * tokens,)."""
@@ -373,7 +372,7 @@ def costs(
         for band in batch.described():
             for i, expert in enumerate(experts):
                 table, low_bits, offset = batch.classes(band, [expert] * n)
-                token, n_raw, _ = tokenise(offset, low_bits)  # type: ignore[arg-type]
+                token, n_raw, _ = tokenise(offset, low_bits)
                 bits: Any = token_costs[table * N_TOKENS + token] + COST_UNIT * n_raw
                 totals[i] += torch.where(coded[band.here], bits, 0).sum((1, 2))
         found += totals.T.tolist()
