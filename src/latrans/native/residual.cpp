@@ -19,6 +19,7 @@
 
 #include "residual_classes.h"
 #include "residual_coder.h"
+#include "residual_found.h"
 #include "residual_given_bind.h"
 #include "residual_kernels.h"
 
@@ -255,13 +256,35 @@ auto coded_samples(std::shared_ptr<Coded> coded) {
     return nb::ndarray<nb::numpy, nb::ro>(values, {rows, columns}, owner, {}, dtype);
 }
 
+auto take_classes(bool plane, int64_t n_samples, Array<uint8_t, 2> tables,
+                  Array<uint8_t, 2> low_bits, Array<int32_t, 2> offsets) {
+    for (size_t axis : {0, 1})
+        require(tables.shape(axis) == low_bits.shape(axis) &&
+                    tables.shape(axis) == offsets.shape(axis),
+                "tables, low bits and offsets have different shapes");
+    const Schedule schedule{plane, int64_t(tables.shape(0)), int64_t(tables.shape(1)), n_samples};
+    const nb::gil_scoped_release release;
+    return found_classes(schedule, tables.data(), low_bits.data(), offsets.data());
+}
+
+auto take_plane(bool plane, int64_t n_samples, Samples samples, int32_t lo, int32_t hi) {
+    const Given values = given(samples);
+    require(values.type != Type::kInt64, "samples to refer to have 32 bits");
+    const Schedule schedule{plane, int64_t(samples.shape(0)), int64_t(samples.shape(1)), n_samples};
+    const nb::gil_scoped_release release;
+    return found_plane(schedule, values, lo, hi);
+}
+
 }  // namespace
 
 void bind_residual(nb::module_ &module) {
     nb::class_<Coded>(module, "ResidualCoded")
         .def("part", &Coded::part)
-        .def("samples", &coded_samples);
-    nb::class_<Classes>(module, "ResidualClasses").def("count", &count_plane);
+        .def("samples", &coded_samples)
+        .def_static("found", &take_plane);
+    nb::class_<Classes>(module, "ResidualClasses")
+        .def("count", &count_plane)
+        .def_static("found", &take_classes);
     nb::class_<Geometry>(module, "ResidualGeometry").def(nb::new_(&make_geometry));
     nb::class_<OwnedJob>(module, "ResidualJob")
         .def(nb::new_(&make_job), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),

@@ -2,17 +2,19 @@
 
 All inputs are integers in [-127, 127], relative to the local error energy or activity, so that
 bit depth, offset and gain of the data do not matter.  The same function serves whole planes
-(encoding) and the few samples of a wavefront step (decoding).
+(encoding) and the few samples of a wavefront step (decoding), as arrays and as tensors.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from .fixed import Ints, log2, ratio, saturate
 from .geometry import Geometry
+from .namespace import namespace
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,15 @@ class Neighbours:
 
 def local_energy(geometry: Geometry, errors: Ints, sigma: Ints) -> Ints:
     """Expected absolute error around a sample, 8 fraction bits, at least 5 / 256."""
-    weights = np.array(geometry.error_weights, np.int64)
-    mean = np.tensordot(weights, np.abs(errors), 1) >> 3
-    return ((230 * mean + 26 * np.minimum(sigma, 3 * mean + 77)) >> 8) + 5
+    xp = namespace(errors)
+    weighted = [w * abs(e) for w, e in zip(geometry.error_weights, errors, strict=True) if w]
+    mean: Any = sum(weighted[1:], weighted[0]) >> 3
+    return ((230 * mean + 26 * xp.minimum(sigma, 3 * mean + 77)) >> 8) + 5
 
 
 def activity(differences: Ints) -> Ints:
     """Mean absolute difference of the 8 nearest taps, 8 fraction bits, at least 1/4."""
-    return (np.abs(differences[:8]).sum(0) << 5) + 64
+    return (abs(differences[:8]).sum(0) << 5) + 64
 
 
 def window_count(window: tuple[int, int, int]) -> int:
@@ -86,12 +89,17 @@ def window_count(window: tuple[int, int, int]) -> int:
 
 def inputs(geometry: Geometry, n: Neighbours, energy: Ints) -> Ints:
     """Network inputs, shape (inputs, ...), from gathered neighbours and their local energy."""
+    return np.stack(np.broadcast_arrays(*input_rows(geometry, n, energy))).astype(np.int64)
+
+
+def input_rows(geometry: Geometry, n: Neighbours, energy: Ints) -> list[Ints]:
+    """Network inputs, one after the other."""
     scale = activity(n.differences)
     log_scale, log_energy = log2(scale), log2(energy)
-    magnitude = np.abs(n.differences)
+    magnitude = abs(n.differences)
     near = (magnitude[:3].sum(0) * 85) + 64
     far = (magnitude[8:16].sum(0) << 5) + 64
-    recent = ((np.abs(n.errors[0]) + np.abs(n.errors[1])) >> 1) + 1
+    recent = ((abs(n.errors[0]) + abs(n.errors[1])) >> 1) + 1
     level = (n.base + n.differences[0]) if geometry.name == "plane" else n.base
     equal = n.differences == (level - n.base)
     rows = [
@@ -111,7 +119,7 @@ def inputs(geometry: Geometry, n: Neighbours, energy: Ints) -> Ints:
         64 * (n.window_sums[-1] < 13 * window_count(geometry.windows[-1])),
     ]
     for window, total in zip(geometry.windows, n.window_sums, strict=True):
-        rows.append(saturate((log2(total + 1) - log2(window_count(window)) - log_energy) >> 1))
+        rows.append(saturate((log2(total + 1) - int(log2(window_count(window))) - log_energy) >> 1))
     described = n.alternatives[: geometry.median + geometry.n_described]
     rows += [ratio((p << 8) - n.prediction, energy) for p in described]
     if n.foretold_share is not None and n.foretold_miss is not None:
@@ -126,12 +134,12 @@ def inputs(geometry: Geometry, n: Neighbours, energy: Ints) -> Ints:
         ]
     for beside in n.references:
         rows += _reference_inputs(beside, scale, energy)
-    return np.stack(np.broadcast_arrays(*rows)).astype(np.int64)
+    return rows
 
 
 def _reference_inputs(beside: Beside, scale: Ints, energy: Ints) -> list[Ints]:
     log_reference = log2(beside.energy)
-    sizes = [log2(np.abs(e) + 1) for e in beside.errors]
+    sizes = [log2(abs(e) + 1) for e in beside.errors]
     return [
         ratio(beside.errors[0], beside.energy),
         ratio(beside.errors[0], energy),
@@ -147,18 +155,19 @@ def gated(n: Neighbours, gates: Ints) -> Ints:
     `gates` (gates, ...) say in 1/64 how far the prediction moves towards each.
     """
     if len(gates) == 0:
-        return np.zeros_like(n.prediction)
-    return np.asarray((alternatives(n) * gates).sum(0) >> 6)
+        return namespace(n.prediction).zeros_like(n.prediction)
+    moved: Ints = (alternatives(n) * gates).sum(0) >> 6
+    return moved
 
 
 def alternatives(n: Neighbours) -> Ints:
     """Alternative predictions, the model's own last, minus the linear one: (gates, ...)."""
     others = (n.alternatives << 8) - n.prediction
     foretold = [] if n.foretold is None else [n.foretold[None]]
-    return np.concatenate([others, *foretold, (n.trained - n.prediction)[None]])
+    return namespace(others).concatenate([others, *foretold, (n.trained - n.prediction)[None]])
 
 
-def is_flat(differences: Ints, geometry: Geometry) -> np.ndarray:
+def is_flat(differences: Ints, geometry: Geometry) -> Any:
     """Whether the 12 nearest taps are equal."""
     first = differences[0] if geometry.name == "plane" else 0
     return (differences[:12] == first).all(0)

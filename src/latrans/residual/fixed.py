@@ -1,7 +1,7 @@
 """Fixed-point logarithm and ratio by table (FORMAT.md 6.3).
 
 Every engine must find the same integers, so there is no division and no float here.  All values
-are int64 arrays; real quantities carry 8 fraction bits.
+are int64 arrays, or tensors (see `namespace`); real quantities carry 8 fraction bits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from .namespace import namespace, take
 
 Ints = npt.NDArray[np.int64]
 
@@ -24,31 +26,39 @@ RECIPROCAL_TABLE = np.array([round(2**14 / (1 + (i + 0.5) / 64)) for i in range(
 
 def floor_log2(value: Ints) -> Ints:
     """Position of the highest set bit of value >= 1 (below 2**53)."""
-    return np.frexp(value.astype(np.float64))[1].astype(np.int64) - 1
+    xp = namespace(value)
+    if xp is np:
+        return (value.astype(np.float64).view(np.int64) >> 52) - 1023  # a double's exponent
+    return xp.floor_log2(value)
 
 
 def log2(value: Any) -> Ints:
     """Logarithm of value >= 1 in 1/32 octave."""
-    value = np.asarray(value, np.int64)
+    value = _ints(value)
     exponent = floor_log2(value)
-    return LOG_STEPS * exponent + LOG_TABLE[((value << 6) >> exponent) - 64]
+    return LOG_STEPS * exponent + take(LOG_TABLE, ((value << 6) >> exponent) - 64)
 
 
 def ratio(value: Any, unit: Any) -> Ints:
     """value / unit in 1/16, rounded, saturating at +-127; unit >= 1."""
-    unit = np.asarray(unit, np.int64)
+    value, unit = _ints(value), _ints(unit)
     exponent = floor_log2(unit)
-    reciprocal = RECIPROCAL_TABLE[((unit << 6) >> exponent) - 64]
-    value = np.clip(value, -8 * unit, 8 * unit)
-    drop = np.maximum(exponent - 12, 0)  # keeps the product below 2**31
+    reciprocal = take(RECIPROCAL_TABLE, ((unit << 6) >> exponent) - 64)
+    value = value.clip(-8 * unit, 8 * unit)
+    drop = (exponent - 12).clip(0)  # keeps the product below 2**31
     shift = 10 + exponent - drop
-    quotient = ((value >> drop) * reciprocal + (np.int64(1) << (shift - 1))) >> shift
-    return np.clip(quotient, -RATIO_LIMIT, RATIO_LIMIT)
+    quotient = ((value >> drop) * reciprocal + (1 << (shift - 1))) >> shift
+    return quotient.clip(-RATIO_LIMIT, RATIO_LIMIT)
 
 
 def saturate(value: Ints) -> Ints:
     """Clamp to the network's input range."""
-    return np.clip(value, -RATIO_LIMIT, RATIO_LIMIT)
+    return value.clip(-RATIO_LIMIT, RATIO_LIMIT)
+
+
+def _ints(value: Any) -> Any:
+    """Numbers as an array."""
+    return np.asarray(value, np.int64) if namespace(value) is np else value
 
 
 SIGMA_TABLE = np.array([round(16 * 2 ** (i / 8)) for i in range(8)], np.int64)

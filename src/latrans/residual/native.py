@@ -180,7 +180,7 @@ class NativeBackend(Counting):
             (job.lo, job.hi),
             weights,
             [s.shift for s in sets],
-            [sigma_from_code(s.sigma_code) for s in sets],
+            [s.sigma for s in sets],
             job.band_rows,
             [coded.handle for coded in references],
             None if job.reconstruction is None else _int32(job.reconstruction),
