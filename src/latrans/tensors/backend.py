@@ -1,7 +1,9 @@
 """Residual backend on tensors: planes are classified and decoded on the device, in batches.
 
-Planning and entropy coding on the way in stay on the host, with the compiled backend where it is
-there; decoding pops its symbols on the device, where each depends on the samples before.
+Planning and the entropy coding of what is encoded stay on the host, with the compiled backend where
+it is there.  So do planes with a step that are encoded: each of their samples waits for the one
+before to come back, and a core of the host takes such steps sooner than a device that has to be
+told of each.  Decoding pops its symbols on the device, where each depends on the samples before.
 """
 
 from __future__ import annotations
@@ -92,7 +94,9 @@ class TorchBackend(Counting):
     def trials(self, surface: Surface) -> Trier:
         return self.host.trials(surface)
 
-    def classify(self, job: Job, plane: Ints) -> tuple[Any, TensorCoded]:
+    def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
+        if job.step > 1:
+            return self.host.classify(job, plane)
         found: Found = batched(
             self._key("classify", job, plane),
             partial(encode.classify, self.predictor, self.device),
@@ -103,10 +107,12 @@ class TorchBackend(Counting):
         )
         return self._classes(job, found), coded
 
-    def samples(self, coded: TensorCoded) -> npt.NDArray[Any]:
-        return coded.plane
+    def samples(self, coded: Any) -> npt.NDArray[Any]:
+        return coded.plane if isinstance(coded, TensorCoded) else self.host.samples(coded)
 
     def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
+        if job.step > 1:
+            return self.host.costs(job, plane, experts)
         chosen = tuple(experts)
         work = partial(encode.costs, self.predictor, self.device, chosen, self._token_costs)
         key = (*self._key("costs", job, plane), chosen)
@@ -142,7 +148,7 @@ class TorchBackend(Counting):
             plane.dtype.str,
             len(job.references),
             None if job.reconstruction is None else job.reconstruction.dtype.str,
-            job.step,
+            job.keep,
         )
 
     def _classes(self, job: Job, found: Found) -> Any:

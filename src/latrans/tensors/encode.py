@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -132,9 +132,9 @@ class Batch:
         )
         self.coefficients = self._coefficients()
         self.trained = torch.from_numpy(predictor.linear.astype(np.int64)).to(device)
-        self.references = [
-            [j.references[i].finished for j in self.jobs] for i in range(len(job.references))
-        ]
+        # What a job of this backend refers to came out of it.
+        finished = [cast("Sequence[Any]", j.references) for j in self.jobs]
+        self.references = [[f.finished for f in of_rank] for of_rank in zip(*finished, strict=True)]
         pictures = [j.reconstruction for j in self.jobs if j.reconstruction is not None]
         self.reconstruction = self._stacked(pictures) if pictures else None
 
@@ -249,13 +249,12 @@ class Batch:
         )
 
     def _seen(self, of_items: Sequence[Finished], rows: range, columns: range) -> Seen:
-        parts = zip(*((f.samples, f.errors, f.energy) for f in of_items), strict=True)
-        return Seen(
-            *(
-                None if part[0] is None else self._beyond(torch.stack(part), rows, columns)
-                for part in parts
-            )
-        )
+        def of(part: str) -> Any:
+            values = [getattr(finished, part) for finished in of_items]
+            stacked = None if values[0] is None else torch.stack(values)
+            return self._beyond(stacked, rows, columns)
+
+        return Seen(of("samples"), of("errors"), of("energy"))
 
     def _beyond(self, values: torch.Tensor | None, rows: range, columns: range) -> Any:
         if values is None:
