@@ -9,6 +9,7 @@ with the local error energy as the norm, in integers (FORMAT.md 6.4).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ class Filter:
         blank = np.zeros(shape, np.int64)
         return cls(blank, blank.copy(), np.ones_like(zeros), zeros, sigma.astype(np.int64))
 
-    def learn(self, lanes: Ints, error: Ints) -> None:
+    def learn(self, lanes: Any, error: Ints) -> None:
         """What the error of the last sample of some lanes was, 8 fraction bits."""
         missed = error - self.foretold[lanes]
         step = ratio(missed, self.energy[lanes]).clip(-STEP_LIMIT, STEP_LIMIT)
@@ -53,7 +54,7 @@ class Filter:
         self.weights[:, lanes] = bent.clip(-WEIGHT_LIMIT, WEIGHT_LIMIT)
         self.miss[lanes] += (abs(missed) - self.miss[lanes]) >> MISS_SHIFT
 
-    def foretell(self, lanes: Ints, errors: Ints, energy: Ints) -> tuple[Ints, Ints]:
+    def foretell(self, lanes: Any, errors: Ints, energy: Ints) -> tuple[Ints, Ints]:
         """Foretold error and its share of the energy, from errors (taps, ...), latest first."""
         inputs = ratio(errors, energy)
         share = (self.weights[:, lanes] * inputs).sum(0) >> 11

@@ -234,7 +234,7 @@ class Band(Look):
         lanes = np.arange(self.top, self.top + self.n)
         found = np.zeros((3, *energy.shape), np.int64)
         for x in range(1, energy.shape[1]):
-            found[:, :, x] = _one_step(filter_, lanes, errors[:, :, x], energy[:, x])
+            found[:, :, x] = foretell_next(filter_, lanes, errors[:, :, x], energy[:, x])
         return found[0], found[1], found[2]
 
 
@@ -255,10 +255,12 @@ class Samples(Look):
         return canvas.window_at(window, self.y, self.x)
 
     def foretold(self, filter_: Filter, errors: Ints, energy: Ints) -> tuple[Ints, Ints, Ints]:
-        return _one_step(filter_, self.y, errors, energy)
+        return foretell_next(filter_, self.y, errors, energy)
 
 
-def _one_step(filter_: Filter, lanes: Ints, errors: Ints, energy: Ints) -> tuple[Ints, Ints, Ints]:
+def foretell_next(
+    filter_: Filter, lanes: Any, errors: Ints, energy: Ints
+) -> tuple[Ints, Ints, Ints]:
     """Learn from the last error, then foretell the next: error, share, mean miss."""
     filter_.learn(lanes, errors[0])
     return *filter_.foretell(lanes, errors, energy), filter_.miss[lanes]
