@@ -1,9 +1,8 @@
-"""Residual backend on tensors: planes are classified and decoded on the device, in batches.
+"""Residual backend on tensors: planes are classified on the device, in batches of many chunks.
 
-Planning and the entropy coding of what is encoded stay on the host, with the compiled backend where
-it is there.  So do planes with a step that are encoded: each of their samples waits for the one
-before to come back, and a core of the host takes such steps sooner than a device that has to be
-told of each.  Decoding pops its symbols on the device, where each depends on the samples before.
+Planning and entropy coding stay on the host, with the compiled backend where it is there.  So do
+planes with a step: each of their samples waits for the one before to come back, and a core of the
+host takes such steps sooner than a device that has to be told of each.
 """
 
 from __future__ import annotations
@@ -82,11 +81,14 @@ class TensorCoded:
 class TorchBackend(Counting):
     """Codes planes of one predictor on one device."""
 
-    def __init__(self, predictor: Predictor, device: torch.device) -> None:
+    def __init__(
+        self, predictor: Predictor, device: torch.device, decodes_here: bool | None = None
+    ) -> None:
+        """`decodes_here`: whether the device decodes, or the host; without it, GPUs do."""
         self.predictor = predictor
         self.device = device
+        self._decodes_here = device.type != "cpu" if decodes_here is None else decodes_here
         self.host: Backend = _host(predictor)
-        self._decoder = Decoder(predictor, device)
 
     def taken(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return self.host.taken(plane)
@@ -126,7 +128,13 @@ class TorchBackend(Counting):
         return self.host.encode(planes, tables, n_samples)
 
     def decoding(self, data: bytes, tables: TableMap, n_samples: int) -> Decoding:
-        return self._decoder.section(data, tables, n_samples)
+        if self._decodes_here:
+            return self._decoder.section(data, tables, n_samples)
+        return self.host.decoding(data, tables, n_samples)
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        return Decoder(self.predictor, self.device)
 
     def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
         return self.host.encode_alone(plane)
