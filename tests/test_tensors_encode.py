@@ -72,7 +72,7 @@ def cases(draw, steps=None):
         n_planes=draw(st.integers(1, 3)),
         n_bands=draw(st.integers(1, 4)),
         n_references=draw(st.integers(0, 3)),
-        step=draw(steps) if steps else 1,
+        step=1 if steps is None else draw(steps),
     )
 
 
