@@ -28,7 +28,7 @@ from ..residual.surface import Surface
 from ..residual.trials import Trier
 from . import encode
 from .batching import batched
-from .device import to_device, to_host
+from .device import to_device
 from .encode import Finished, Found, Item
 
 
@@ -151,7 +151,7 @@ class TorchBackend(Counting):
     def _classes(self, job: Job, found: Found) -> Any:
         """Classes for the host's entropy coder."""
         up = self.predictor.geometry.up > 0
-        table, low_bits, offset = to_host([found.table, found.low_bits, found.offset])
+        table, low_bits, offset = found.table, found.low_bits, found.offset
         if not isinstance(self.host, ReferenceBackend):
             from .. import _native
 

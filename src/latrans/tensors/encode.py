@@ -25,7 +25,7 @@ from ..residual.remap import COST_UNIT
 from . import fused
 from .bands import Described, Given, Kind, Tensors
 from .canvas import beyond
-from .device import room, to_device
+from .device import room, to_device, to_host
 from .programs import run_tensor
 
 Here = tuple[slice, slice]
@@ -54,11 +54,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Found:
-    """Classes of a plane as in `residual.job.Classes`: uint8, uint8, int32."""
+    """Classes of a plane as in `residual.job.Classes`, on the host: uint8, uint8, int32."""
 
-    table: torch.Tensor
-    low_bits: torch.Tensor
-    offset: torch.Tensor
+    table: npt.NDArray[np.uint8]
+    low_bits: npt.NDArray[np.uint8]
+    offset: npt.NDArray[np.int32]
     finished: Finished | None
 
 
@@ -290,6 +290,7 @@ def _classified(batch: Batch) -> list[Found]:
         if errors is not None and energy is not None:
             errors[:, y, x], energy[:, y, x] = batch.body(band.errors), band.energy
     found = []
+    on_host = to_host([table, low_bits, offset])
     for i, job in enumerate(batch.jobs):
         finished = None
         if job.keep:
@@ -298,7 +299,8 @@ def _classified(batch: Batch) -> list[Found]:
                 None if errors is None else errors[i],
                 None if energy is None else energy[i],
             )
-        found.append(Found(table[i], low_bits[i], offset[i], finished))
+        tables, low, distances = (values[i] for values in on_host)
+        found.append(Found(tables, low, distances, finished))
     return found
 
 
