@@ -120,12 +120,12 @@ def _torch(name: str) -> Engine:
             f"engine {name!r} needs PyTorch, which does not load here ({error}): pip install "
             "'latrans[torch]', or ask for 'native'"
         ) from error
-    return _on(device.find(name))
+    found = device.find(name)
+    return _on(found, device.description(found), device.in_flight(found))
 
 
 @cache
-def _on(device: Any) -> Engine:
-    from ..tensors import device as devices
+def _on(device: Any, description: str, in_flight: int) -> Engine:
     from ..tensors import programs
 
     try:
@@ -134,13 +134,8 @@ def _on(device: Any) -> Engine:
         host = "reference"
     else:
         host = _native(native).name
-    return Engine(
-        f"torch:{device}",
-        devices.description(device),
-        partial(programs.run, device),
-        host,
-        devices.in_flight(device),
-    )
+    run = partial(programs.run, device)
+    return Engine(f"torch:{device}", description, run, host, in_flight)
 
 
 class _CallableModule(ModuleType):

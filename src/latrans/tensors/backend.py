@@ -1,8 +1,9 @@
-"""Residual backend on tensors: planes are classified on the device, in batches of many chunks.
+"""Residual backend on tensors: planes are classified and decoded on the device, in batches.
 
-Planning and entropy coding stay on the host, with the compiled backend where it is there.  So do
-planes with a step: each of their samples waits for the one before to come back, and a core of the
-host takes such steps sooner than a device that has to be told of each.
+Planning and the entropy coding of what is encoded stay on the host, with the compiled backend where
+it is there.  So do planes with a step that are encoded: each of their samples waits for the one
+before to come back, and a core of the host takes such steps sooner than a device that has to be
+told of each.  Decoding pops its symbols on the device, where each depends on the samples before.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from ..residual.surface import Surface
 from ..residual.trials import Trier
 from . import encode
 from .batching import batched
+from .decode import Decoder
 from .device import to_device
 from .encode import Finished, Found, Item
 
@@ -84,6 +86,7 @@ class TorchBackend(Counting):
         self.predictor = predictor
         self.device = device
         self.host: Backend = _host(predictor)
+        self._decoder = Decoder(predictor, device)
 
     def taken(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return self.host.taken(plane)
@@ -123,7 +126,7 @@ class TorchBackend(Counting):
         return self.host.encode(planes, tables, n_samples)
 
     def decoding(self, data: bytes, tables: TableMap, n_samples: int) -> Decoding:
-        return self.host.decoding(data, tables, n_samples)
+        return self._decoder.section(data, tables, n_samples)
 
     def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
         return self.host.encode_alone(plane)
