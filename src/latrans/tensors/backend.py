@@ -30,7 +30,7 @@ from ..residual.trials import Trier
 from . import encode
 from .batching import batched
 from .decode import Decoder
-from .device import to_device
+from .device import to_device, to_host
 from .encode import Finished, Found, Item
 
 
@@ -82,9 +82,13 @@ class TensorCoded:
 class TorchBackend(Counting):
     """Codes planes of one predictor on one device."""
 
-    def __init__(self, predictor: Predictor, device: torch.device) -> None:
+    def __init__(
+        self, predictor: Predictor, device: torch.device, decodes_here: bool | None = None
+    ) -> None:
+        """`decodes_here`: whether the device decodes, or the host; without it, GPUs do."""
         self.predictor = predictor
         self.device = device
+        self._decodes_here = device.type != "cpu" if decodes_here is None else decodes_here
         self.host: Backend = _host(predictor)
         self._decoder = Decoder(predictor, device)
 
@@ -126,7 +130,13 @@ class TorchBackend(Counting):
         return self.host.encode(planes, tables, n_samples)
 
     def decoding(self, data: bytes, tables: TableMap, n_samples: int) -> Decoding:
-        return self._decoder.section(data, tables, n_samples)
+        if self._decodes_here:
+            return self._decoder.section(data, tables, n_samples)
+        return self.host.decoding(data, tables, n_samples)
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        return Decoder(self.predictor, self.device)
 
     def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
         return self.host.encode_alone(plane)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..entropy.tables import TOTAL
 from ..errors import CodecError
 from ..residual.fixed import Ints
 from ..residual.job import Job
@@ -27,7 +28,7 @@ from .describe import Describer
 from .device import product_dtype
 from .experts import Experts
 from .layout import Shape, layout
-from .rans import TOTAL, Popper, Stream, entries
+from .rans import Popper, Stream, entries
 from .wavefront import Coder, Finished, Wavefront
 
 Tensor = Any  # torch.Tensor; mypy does not see the package
@@ -84,9 +85,8 @@ class Decoder:
         streams = [item.section.stream for item in items]
         popper = Popper(streams, first.n_samples, len(streams[0].states))
         begins = np.stack([item.section.tables for item in items], 1).astype(np.int64) * TOTAL
-        firsts = None
-        if items[0].firsts is not None:
-            firsts = self._put(np.stack([item.firsts for item in items], 1))
+        starts = [item.firsts for item in items if item.firsts is not None]
+        firsts = self._put(np.stack(starts, 1)) if starts else None
         front = Wavefront(
             coder, jobs, _spans(jobs), popper, self._put(begins), firsts,
             self._known(jobs, shape, coder.layout.finished_cells),
@@ -144,9 +144,7 @@ class Decoder:
             elif bad:
                 job = item.job
                 results.append(
-                    CodecError(
-                        f"frame is damaged: a sample lies outside of {job.lo} to {job.hi}"
-                    )
+                    CodecError(f"frame is damaged: a sample lies outside of {job.lo} to {job.hi}")
                 )
             else:
                 item.section.stream.go_on(n_words, states[:, i])

@@ -268,8 +268,11 @@ class Describer:
             powered.append(((picture[4] << 8) - prediction)[None])
         if shape.n_described:
             powered.append(theirs[:, 0])
-            ratios.append(self._tables.units(powers, leading[len(described) :][: len(powers)])
-                          .ratio(theirs[:, 0]))
+            ratios.append(
+                self._tables.units(powers, leading[len(described) :][: len(powers)]).ratio(
+                    theirs[:, 0]
+                )
+            )
         relative = torch.cat([torch.cat(scaled) << 8, (prediction - base8)[None]])
         ratios += [by_scale.ratio(relative), by_energy.ratio(torch.cat(powered))]
 
@@ -309,8 +312,9 @@ class Describer:
 
 def _part(units: Unit, i: int) -> Unit:
     """One unit of several."""
-    return Unit(units.lo[i], units.hi[i], units.drop[i], units.reciprocal[i], units.half[i],
-                units.shift[i])
+    return Unit(
+        units.lo[i], units.hi[i], units.drop[i], units.reciprocal[i], units.half[i], units.shift[i]
+    )
 
 
 def _order(g: Geometry, seen: Any, pictured: bool, n_described: int) -> list[int]:

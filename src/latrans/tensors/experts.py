@@ -70,5 +70,6 @@ def _layers(network: Program | None, order: Sequence[int], dtype: Any, device: A
 
 def _fits(layer: Layer, largest: int) -> bool:
     """Whether float32 holds every partial sum, rounding included."""
-    sums = np.abs(layer.weight.astype(np.int64)).sum(1) * largest + np.abs(layer.bias.astype(np.int64))
-    return bool((sums + (1 << (layer.shift.astype(np.int64) - 1))).max() < ACCUMULATOR_LIMIT)
+    weight, bias, shift = (p.astype(np.int64) for p in (layer.weight, layer.bias, layer.shift))
+    sums = np.abs(weight).sum(1) * largest + np.abs(bias) + (1 << (shift - 1))
+    return bool(sums.max() < ACCUMULATOR_LIMIT)

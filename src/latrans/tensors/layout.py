@@ -144,10 +144,10 @@ class Layout:
         canvas, taps = self._canvas, self.taps
         found = [self.samples + canvas.at(o, y, x) for o in taps.samples]
         found += [self.errors + canvas.at(o, y, x) for o in taps.errors[: taps.n_apart]]
-        beside = canvas.at((0, -1), y, x)
         # Of the first row's windows the left neighbour is all (`Canvas.window_at`).
-        windows = (np.where(y == 0, beside, canvas.at(o, y, x)) for o in taps.errors[taps.n_apart :])
-        found += [self.errors + cells for cells in windows]
+        beside = canvas.at((0, -1), y, x)
+        windows = (canvas.at(o, y, x) for o in taps.errors[taps.n_apart :])
+        found += [self.errors + np.where(y == 0, beside, cells) for cells in windows]
         lane = self.sums + y * self.sum_stride + self.sum_lead + x
         found += [lane + dx for dx in taps.sums]
         start = self.finished

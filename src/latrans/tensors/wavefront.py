@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..residual.classes import ESCAPE, N_TOKENS
+from ..residual.classes import N_TOKENS
 from ..residual.fixed import sigma_from_code
 from ..residual.job import Job
 from ..residual.predictor import TRAINED_SHIFT, Predictor
@@ -81,8 +81,7 @@ class Wavefront:
         self._placer = Placer(coder.predictor, jobs[0].step, lo, hi)
         shape = layout.shape
         n = shape.rows * shape.columns
-        self._board = board = torch.zeros((layout.n_cells, len(jobs)), dtype=torch.int64,
-                                          device=device)
+        self._board = board = lo.new_zeros((layout.n_cells, len(jobs)))
         board[layout.samples : layout.errors] = torch.minimum(lo.clamp(min=0), hi)
         self._first_sigma = self._sets.sigma(0, 1)[0]
         board[layout.errors : layout.sums] = self._first_sigma
@@ -127,12 +126,12 @@ class Wavefront:
         adaptive = None
         if layout.geometry.n_adaptive:
             adaptive = Filter(tables(device), layout.geometry.n_adaptive, lanes.sigma)
-        full = strip.active.all(1).tolist()
+        full: list[bool] = np.all(strip.active, 1).tolist()
         for step, (kept, shift) in enumerate(zip(strip.kept, strip.shift, strict=True)):
             here = cells[kept] + shift if shift else cells[kept]
             first = top == step == 0 and layout.geometry.up > 0
-            self._step(here, lanes, adaptive, None if full[step] else active[step], writes[step],
-                       first)
+            some = None if full[step] else active[step]
+            self._step(here, lanes, adaptive, some, writes[step], first)
 
     def _on_device(self, strip: Strip, rise: int) -> tuple[Tensor, Tensor, Tensor]:
         """Cells (kept, neighbours * lanes), active (steps, lanes, 1), writes (steps, ...)."""
