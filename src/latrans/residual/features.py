@@ -33,24 +33,18 @@ class Beside:
     energy: Ints
 
 
-@dataclass(frozen=True)
-class Neighbours:
-    """Everything a sample's prediction may depend on; arrays end in the samples' own shape.
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a network's outputs choose from; arrays end in the samples' own shape.
 
     Attributes
     ----------
     base : reference level, integer units.
-    differences : (taps, ...) taps minus base.
+    differences : (taps, ...) taps minus base; the first 12 say whether surroundings are flat.
     prediction : linear prediction, 8 fraction bits.
     trained : the model's own linear prediction, 8 fraction bits.
     alternatives : (gates - 1, ...) other predictions, integer units.
-    errors : (errors, ...) signed neighbouring errors, 8 fraction bits.
-    window_sums : (windows, ...) sums of absolute errors, 8 fraction bits.
-    sigma : mean absolute error of the coefficient set, 8 fraction bits.
-    foretold : (...) error that the adaptive filter foretells, 8 fraction bits, or None; with its
-        share of the energy and the mean that it misses.
-    references : what the network sees of reference planes, the first one first.
-    reconstruction : (9, ...) minus base, or None; `reconstruction_errors` (2, ...) at W and N.
+    foretold : (...) error that the adaptive filter foretells, 8 fraction bits, or None.
     """
 
     base: Ints
@@ -58,10 +52,27 @@ class Neighbours:
     prediction: Ints
     trained: Ints
     alternatives: Ints
+    foretold: Ints | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbours(Predictions):
+    """Everything a sample's prediction may depend on; arrays end in the samples' own shape.
+
+    Attributes
+    ----------
+    errors : (errors, ...) signed neighbouring errors, 8 fraction bits.
+    window_sums : (windows, ...) sums of absolute errors, 8 fraction bits.
+    sigma : mean absolute error of the coefficient set, 8 fraction bits.
+    foretold_share, foretold_miss : share of the energy that the adaptive filter foretells, and the
+        mean that it misses, or None.
+    references : what the network sees of reference planes, the first one first.
+    reconstruction : (9, ...) minus base, or None; `reconstruction_errors` (2, ...) at W and N.
+    """
+
     errors: Ints
     window_sums: Ints
     sigma: Ints
-    foretold: Ints | None = None
     foretold_share: Ints | None = None
     foretold_miss: Ints | None = None
     references: tuple[Beside, ...] = ()
@@ -149,7 +160,7 @@ def _reference_inputs(beside: Beside, scale: Ints, energy: Ints) -> list[Ints]:
     ]
 
 
-def gated(n: Neighbours, gates: Ints) -> Ints:
+def gated(n: Predictions, gates: Ints) -> Ints:
     """Correction of the prediction by its alternatives, 8 fraction bits.
 
     `gates` (gates, ...) say in 1/64 how far the prediction moves towards each.
@@ -160,7 +171,7 @@ def gated(n: Neighbours, gates: Ints) -> Ints:
     return moved
 
 
-def alternatives(n: Neighbours) -> Ints:
+def alternatives(n: Predictions) -> Ints:
     """Alternative predictions, the model's own last, minus the linear one: (gates, ...)."""
     others = (n.alternatives << 8) - n.prediction
     foretold = [] if n.foretold is None else [n.foretold[None]]
