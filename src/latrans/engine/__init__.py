@@ -8,13 +8,14 @@ one in use is visible and can be forced, by argument or by the environment varia
 What ``torch`` runs where, for the chunks of a batch (``torch:cpu`` and ``torch:cuda:0`` name the
 device; ``torch`` alone is a GPU where there is one, else the CPU):
 
-==============================================  ==================================================
-on the device                                   analysis and synthesis of autoencoders; the residual
-                                                coder of planes and tracks
-on the host, compiled (NumPy where absent)      value maps, masks and headers; latents; chunks of
-                                                one small plane or drawing; the value coder of
-                                                digits; transforms of lossy models; the fallback
-==============================================  ==================================================
+- on the device: analysis and synthesis of autoencoders, and what the residual coder of planes and
+  tracks computes per sample while it encodes (taps, linear prediction, network, classes, costs of
+  experts); on GPUs also its decoding, entropy decoder included;
+- on the host, in compiled code, or NumPy where there is none: value maps, masks and headers;
+  planning (fits and trials of linear predictors); entropy coding; on CPU tensors also the residual
+  coder's decoding;
+- on the host alone, without the device: the closed loop of bounded mode while it encodes, chunks
+  of one small plane or drawing, the coder by value, transforms of lossy models, the fallback.
 
 The package is callable: ``latrans.engine()`` says what runs.
 """
