@@ -255,7 +255,8 @@ def test_arithmetic_is_that_of_arrays(pairs):
     of_unit, of_value = torch.from_numpy(unit), torch.from_numpy(value)
     for one in (fixed.floor_log2, fixed.log2):
         assert np.array_equal(one(unit), one(of_unit).numpy())
-    assert np.array_equal(fixed.ratio(value, unit), fixed.ratio(of_value, of_unit).numpy())
+    of_arrays = fixed.Unit.of(unit).ratio(value)
+    assert np.array_equal(of_arrays, fixed.Unit.of(of_unit).ratio(of_value).numpy())
     offset, low_bits = classes.wrap32(value), unit % 26
     parts = classes.tokenise(offset, low_bits)
     of_tensors = classes.tokenise(torch.from_numpy(offset), torch.from_numpy(low_bits))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .fixed import Ints, log2, ratio, saturate
+from .fixed import Ints, Unit, log2, saturate
 from .geometry import Geometry
 from .namespace import namespace
 
@@ -105,26 +105,26 @@ def inputs(geometry: Geometry, n: Neighbours, energy: Ints) -> Ints:
 
 def input_rows(geometry: Geometry, n: Neighbours, energy: Ints) -> list[Ints]:
     """Network inputs, one after the other."""
-    scale = activity(n.differences)
-    log_scale, log_energy = log2(scale), log2(energy)
-    magnitude = abs(n.differences)
+    scale, unit = Unit.of(activity(n.differences)), Unit.of(energy)
+    log_scale, log_energy = scale.log, unit.log
+    magnitude = abs(n.differences[:16])
     near = (magnitude[:3].sum(0) * 85) + 64
-    far = (magnitude[8:16].sum(0) << 5) + 64
+    far = (magnitude[8:].sum(0) << 5) + 64
     recent = ((abs(n.errors[0]) + abs(n.errors[1])) >> 1) + 1
     level = (n.base + n.differences[0]) if geometry.name == "plane" else n.base
     equal = n.differences == (level - n.base)
     rows = [
-        *ratio(n.differences[:8] << 8, scale),
+        *scale.ratio(n.differences[:8] << 8),
         saturate((log_scale - 256) >> 2),
         saturate((log2(near) - log_scale) >> 1),
         saturate((log2(far) - log_scale) >> 1),
-        ratio(n.prediction - (n.base << 8), scale),
+        scale.ratio(n.prediction - (n.base << 8)),
         (((n.prediction + 128) & 255) - 128) >> 1,
         saturate((log_energy - log_scale) >> 1),
         saturate((log_energy - 256) >> 2),
         saturate((log2(n.sigma) - log_energy) >> 1),
         saturate((log2(recent) - log_energy) >> 1),
-        *ratio(n.errors, energy),
+        *unit.ratio(n.errors),
         16 * equal[:6].sum(0),
         4 * equal[:24].sum(0),
         64 * (n.window_sums[-1] < 13 * window_count(geometry.windows[-1])),
@@ -132,31 +132,31 @@ def input_rows(geometry: Geometry, n: Neighbours, energy: Ints) -> list[Ints]:
     for window, total in zip(geometry.windows, n.window_sums, strict=True):
         rows.append(saturate((log2(total + 1) - int(log2(window_count(window))) - log_energy) >> 1))
     described = n.alternatives[: geometry.median + geometry.n_described]
-    rows += [ratio((p << 8) - n.prediction, energy) for p in described]
+    rows += [*unit.ratio((described << 8) - n.prediction)]
     if n.foretold_share is not None and n.foretold_miss is not None:
         rows.append(saturate(n.foretold_share >> 6))
         rows.append(saturate((log2(n.foretold_miss + 1) - log_energy) >> 1))
-    rows.append(ratio(n.trained - n.prediction, energy))
+    rows.append(unit.ratio(n.trained - n.prediction))
     if n.reconstruction is not None and n.reconstruction_errors is not None:
         rows += [
-            *ratio(n.reconstruction << 8, scale),
-            ratio(((n.reconstruction[4] + n.base) << 8) - n.prediction, energy),
-            *ratio(n.reconstruction_errors << 8, scale),
+            *scale.ratio(n.reconstruction << 8),
+            unit.ratio(((n.reconstruction[4] + n.base) << 8) - n.prediction),
+            *scale.ratio(n.reconstruction_errors << 8),
         ]
     for beside in n.references:
-        rows += _reference_inputs(beside, scale, energy)
+        rows += _reference_inputs(beside, scale, unit)
     return rows
 
 
-def _reference_inputs(beside: Beside, scale: Ints, energy: Ints) -> list[Ints]:
-    log_reference = log2(beside.energy)
+def _reference_inputs(beside: Beside, scale: Unit, unit: Unit) -> list[Ints]:
+    there = Unit.of(beside.energy)
     sizes = [log2(abs(e) + 1) for e in beside.errors]
     return [
-        ratio(beside.errors[0], beside.energy),
-        ratio(beside.errors[0], energy),
-        saturate((log_reference - log2(energy)) >> 1),
-        *(saturate((size - log_reference) >> 1) for size in sizes),
-        *ratio(beside.differences << 8, scale),
+        there.ratio(beside.errors[0]),
+        unit.ratio(beside.errors[0]),
+        saturate((there.log - unit.log) >> 1),
+        *(saturate((size - there.log) >> 1) for size in sizes),
+        *scale.ratio(beside.differences << 8),
     ]
 
 

@@ -29,7 +29,7 @@ from ..residual.trials import Trier
 from . import encode
 from .batching import batched
 from .decode import Decoder
-from .device import to_device, to_host
+from .device import to_device
 from .encode import Finished, Found, Item
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..residual.adaptive import Filter
-from ..residual.classes import limited, offsets
+from ..residual.classes import offsets
 from ..residual.features import Predictions, input_rows
 from ..residual.gather import Gather, predict
 from ..residual.predictor import Predictor
@@ -208,7 +208,7 @@ def classes(
     lo: torch.Tensor,
     hi: torch.Tensor,
 ) -> Tensors:
-    """Tables, low bits and offsets from a network's outputs (3 + gates, ...); int64."""
-    placed: Any = places(predictor, seen.predictions, seen.energy, limited(outputs), lo, hi, 1)
+    """Tables, low bits and offsets from a network's limited outputs (3 + gates, ...); int64."""
+    placed: Any = places(predictor, seen.predictions, seen.energy, outputs, lo, hi, 1)
     found: Any = offsets(placed, values)
     return placed.table, placed.low_bits, found

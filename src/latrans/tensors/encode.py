@@ -20,13 +20,13 @@ from ..errors import ConfigError
 from ..residual.adaptive import Filter
 from ..residual.classes import N_TOKENS, tokenise
 from ..residual.job import Job
-from ..residual.predictor import Predictor
+from ..residual.predictor import Predictor, count_inputs
 from ..residual.remap import COST_UNIT
 from . import fused
 from .bands import Described, Given, Kind, Tensors
 from .canvas import beyond
-from .device import room, to_device, to_host
-from .programs import run_tensor
+from .device import product_dtype, room, to_device, to_host
+from .experts import Experts
 
 Here = tuple[slice, slice]
 
@@ -93,6 +93,14 @@ class Batch:
         self.trained = torch.from_numpy(predictor.linear.astype(np.int64)).to(device)
         # What a job of this backend refers to came out of it.
         finished = [cast("Sequence[Any]", j.references) for j in self.jobs]
+        n_references = len(job.references)
+        n_inputs = count_inputs(
+            self.geometry,
+            min(n_references, predictor.n_described_references),
+            predictor.has_reconstruction,
+        )
+        order, dtype = range(n_inputs), product_dtype(device)
+        self.experts = Experts(predictor, n_references, order, dtype, device)
         self.references = [[f.finished for f in of_rank] for of_rank in zip(*finished, strict=True)]
         pictures = [j.reconstruction for j in self.jobs if j.reconstruction is not None]
         self.reconstruction = self._stacked(pictures) if pictures else None
@@ -213,20 +221,14 @@ class Batch:
 
     def answer(self, features: torch.Tensor, experts: Sequence[int]) -> torch.Tensor:
         """Network outputs (3 + gates, items, rows, columns) of every item's expert."""
-        outputs = features.new_zeros(
-            (3 + self.geometry.n_gates, *features.shape[1:]), dtype=torch.int32
-        )
+        found = []
         first = 0
         for expert, group in groupby(experts):
             last = first + len(list(group))
-            network = self.predictor.network(expert, len(self.references))
-            if network is not None:
-                shape = outputs[:, first:last].shape
-                each = features[:, first:last].flatten(1).T.contiguous()
-                found = run_tensor(network, each)
-                outputs[:, first:last] = found.T.reshape(shape)
+            mine = self.experts.run(expert, features[:, first:last].flatten(1))
+            found.append(mine.view(-1, last - first, *features.shape[2:]))
             first = last
-        return outputs
+        return found[0] if len(found) == 1 else torch.cat(found, 1)
 
     def classes(self, here: Here, band: Described, experts: Sequence[int]) -> Tensors:
         """Tables, low bits and offsets of a band."""
