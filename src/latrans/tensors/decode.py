@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,10 @@ class _Item:
 class Decoder:
     """Decodes sections of one predictor on one device; shared by threads."""
 
-    def __init__(self, predictor: Predictor, device: Any) -> None:
+    def __init__(self, predictor: Predictor, device: Any, launches: bool | None = None) -> None:
+        """`launches`: whether a Triton kernel decodes; without it, on GPUs where Triton is."""
         self.predictor, self.device = predictor, device
+        self._launches = _can_launch(device) if launches is None else launches
         self.entries = entries(predictor.tables, device)
         self.coder = lru_cache(maxsize=64)(self._coder)
 
@@ -68,7 +71,16 @@ class Decoder:
         where, device = layout(shape), self.device
         describer = Describer(self.predictor, where, device)
         experts = Experts(self.predictor, n_references, describer.order, dtype, device)
-        return Coder(self.predictor, where, describer, experts, self.entries)
+        prepared = None
+        if self._launches:
+            from . import launch
+
+            plain = Experts(
+                self.predictor, n_references, range(len(describer.order)), dtype, device
+            )
+            if launch.suits(self.predictor, where, plain):
+                prepared = launch.Prepared(self.predictor, where, plain)
+        return Coder(self.predictor, where, describer, experts, self.entries, prepared)
 
     def planes(self, items: Sequence[_Item]) -> list[tuple[Ints, Kept | None] | CodecError]:
         """Decode a plane of each of several sections, which go on behind it."""
@@ -87,11 +99,18 @@ class Decoder:
         begins = np.stack([item.section.tables for item in items], 1).astype(np.int64) * TOTAL
         starts = [item.firsts for item in items if item.firsts is not None]
         firsts = self._put(np.stack(starts, 1)) if starts else None
-        front = Wavefront(
+        front = self._front(coder)(
             coder, jobs, _spans(jobs), popper, self._put(begins), firsts,
             self._known(jobs, shape, coder.layout.finished_cells),
         )  # fmt: skip
         return self._results(items, front.run(), popper)
+
+    def _front(self, coder: Coder) -> type[Wavefront]:
+        if coder.prepared is None:
+            return Wavefront
+        from .launch import Launched
+
+        return Launched
 
     def shape(self, job: Job) -> Shape:
         n_references = len(job.references)
@@ -173,6 +192,10 @@ class TorchDecoding:
 
     def finish(self) -> None:
         self.stream.finish()
+
+
+def _can_launch(device: Any) -> bool:
+    return device.type == "cuda" and find_spec("triton") is not None
 
 
 def _spans(jobs: Sequence[Job]) -> list[tuple[int, int, int]]:

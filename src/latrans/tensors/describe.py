@@ -118,18 +118,18 @@ class Tables:
         half = np.left_shift(np.int64(1), shift - 1)
         logarithms = LOG_STEPS * exponent + LOG_TABLE[fraction]
         units = np.stack([drop, RECIPROCAL_TABLE[fraction], half, shift])
-        self._logarithms = torch.from_numpy(logarithms).to(device)
-        self._units = torch.from_numpy(units).to(device)
+        self.logarithm_table = torch.from_numpy(logarithms).to(device)
+        self.unit_table = torch.from_numpy(units).to(device)
 
     def leading(self, value: Tensor) -> Tensor:
         """Exponent and leading fraction of values from 1 up to 2**53."""
         return (value.double().view(torch.int64) >> (52 - _FRACTION)) - _FIRST
 
     def logarithms(self, leading: Tensor) -> Tensor:
-        return self._logarithms[leading]
+        return self.logarithm_table[leading]
 
     def units(self, unit: Tensor, leading: Tensor | None = None) -> Unit:
-        found = self._units[:, self.leading(unit) if leading is None else leading]
+        found = self.unit_table[:, self.leading(unit) if leading is None else leading]
         drop, reciprocal, half, shift = found.unbind()
         most = unit << 3
         return Unit(-most, most, drop, reciprocal, half, shift)

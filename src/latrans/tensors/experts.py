@@ -30,9 +30,10 @@ class Experts:
         """`order` says which of the networks' inputs each that is given is; `dtype` as in
         `device.product_dtype`.
         """
+        self.device = device
         self.n_outputs = 3 + predictor.geometry.n_gates
         networks = (predictor.network(e, n_references) for e in range(len(predictor.experts)))
-        self._layers = [_layers(network, order, dtype, device) for network in networks]
+        self.layers = [_layers(network, order, dtype, device) for network in networks]
 
     def __call__(self, inputs: Tensor, spans: Sequence[Span]) -> Tensor:
         """Outputs (3 + gates, lanes, items) int64 for inputs (inputs, lanes, items) int64."""
@@ -47,7 +48,7 @@ class Experts:
         """Outputs (3 + gates, samples) int64 of one expert for inputs (inputs, samples)."""
         if expert == NO_NETWORK:
             return x.new_zeros((self.n_outputs, x.shape[1]), dtype=torch.int64)
-        for weight, bias, lo, hi in self._layers[expert]:
+        for weight, bias, lo, hi in self.layers[expert]:
             x = torch.addmm(bias, weight, x.to(weight.dtype)).floor_().clamp_(lo, hi)
         return x.long()
 

@@ -49,14 +49,13 @@ class Placer:
     """Places samples of one predictor that lie `step` apart, between `lo` and `hi` (items,)."""
 
     def __init__(self, predictor: Predictor, step: int, lo: Tensor, hi: Tensor) -> None:
-        self._step, self._lo, self._hi = step, lo, hi
+        self.step, self.lo, self.hi = step, lo, hi
         self._low, self._high = lo << 8, hi << 8
-        self._classes = _classes(lo.device)
+        self._classes = classes(lo.device)
         self._tails = torch.tensor(sorted(predictor.tails), device=lo.device)
         self._flat = predictor.flat
         self._log_step = int(log2(step))
-        tokens = _tokens(lo.device)
-        self._lengths, self._values = tokens.unbind()
+        self._lengths, self._values = tokens(lo.device).unbind()
 
     def __call__(self, seen: Described, outputs: Tensor) -> Places:
         """Places for network outputs (3 + gates, lanes, items)."""
@@ -66,12 +65,12 @@ class Placer:
             mean = torch.where(seen.flat, seen.level, mean)
         mean = mean.clamp(self._low, self._high)
         anchor = None
-        if self._step > 1:
+        if self.step > 1:
             expected = seen.prediction
             if self._flat:
                 expected = torch.where(seen.flat, seen.level, expected)
             anchor = (expected.clamp(self._low, self._high) + 128) >> 8
-            mean = _in_steps(mean - (anchor << 8), self._step)
+            mean = _in_steps(mean - (anchor << 8), self.step)
         centre = (mean + 128) >> 8
         fraction = mean - (centre << 8)
         phase = (fraction.abs() >> 5).clamp_(max=N_PHASES - 1)
@@ -97,12 +96,12 @@ class Placer:
         offset = (quotient << low) | (raw - (high << low))
         value = torch.where(places.flip, places.centre - offset, places.centre + offset)
         if places.anchor is not None:
-            value = places.anchor + self._step * value
+            value = places.anchor + self.step * value
         # Modulo 2**32, signed.
         return value.int().long()
 
     def limited(self, samples: Tensor) -> Tensor:
-        return samples.clamp(self._lo, self._hi)
+        return samples.clamp(self.lo, self.hi)
 
 
 def _in_steps(distance: Tensor, step: int) -> Tensor:
@@ -111,7 +110,7 @@ def _in_steps(distance: Tensor, step: int) -> Tensor:
 
 
 @cache
-def _classes(device: Any) -> Tensor:
+def classes(device: Any) -> Tensor:
     """Class and raw low bits of every tail, scale and phase, as `place` finds them."""
     tail, scale, phase = np.mgrid[0:N_TAILS, 0 : MAX_SCALE + 1, 0:N_PHASES].reshape(3, -1)
     # An energy of 8 has the logarithm 96: the second output alone makes the scale.
@@ -123,7 +122,7 @@ def _classes(device: Any) -> Tensor:
 
 
 @cache
-def _tokens(device: Any) -> Tensor:
+def tokens(device: Any) -> Tensor:
     """Raw bits that each token leaves open, and its zigzagged offset without them."""
     token = np.arange(N_TOKENS + 1)
     none = np.zeros_like(token)

@@ -71,6 +71,10 @@ def entries(frequencies: Frequencies, device: Any) -> Tensor:
 class Popper:
     """Pops the lanes of a step from the streams of all items; what it returns is (lanes, items).
 
+    Attributes
+    ----------
+    states : (states, items), words : of all items, last : (items,) word that each took last.
+
     Nothing here fails: beyond the end of a stream it reads words that mean nothing, and `taken`
     says of which items that is so.
     """
@@ -84,10 +88,10 @@ class Popper:
         self._counts = [len(p) for p in parts]
         blank = parts[0].new_zeros(1 + most)
         words = torch.cat([blank[:1], *parts, blank]).int() & 0xFFFF
-        self._words = words.long()
+        self.words = words.long()
         first = np.cumsum([0, *self._counts[:-1]])
         self._first = torch.from_numpy(first).to(words.device)
-        self._last = self._first.clone()  # word that was taken last; one is in front of all
+        self.last = self._first.clone()  # word that was taken last; one is in front of all
 
     def groups(self, n_lanes: int) -> Iterator[slice]:
         """Lanes that have a state each, group after group."""
@@ -122,11 +126,11 @@ class Popper:
         """Keep states of the first lanes, with a word more where they are too small."""
         needs = states < LOW
         taken = needs.cumsum(0)
-        word = self._words[self._last + taken]
+        word = self.words[self.last + taken]
         self.states[: len(states)] = torch.where(needs, (states << 16) | word, states)
-        self._last = self._last + taken[-1]
+        self.last = self.last + taken[-1]
 
     def taken(self) -> list[int | None]:
         """Words that each item has taken; None where there were not so many."""
-        counts = (self._last - self._first).tolist()
+        counts = (self.last - self._first).tolist()
         return [n if n <= there else None for n, there in zip(counts, self._counts, strict=True)]

@@ -37,6 +37,7 @@ class Coder:
     describer: Describer
     experts: Experts
     entries: Tensor  # of all probability tables, see `rans.entries`
+    prepared: Any = None  # `launch.Prepared` where the kernel decodes
 
 
 @dataclass(frozen=True)
@@ -108,15 +109,16 @@ class Wavefront:
 
     def run(self) -> Finished:
         """Decode all."""
-        layout = self._layout
-        for top in range(0, layout.shape.rows, LANES):
-            strip = layout.strip(top)
+        layout, n, board = self._layout, self._n, self._board
+        self._decode()
+        samples, errors = (board[at : at + n] for at in (layout.samples, layout.errors))
+        return Finished(samples, errors, board[layout.energy : layout.trash], self._bad.any(0))
+
+    def _decode(self) -> None:
+        for top in range(0, self._layout.shape.rows, LANES):
+            strip = self._layout.strip(top)
             if strip.kept:
                 self._strip(strip, top)
-        n, board = self._n, self._board
-        parts = (board[start : start + n] for start in (layout.samples, layout.errors))
-        samples, errors = parts
-        return Finished(samples, errors, board[layout.energy : layout.trash], self._bad.any(0))
 
     def _strip(self, strip: Strip, top: int) -> None:
         layout, device = self._layout, self._device
@@ -223,7 +225,7 @@ class _Sets:
         trained = np.zeros(n_taps, np.int64)
         trained[: predictor.n_own_taps] = predictor.linear
         found = (weights, shifts, sigmas, which, trained)
-        self._weights, self._shifts, self._sigmas, self._which, self._trained = (
+        self._weights, self._shifts, self._sigmas, self._which, self.trained = (
             torch.from_numpy(f).to(device) for f in found
         )
 
@@ -231,14 +233,18 @@ class _Sets:
         """Mean absolute error of the sets of some rows, (rows, items)."""
         return self._sigmas.gather(0, self._which[top : top + n])
 
+    def shifts(self, top: int, n: int) -> Tensor:
+        """Fraction bits of the weights of some rows, (rows, items)."""
+        return self._shifts.gather(0, self._which[top : top + n])
+
     def lanes(self, top: int, n: int) -> Lanes:
         """What is given for some rows."""
         which = self._which[top : top + n]
         n_taps = self._weights.shape[1]
         index = which[:, None].expand(-1, n_taps, -1)
         mine = self._weights.gather(0, index).transpose(0, 1)
-        trained = self._trained[:, None, None].expand_as(mine)
-        shift = self._shifts.gather(0, which)
+        trained = self.trained[:, None, None].expand_as(mine)
+        shift = self.shifts(top, n)
         shifts = torch.stack([shift, torch.full_like(shift, TRAINED_SHIFT)])
         return Lanes(
             weights=torch.stack([mine, trained]),
