@@ -29,17 +29,19 @@ def one_layer(op, weight, shift=1, lo=-9999, hi=9999, **kwargs):
 
 
 class Tensors:
-    """Engine "torch" on the CPU, by float32 or int8 products."""
+    """Engine "torch" on a device, by float32 or int8 products."""
 
-    def __init__(self, int8):
-        self.int8 = int8
+    def __init__(self, int8, device="cpu"):
+        self.int8, self.device = int8, device
 
     def run(self, program, x):
         torch = pytest.importorskip("torch", reason="PyTorch is not installed")
         from latrans.tensors.programs import run_many
 
+        if self.device == "cuda" and not torch.cuda.is_available():
+            pytest.skip("no GPU here")
         x = reference.check_input(program, x)
-        return run_many(torch.device("cpu"), program, [x], self.int8)[0]
+        return run_many(torch.device(self.device), program, [x], self.int8)[0]
 
 
 ENGINES = [
@@ -47,6 +49,8 @@ ENGINES = [
     pytest.param(native, id="native"),
     pytest.param(Tensors(False), id="torch float32"),
     pytest.param(Tensors(True), id="torch int8"),
+    pytest.param(Tensors(False, "cuda"), id="cuda float32"),
+    pytest.param(Tensors(True, "cuda"), id="cuda int8"),
 ]
 
 

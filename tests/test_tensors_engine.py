@@ -23,6 +23,7 @@ from latrans.tensors import meter, programs
 from shipped import CODECS
 
 CPU = torch.device("cpu")
+DEVICES = ["torch:cpu", "torch:cuda"] if torch.cuda.is_available() else ["torch:cpu"]
 SHIPPED = sorted(path.parent.name for path in CODECS.glob("*/model.safetensors"))
 OPTIONS = {
     "image-lossy-1": {"mode": "lossy", "quality": 40},
@@ -139,6 +140,26 @@ class TestExactness:
             assert torch.is_autocast_enabled("cpu")
         assert np.array_equal(found, reference.run(self.WIDE, self.INPUT))
 
+    def test_int8_products_are_tried_before_they_are_taken(self, monkeypatch):
+        # A device that is no CPU by name, on which the same products run.
+        class Fake:
+            type = "fake"
+
+        def on_cpu(function):
+            return lambda *args, device, **options: function(*args, **options)
+
+        monkeypatch.setattr(torch, "arange", on_cpu(torch.arange))
+        assert not devices.int8_products(CPU)
+        assert devices.int8_products(Fake())
+        monkeypatch.setattr(torch, "_int_mm", lambda a, b: torch.zeros(32, 16, dtype=torch.int32))
+        assert not devices.int8_products(Fake())
+
+        def unsupported(a, b):
+            raise RuntimeError("CUBLAS_STATUS_NOT_SUPPORTED")
+
+        monkeypatch.setattr(torch, "_int_mm", unsupported)
+        assert not devices.int8_products(Fake())
+
     @pytest.mark.parametrize("int8", [False, True])
     @pytest.mark.parametrize("room", [1, 4000, 60_000])
     def test_results_do_not_depend_on_the_memory_there_is(self, monkeypatch, room, int8):
@@ -166,10 +187,11 @@ class TestExactness:
         assert np.array_equal(back, array.T)
 
 
+@pytest.mark.parametrize("engine", DEVICES)
 @pytest.mark.parametrize("name", SHIPPED)
-def test_batches_have_the_bytes_of_the_compiled_engine(name):
+def test_batches_have_the_bytes_of_the_compiled_engine(name, engine):
     options = OPTIONS.get(name, {})
-    codec = Codec(name, engine="torch:cpu", **options)
+    codec = Codec(name, engine=engine, **options)
     chunks = chunks_of(name, 3)
     expected = [Codec(name, **options).encode(chunk) for chunk in chunks]
     frames = codec.encode_batch(chunks, threads=2)
@@ -181,10 +203,11 @@ def test_batches_have_the_bytes_of_the_compiled_engine(name):
         assert np.array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("engine", DEVICES)
 @pytest.mark.parametrize("batch", [1, 3, 16])
-def test_the_batch_does_not_show_in_the_bytes(models, batch):
+def test_the_batch_does_not_show_in_the_bytes(models, batch, engine):
     chunks = [*chunks_of("image-1", 5), np.zeros((0, 3)), np.arange(5.0), np.array(7)]
-    codec = Codec(models["plane"], engine="torch:cpu")
+    codec = Codec(models["plane"], engine=engine)
     with meter.metered() as seen:
         frames = codec.encode_batch(chunks, threads=2, batch=batch)
     assert frames == [Codec(models["plane"]).encode(chunk) for chunk in chunks]
@@ -196,12 +219,13 @@ def test_the_batch_does_not_show_in_the_bytes(models, batch):
             assert np.array_equal(found, chunk)
 
 
-def test_a_batch_of_256_chunks_has_the_same_bytes(models):
+@pytest.mark.parametrize("engine", DEVICES)
+def test_a_batch_of_256_chunks_has_the_same_bytes(models, engine):
     rng = np.random.default_rng(5)
     walks = (rng.integers(-3, 4, (32, 32)).cumsum(0).cumsum(1) % 200 for _ in range(256))
     chunks = [walk.astype(np.uint8) for walk in walks]
     with meter.metered() as seen:
-        frames = Codec(models["plane"], engine="torch:cpu").encode_batch(chunks, 2, batch=256)
+        frames = Codec(models["plane"], engine=engine).encode_batch(chunks, 2, batch=256)
     assert frames == Codec(models["plane"]).encode_batch(chunks)
     sizes = [size for _, size in seen.groups]
     assert sum(sizes) / len(sizes) >= 32

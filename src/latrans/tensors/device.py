@@ -111,6 +111,20 @@ def _precision(device: torch.device) -> str:
         return "ieee" if torch.get_float32_matmul_precision() == "highest" else "tf32"
 
 
+@cache
+def int8_products(device: torch.device) -> bool:
+    """Whether a GPU multiplies matrices of int8, tried once; those of the CPU gain nothing."""
+    if device.type == "cpu":
+        return False
+    a = torch.arange(-128, 128, dtype=torch.int32, device=device).repeat(4).view(32, 32)
+    b = (a.flip(1) * 3 % 251 - 125)[:16].t()
+    try:
+        found = torch._int_mm(a.to(torch.int8), b.to(torch.int8))
+    except RuntimeError:  # an old GPU
+        return False
+    return torch.equal(found.cpu(), a.cpu() @ b.cpu())
+
+
 @contextmanager
 def exact() -> Iterator[None]:
     """Keep what PyTorch does by the way from our tensors: gradients, and casts of autocast."""
@@ -128,11 +142,15 @@ def to_device(array: Array, device: torch.device) -> torch.Tensor:
     On CUDA the copy goes through pinned memory and runs along with the device.
     """
     start = time.perf_counter()
-    array = np.ascontiguousarray(array)
-    # PyTorch knows no arrays that must not be written, and warns of them.
-    tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
-    if device.type == "cuda":
-        tensor = tensor.pin_memory().to(device, non_blocking=True)
+    if device.type == "cpu":
+        array = np.ascontiguousarray(array)
+        # PyTorch knows no arrays that must not be written, and warns of them.
+        tensor = torch.from_numpy(array if array.flags.writeable else array.copy())
+    else:
+        dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
+        staged = torch.empty(array.shape, dtype=dtype, pin_memory=True)
+        staged.numpy()[...] = array
+        tensor = staged.to(device, non_blocking=True)
     meter.add("transfers", time.perf_counter() - start)
     return tensor
 

@@ -21,7 +21,7 @@ import torch
 from ..engine.reference import check_input
 from ..program import Layer, Program
 from .batching import batched
-from .device import product_dtype, room, to_device, to_host
+from .device import int8_products, product_dtype, room, to_device, to_host
 
 _WIDTH = 8  # cuBLAS takes int8 matrices whose sides are multiples of it,
 _LEAST_ROWS = 32  # and no fewer rows than 17
@@ -44,7 +44,7 @@ def run_many(
 ) -> list[npt.NDArray[np.int32]]:
     """Results of several inputs, alike but for their number of items, in one go.
 
-    `int8` says whether int8 products are taken where they can be: by default on CUDA only.
+    `int8` says whether int8 products are taken where inputs fit: by default as the device likes.
     """
     x = to_device(np.concatenate(inputs) if len(inputs) > 1 else inputs[0], device)
     y = run_tensor(program, x, int8)
@@ -120,7 +120,7 @@ class Weights:
 def _steps(program: Program, device: torch.device, int8: bool | None) -> list[Weights | Layer]:
     """Layers of a program laid out for a device, once."""
     ready = _prepared.setdefault(program, {})
-    key = (device, device.type == "cuda" if int8 is None else int8, product_dtype(device))
+    key = (device, int8_products(device) if int8 is None else int8, product_dtype(device))
     # Two threads that meet here both lay it out, and one of two equal results stays.
     if key not in ready:
         program.check()
@@ -152,7 +152,9 @@ def _weights(layer: Layer, device: torch.device, dtype: torch.dtype, offset: int
     shift = layer.shift.astype(np.int32)
     numbers = (bias.astype(np.int32), np.int32(1) << (shift - 1), shift)
     weight, *others = (to_device(values, device) for values in (matrix, *numbers))
-    return Weights(layer, weight.to(dtype), others[0], others[1], others[2], offset)
+    # cuBLAS takes the second matrix of int8 column after column.
+    laid = weight.to(dtype).t().contiguous().t()
+    return Weights(layer, laid, others[0], others[1], others[2], offset)
 
 
 def _conv(step: Weights, x: torch.Tensor) -> torch.Tensor:
