@@ -24,7 +24,6 @@ from shipped import CODECS
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")
 
-from latrans import _native  # noqa: E402
 from latrans.tensors import backend as tensors  # noqa: E402
 from latrans.tensors import encode, fused  # noqa: E402
 from latrans.tensors.backend import TorchBackend  # noqa: E402
@@ -275,35 +274,51 @@ def test_sliding_sums(n):
     assert torch.equal(sliding_sums(values, n, 2), values.unfold(2, n, 1).sum(-1))
 
 
+@pytest.mark.parametrize("kernel", native.kernels())
+@pytest.mark.parametrize("geometry", ["plane", "track"])
+@pytest.mark.parametrize("kind", ["smooth", "spikes", "extremes"])
+def test_kernels_take_classes_that_were_found_elsewhere(kernel, geometry, kind):
+    rng = np.random.default_rng(6)
+    model = synthetic.predictor(rng, geometry)
+    case = synthetic.case(rng, model, kind, 37, 41, missing=50)
+    compiled = native.NativeBackend(model, kernel)
+    found, _ = ReferenceBackend(model).classify(case.jobs[0], case.planes[0])
+    arrays = found.table.astype(np.uint8), found.low_bits.astype(np.uint8), found.offset
+    taken = compiled.found(case.n_samples, *arrays[:2], arrays[2].astype(np.int32))
+    assert compiled.encode([taken], case.tables, case.n_samples) == case.encode(compiled)
+    counts, of_taken = np.zeros((2, classes.N_TABLES, classes.N_TOKENS), np.int64)
+    assert found.count(counts) == taken.count(of_taken)
+    assert np.array_equal(counts, of_taken)
+
+
 def test_classes_that_cannot_be_are_refused():
+    rng = np.random.default_rng(0)
+    compiled = native.NativeBackend(synthetic.predictor(rng, "plane"))
     table, low_bits = np.zeros((2, 4, 6), np.uint8)
     offset = np.zeros((4, 6), np.int32)
-    take = _native.ResidualClasses.found
-    take(True, 24, table, low_bits, offset)
+    compiled.found(24, table, low_bits, offset)
     for n_samples in (0, 25, 23):
         with pytest.raises(ValueError, match="number of samples"):
-            take(True, n_samples, table, low_bits, offset)
+            compiled.found(n_samples, table, low_bits, offset)
     with pytest.raises(ValueError, match="no such class"):
-        take(True, 24, table + np.uint8(classes.N_TABLES), low_bits, offset)
+        compiled.found(24, table + np.uint8(classes.N_TABLES), low_bits, offset)
     with pytest.raises(ValueError, match="no such class"):
-        take(True, 24, table, low_bits + np.uint8(26), offset)
+        compiled.found(24, table, low_bits + np.uint8(26), offset)
     with pytest.raises(ValueError, match="different shapes"):
-        take(True, 24, table, low_bits[:2], offset)
+        compiled.found(24, table, low_bits[:2], offset)
     with pytest.raises(ValueError, match="impossible"):
-        take(True, 1, table[:0], low_bits[:0], offset[:0])
-    # What a track lacks is not looked at.
-    table[3] = 255
-    take(False, 18, table, low_bits, offset)
+        compiled.found(1, table[:0], low_bits[:0], offset[:0])
 
 
 def test_planes_that_cannot_be_are_refused():
+    rng = np.random.default_rng(0)
+    compiled = native.NativeBackend(synthetic.predictor(rng, "plane"))
     plane = np.arange(24, dtype=np.uint16).reshape(4, 6)
-    take = _native.ResidualCoded.found
-    assert np.array_equal(take(True, 24, plane, 0, 23).samples(), plane)
+    assert np.array_equal(compiled.finished(plane, 24, 0, 23).samples(), plane)
     for lo, hi in ((1, 23), (0, 22), (5, 4)):
         with pytest.raises(ValueError, match="range"):
-            take(True, 24, plane, lo, hi)
+            compiled.finished(plane, 24, lo, hi)
     with pytest.raises(ValueError, match="number of samples"):
-        take(True, 23, plane, 0, 23)
+        compiled.finished(plane, 23, 0, 23)
     with pytest.raises(ValueError, match="32 bits"):
-        take(True, 24, plane.astype(np.int64), 0, 23)
+        compiled.finished(plane.astype(np.int64) + (1 << 40), 24, 0, 23)

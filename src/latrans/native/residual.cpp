@@ -256,21 +256,23 @@ auto coded_samples(std::shared_ptr<Coded> coded) {
     return nb::ndarray<nb::numpy, nb::ro>(values, {rows, columns}, owner, {}, dtype);
 }
 
-auto take_classes(bool plane, int64_t n_samples, Array<uint8_t, 2> tables,
+auto take_classes(const Model &model, int64_t n_samples, Array<uint8_t, 2> tables,
                   Array<uint8_t, 2> low_bits, Array<int32_t, 2> offsets) {
     for (size_t axis : {0, 1})
         require(tables.shape(axis) == low_bits.shape(axis) &&
                     tables.shape(axis) == offsets.shape(axis),
                 "tables, low bits and offsets have different shapes");
-    const Schedule schedule{plane, int64_t(tables.shape(0)), int64_t(tables.shape(1)), n_samples};
+    const Schedule schedule{model.geometry().plane, int64_t(tables.shape(0)),
+                            int64_t(tables.shape(1)), n_samples};
     const nb::gil_scoped_release release;
-    return found_classes(schedule, tables.data(), low_bits.data(), offsets.data());
+    return found_classes(model, schedule, {tables.data(), low_bits.data(), offsets.data()});
 }
 
-auto take_plane(bool plane, int64_t n_samples, Samples samples, int32_t lo, int32_t hi) {
+auto take_plane(const Model &model, int64_t n_samples, Samples samples, int32_t lo, int32_t hi) {
     const Given values = given(samples);
     require(values.type != Type::kInt64, "samples to refer to have 32 bits");
-    const Schedule schedule{plane, int64_t(samples.shape(0)), int64_t(samples.shape(1)), n_samples};
+    const Schedule schedule{model.geometry().plane, int64_t(samples.shape(0)),
+                            int64_t(samples.shape(1)), n_samples};
     const nb::gil_scoped_release release;
     return found_plane(schedule, values, lo, hi);
 }
@@ -280,11 +282,8 @@ auto take_plane(bool plane, int64_t n_samples, Samples samples, int32_t lo, int3
 void bind_residual(nb::module_ &module) {
     nb::class_<Coded>(module, "ResidualCoded")
         .def("part", &Coded::part)
-        .def("samples", &coded_samples)
-        .def_static("found", &take_plane);
-    nb::class_<Classes>(module, "ResidualClasses")
-        .def("count", &count_plane)
-        .def_static("found", &take_classes);
+        .def("samples", &coded_samples);
+    nb::class_<Classes>(module, "ResidualClasses").def("count", &count_plane);
     nb::class_<Geometry>(module, "ResidualGeometry").def(nb::new_(&make_geometry));
     nb::class_<OwnedJob>(module, "ResidualJob")
         .def(nb::new_(&make_job), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
@@ -293,6 +292,8 @@ void bind_residual(nb::module_ &module) {
         .def(nb::new_(&make_model))
         .def("classify", &classify_plane)
         .def("contest", &contest_networks)
+        .def("take_classes", &take_classes)
+        .def("take_plane", &take_plane)
         .def("encode", &encode_planes)
         .def("decode", &decode_plane, nb::arg(), nb::arg(), nb::arg(), nb::arg().none());
     module.def("residual_kernels", [] {

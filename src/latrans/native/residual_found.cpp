@@ -24,43 +24,31 @@ void check(const Schedule &s) {
             "number of samples does not fit the shape");
 }
 
-// Adds one sample; returns whether it has raw bits.
-bool put(Sink &sink, uint8_t table, int low_bits, int32_t offset) {
-    require(table < kTables && low_bits <= kMaxLowBits, "there is no such class");
-    const Token found = tokenise(offset, low_bits);
-    sink.tokens[sink.n] = static_cast<uint8_t>(found.token);
-    sink.tables[sink.n++] = table;
-    if (!found.n_raw) return false;
-    sink.lengths[sink.n_lengths] = static_cast<uint8_t>(found.n_raw);
-    sink.low[sink.n_lengths++] = static_cast<uint16_t>(found.raw);
-    if (found.n_raw > 16) sink.high[sink.n_high++] = static_cast<uint16_t>(found.raw >> 16);
-    return true;
+bool all_below(const uint8_t *values, int64_t n, uint8_t limit) {
+    uint8_t most = 0;
+    for (int64_t i = 0; i < n; ++i) most = std::max(most, values[i]);
+    return most < limit;
 }
 
 }  // namespace
 
-std::shared_ptr<Classes> found_classes(const Schedule &schedule, const uint8_t *tables,
-                                       const uint8_t *low_bits, const int32_t *offsets) {
+std::shared_ptr<Classes> found_classes(const Model &model, const Schedule &schedule,
+                                       const FoundRows &rows) {
     check(schedule);
+    const int64_t size = schedule.rows * schedule.columns;
+    require(all_below(rows.tables, size, kTables) &&
+                all_below(rows.low_bits, size, kMaxLowBits + 1),
+            "there is no such class");
     auto classes = std::make_shared<Classes>(schedule);
     for (int64_t top = 0; top < schedule.rows; top += kLanes) {
+        const int64_t first = top * schedule.columns;
         const Extent e{schedule.plane, static_cast<int>(schedule.lanes(top)), schedule.columns,
-                       schedule.n_samples - top * schedule.columns};
-        const int64_t begin = first_step(e), end = larger(begin, end_step(e));
-        Sink &sink = classes->room(static_cast<size_t>(e.n_lanes * e.columns),
-                                   static_cast<size_t>(end - begin));
-        for (int64_t step = begin; step < end;) {
-            const Stretch stretch = stretch_at(e, step);
-            for (; step < stretch.end; ++step) {
-                unsigned which = 0;
-                for (int lane = stretch.first; lane < stretch.last; ++lane) {
-                    const int64_t column = step - schedule.lag() * lane;
-                    const auto at = static_cast<size_t>((top + lane) * e.columns + column);
-                    if (put(sink, tables[at], low_bits[at], offsets[at])) which |= 1u << lane;
-                }
-                sink.raw[sink.n_steps++] = static_cast<uint16_t>(which);
-            }
-        }
+                       schedule.n_samples - first};
+        const int64_t n_steps = larger(0, end_step(e) - first_step(e));
+        model.kernel().take(
+            e, {rows.tables + first, rows.low_bits + first, rows.offsets + first},
+            classes->room(static_cast<size_t>(e.n_lanes * e.columns),
+                          static_cast<size_t>(n_steps)));
     }
     classes->finish();
     return classes;

@@ -8,10 +8,10 @@
 
 namespace latrans {
 
-// Classes of a plane, (rows, columns) each; what lies beyond its samples is not looked at.
-// Throws std::invalid_argument where the schedule is impossible or there is no such class.
-std::shared_ptr<Classes> found_classes(const Schedule &schedule, const uint8_t *tables,
-                                       const uint8_t *low_bits, const int32_t *offsets);
+// Classes of a plane, (rows, columns) each.  Throws std::invalid_argument where the schedule is
+// impossible or there is no such class.
+std::shared_ptr<Classes> found_classes(const Model &model, const Schedule &schedule,
+                                       const FoundRows &rows);
 
 // A plane for the planner to refer to: samples (rows, columns) alone.  Throws
 // std::invalid_argument where the schedule is impossible or a sample lies outside of lo .. hi.

@@ -20,7 +20,6 @@ from ..errors import ConfigError
 from ..residual.backend import Backend, Counting, Decoding, ReferenceBackend
 from ..residual.canvas import Reference
 from ..residual.fixed import Ints
-from ..residual.geometry import Geometry
 from ..residual.job import Classes, Job
 from ..residual.predictor import Predictor
 from ..residual.remap import TableMap
@@ -39,11 +38,12 @@ class TensorCoded:
 
     Attributes
     ----------
+    host : what plans, with the plane's `handle` or `samples`.
     plane : (rows, columns) samples as they come back.
     finished : the same and what else networks see of it; None if nobody may refer to the plane.
     """
 
-    geometry: Geometry
+    host: Backend
     plane: npt.NDArray[Any]
     n_samples: int
     lo: int
@@ -58,16 +58,13 @@ class TensorCoded:
     @cached_property
     def handle(self) -> Any:
         """As compiled trials want it."""
-        from .. import _native
-
-        return _native.ResidualCoded.found(
-            self.geometry.up > 0, self.n_samples, _up_to_32_bits(self.plane), self.lo, self.hi
-        )
+        host: Any = self.host
+        return host.finished(self.plane, self.n_samples, self.lo, self.hi)
 
     @cached_property
     def samples(self) -> Reference:
         """As trials of the reference want it."""
-        return Reference(self.geometry, self.plane, self.n_samples)
+        return Reference(self.host.predictor.geometry, self.plane, self.n_samples)
 
     def part(self, top: int, n: int, n_samples: int) -> TensorCoded:
         """Some rows as a plane of their own."""
@@ -104,9 +101,7 @@ class TorchBackend(Counting):
             partial(encode.classify, self.predictor, self.device),
             self._item(job, plane),
         )
-        coded = TensorCoded(
-            self.predictor.geometry, plane, job.n_samples, job.lo, job.hi, found.finished
-        )
+        coded = TensorCoded(self.host, plane, job.n_samples, job.lo, job.hi, found.finished)
         return self._classes(job, found), coded
 
     def samples(self, coded: Any) -> npt.NDArray[Any]:
@@ -161,12 +156,11 @@ class TorchBackend(Counting):
 
     def _classes(self, job: Job, found: Found) -> Any:
         """Classes for the host's entropy coder."""
-        up = self.predictor.geometry.up > 0
         table, low_bits, offset = found.table, found.low_bits, found.offset
         if not isinstance(self.host, ReferenceBackend):
-            from .. import _native
-
-            return _native.ResidualClasses.found(up, job.n_samples, table, low_bits, offset)
+            host: Any = self.host
+            return host.found(job.n_samples, table, low_bits, offset)
+        up = self.predictor.geometry.up > 0
         y, x = np.mgrid[0 : job.rows, 0 : job.columns]
         coded = (y * job.columns + x < job.n_samples) & (up | (x > 0))
         wide = [values.astype(np.int64) for values in (table, low_bits, offset)]
@@ -179,8 +173,3 @@ def _host(predictor: Predictor) -> Backend:
     except ImportError:
         return ReferenceBackend(predictor)
     return NativeBackend(predictor)
-
-
-def _up_to_32_bits(plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    wide = plane.dtype.itemsize > 4
-    return np.ascontiguousarray(plane, np.int32 if wide else plane.dtype)

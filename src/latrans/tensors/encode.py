@@ -32,7 +32,7 @@ Here = tuple[slice, slice]
 
 _SAMPLE_NBYTES = 2048  # that a sample takes in a band, about
 _LEAST_ROWS = 32  # of a band of planes: the rows above it are summed up once more
-_LEAST_COLUMNS = 256  # of a band of tracks, likewise
+_LEAST_COLUMNS = 64  # of a band of tracks, likewise
 
 
 @dataclass(frozen=True)
