@@ -331,7 +331,7 @@ class TestBreakingOff:
                     chunk(item)
                     if item == 5:
                         raise SystemExit
-                except Exception:  # noqa: S112
+                except Exception:
                     continue
 
         with pytest.raises(SystemExit):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import synthetic
 from latrans import open_model
-from latrans.errors import ConfigError
+from latrans.errors import ConfigError, EngineError
 from latrans.residual import classes, coder, fixed
 from latrans.residual.backend import ReferenceBackend
 from latrans.residual.coder import PlaneInfo
@@ -26,7 +26,7 @@ native = pytest.importorskip("latrans.residual.native", reason="the compiled cor
 
 from latrans import _native  # noqa: E402
 from latrans.tensors import backend as tensors  # noqa: E402
-from latrans.tensors import encode  # noqa: E402
+from latrans.tensors import encode, fused  # noqa: E402
 from latrans.tensors.backend import TorchBackend  # noqa: E402
 from latrans.tensors.canvas import sliding_sums  # noqa: E402
 from latrans.tensors.encode import Item  # noqa: E402
@@ -72,7 +72,7 @@ def cases(draw, steps=None):
         n_planes=draw(st.integers(1, 3)),
         n_bands=draw(st.integers(1, 4)),
         n_references=draw(st.integers(0, 3)),
-        step=draw(steps) if steps else 1,
+        step=1 if steps is None else draw(steps),
     )
 
 
@@ -147,7 +147,7 @@ def test_items_of_a_batch_do_not_see_each_other(geometry, n, at_once, device, mo
     for job, case, mine in zip(jobs, one, found, strict=True):
         wanted, _ = reference.classify(job, case.planes[0])
         for part in ("table", "low_bits", "offset"):
-            values = getattr(mine, part).cpu().numpy()
+            values = getattr(mine, part)
             assert np.array_equal(values[wanted.coded], getattr(wanted, part)[wanted.coded])
     token_costs = torch.from_numpy(reference._costs.astype(np.int64).reshape(-1)).to(device)
     costs = encode.costs(model, device, experts, token_costs, items)
@@ -188,6 +188,48 @@ def test_without_the_compiled_core_the_reference_is_the_host(monkeypatch):
     assert found.section == wanted.section
 
 
+def test_recorded_functions_do_the_same(device, monkeypatch):
+    compiled = []
+
+    def without_compiler(function, dynamic):
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(fused, "asked", lambda: True)
+    monkeypatch.setattr(torch, "compile", without_compiler)
+    monkeypatch.setattr(encode, "samples_at_once", lambda device: 12 * 12)
+    rng = np.random.default_rng(4)
+    model = synthetic.predictor(rng, "plane", n_described=1, has_reconstruction=True)
+    case = synthetic.case(rng, model, "smooth", 24, 12, n_planes=2, n_references=1, n_bands=2)
+    batches = TorchBackend(model, device)
+    assert case.encode(batches) == case.encode(native.NativeBackend(model))
+    n = len(compiled)
+    assert case.encode(batches) == case.encode(native.NativeBackend(model))
+    assert len(compiled) == n > 0
+
+
+def test_a_compiler_that_fails_is_named(device, monkeypatch):
+    def broken(function, dynamic):
+        raise RuntimeError("no compiler here")
+
+    monkeypatch.setattr(fused, "asked", lambda: True)
+    monkeypatch.setattr(torch, "compile", broken)
+    rng = np.random.default_rng(4)
+    model = synthetic.predictor(rng, "plane")
+    case = synthetic.case(rng, model, "smooth", 5, 6)
+    with pytest.raises(EngineError, match=r"no compiler here.*LATRANS_TORCH_COMPILE=0"):
+        case.encode(TorchBackend(model, device))
+
+
+@pytest.mark.parametrize(("value", "wanted"), [("", False), ("0", False), ("1", True)])
+def test_whether_to_compile_is_said_by_the_environment(value, wanted, monkeypatch):
+    monkeypatch.setenv(fused.VARIABLE, value)
+    assert fused.asked.__wrapped__() is wanted
+    monkeypatch.setenv(fused.VARIABLE, "perhaps")
+    with pytest.raises(EngineError, match="perhaps"):
+        fused.asked.__wrapped__()
+
+
 def test_samples_outside_of_the_range_are_refused(device):
     rng = np.random.default_rng(2)
     model = synthetic.predictor(rng, "track")
@@ -213,7 +255,8 @@ def test_arithmetic_is_that_of_arrays(pairs):
     of_unit, of_value = torch.from_numpy(unit), torch.from_numpy(value)
     for one in (fixed.floor_log2, fixed.log2):
         assert np.array_equal(one(unit), one(of_unit).numpy())
-    assert np.array_equal(fixed.ratio(value, unit), fixed.ratio(of_value, of_unit).numpy())
+    of_arrays = fixed.Unit.of(unit).ratio(value)
+    assert np.array_equal(of_arrays, fixed.Unit.of(of_unit).ratio(of_value).numpy())
     offset, low_bits = classes.wrap32(value), unit % 26
     parts = classes.tokenise(offset, low_bits)
     of_tensors = classes.tokenise(torch.from_numpy(offset), torch.from_numpy(low_bits))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .engine import select
+from .foreign import on_host
 from .frame import Buffer, as_bytes
 from .threads import count, in_flight, slabs, spread
 
@@ -40,6 +41,7 @@ class Batches(ABC):
         Parameters
         ----------
         arrays : iterable of arrays, of any shapes and dtypes
+            Of NumPy, PyTorch, CuPy or others, as for `encode`.
         threads : int, optional
             How many threads work on the batch, one chunk each.  By default as many as the
             environment variable ``LATRANS_NUM_THREADS`` says, else as many as there are cores,
@@ -106,6 +108,7 @@ class Batches(ABC):
         """A model's frame of an array, or one that is smaller."""
 
     def _encode_some(self, arrays: Sequence[Any]) -> list[bytes]:
+        arrays = [on_host(array) for array in arrays]
         usual = self.mode == "lossless" and self.axes is None and self.fill_value is None
         if self.model == "auto" or not usual or not any(map(_is_whole, arrays)):
             return [self._encode(array) for array in arrays]

@@ -8,13 +8,14 @@ one in use is visible and can be forced, by argument or by the environment varia
 What ``torch`` runs where, for the chunks of a batch (``torch:cpu`` and ``torch:cuda:0`` name the
 device; ``torch`` alone is a GPU where there is one, else the CPU):
 
-==============================================  ==================================================
-on the device                                   analysis and synthesis of autoencoders; the residual
-                                                coder of planes and tracks
-on the host, compiled (NumPy where absent)      value maps, masks and headers; latents; chunks of
-                                                one small plane or drawing; the value coder of
-                                                digits; transforms of lossy models; the fallback
-==============================================  ==================================================
+- on the device: analysis and synthesis of autoencoders, and what the residual coder of planes and
+  tracks computes per sample while it encodes (taps, linear prediction, network, classes, costs of
+  experts); on GPUs also its decoding, entropy decoder included;
+- on the host, in compiled code, or NumPy where there is none: value maps, masks and headers;
+  planning (fits and trials of linear predictors); entropy coding; on CPU tensors also the residual
+  coder's decoding;
+- on the host alone, without the device: the closed loop of bounded mode while it encodes, chunks
+  of one small plane or drawing, the coder by value, transforms of lossy models, the fallback.
 
 The package is callable: ``latrans.engine()`` says what runs.
 """
@@ -120,12 +121,12 @@ def _torch(name: str) -> Engine:
             f"engine {name!r} needs PyTorch, which does not load here ({error}): pip install "
             "'latrans[torch]', or ask for 'native'"
         ) from error
-    return _on(device.find(name))
+    found = device.find(name)
+    return _on(found, device.description(found), device.in_flight(found))
 
 
 @cache
-def _on(device: Any) -> Engine:
-    from ..tensors import device as devices
+def _on(device: Any, description: str, in_flight: int) -> Engine:
     from ..tensors import programs
 
     try:
@@ -134,13 +135,8 @@ def _on(device: Any) -> Engine:
         host = "reference"
     else:
         host = _native(native).name
-    return Engine(
-        f"torch:{device}",
-        devices.description(device),
-        partial(programs.run, device),
-        host,
-        devices.in_flight(device),
-    )
+    run = partial(programs.run, device)
+    return Engine(f"torch:{device}", description, run, host, in_flight)
 
 
 class _CallableModule(ModuleType):

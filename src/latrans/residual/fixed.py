@@ -7,6 +7,7 @@ are int64 arrays, or tensors (see `namespace`); real quantities carry 8 fraction
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -39,16 +40,45 @@ def log2(value: Any) -> Ints:
     return LOG_STEPS * exponent + take(LOG_TABLE, ((value << 6) >> exponent) - 64)
 
 
-def ratio(value: Any, unit: Any) -> Ints:
-    """value / unit in 1/16, rounded, saturating at +-127; unit >= 1."""
-    value, unit = _ints(value), _ints(unit)
-    exponent = floor_log2(unit)
-    reciprocal = take(RECIPROCAL_TABLE, ((unit << 6) >> exponent) - 64)
-    value = value.clip(-8 * unit, 8 * unit)
-    drop = (exponent - 12).clip(0)  # keeps the product below 2**31
-    shift = 10 + exponent - drop
-    quotient = ((value >> drop) * reciprocal + (1 << (shift - 1))) >> shift
-    return quotient.clip(-RATIO_LIMIT, RATIO_LIMIT)
+@dataclass(frozen=True)
+class Unit:
+    """What values are measured by, 1 or more, and what of it all ratios to it have in common.
+
+    Attributes
+    ----------
+    most : values of this size and more have the largest ratio.
+    reciprocal : from a table; drop : bits of values that are not looked at.
+    half, shift : of the product with the reciprocal, to round it.
+    log : logarithm in 1/32 octave.
+    """
+
+    most: Ints
+    reciprocal: Ints
+    drop: Ints
+    half: Ints
+    shift: Ints
+    log: Ints
+
+    @classmethod
+    def of(cls, unit: Any) -> Unit:
+        unit = _ints(unit)
+        exponent = floor_log2(unit)
+        leading = ((unit << 6) >> exponent) - 64
+        drop = (exponent - 12).clip(0)  # keeps the product below 2**31
+        shift = 10 + exponent - drop
+        log = LOG_STEPS * exponent + take(LOG_TABLE, leading)
+        reciprocal = take(RECIPROCAL_TABLE, leading)
+        return cls(8 * unit, reciprocal, drop, 1 << (shift - 1), shift, log)
+
+    def ratio(self, value: Any) -> Ints:
+        """Values by the unit in 1/16, rounded, saturating at +-127."""
+        value = _ints(value).clip(-self.most, self.most)
+        quotient = ((value >> self.drop) * self.reciprocal + self.half) >> self.shift
+        return quotient.clip(-RATIO_LIMIT, RATIO_LIMIT)
+
+    def __getitem__(self, here: Any) -> Unit:
+        """The units of some samples."""
+        return Unit(*(getattr(self, part.name)[here] for part in fields(self)))
 
 
 def saturate(value: Ints) -> Ints:

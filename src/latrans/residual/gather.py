@@ -16,7 +16,7 @@ import numpy as np
 from .adaptive import Filter
 from .canvas import Canvas, Reference
 from .features import Beside, Neighbours, local_energy
-from .fixed import Ints
+from .fixed import Ints, Unit
 from .geometry import RECONSTRUCTION_TAPS, Geometry
 from .namespace import namespace
 from .predictor import TRAINED_SHIFT, Predictor
@@ -234,7 +234,7 @@ class Band(Look):
         lanes = np.arange(self.top, self.top + self.n)
         found = np.zeros((3, *energy.shape), np.int64)
         for x in range(1, energy.shape[1]):
-            found[:, :, x] = foretell_next(filter_, lanes, errors[:, :, x], energy[:, x])
+            found[:, :, x] = _foretell_next(filter_, lanes, errors[:, :, x], energy[:, x])
         return found[0], found[1], found[2]
 
 
@@ -255,15 +255,16 @@ class Samples(Look):
         return canvas.window_at(window, self.y, self.x)
 
     def foretold(self, filter_: Filter, errors: Ints, energy: Ints) -> tuple[Ints, Ints, Ints]:
-        return foretell_next(filter_, self.y, errors, energy)
+        return _foretell_next(filter_, self.y, errors, energy)
 
 
-def foretell_next(
-    filter_: Filter, lanes: Any, errors: Ints, energy: Ints
+def _foretell_next(
+    filter_: Filter, lanes: Ints, errors: Ints, energy: Ints
 ) -> tuple[Ints, Ints, Ints]:
     """Learn from the last error, then foretell the next: error, share, mean miss."""
-    filter_.learn(lanes, errors[0])
-    return *filter_.foretell(lanes, errors, energy), filter_.miss[lanes]
+    filter_.learn(lanes, errors[0], Unit.of(filter_.energy[lanes]))
+    inputs = Unit.of(energy).ratio(errors)
+    return *filter_.foretell(lanes, inputs, energy), filter_.miss[lanes]
 
 
 def predict(base: Ints, differences: Ints, weights: Ints, shift: Any) -> Ints:

@@ -23,7 +23,7 @@ from .classes import (
     untokenise,
     wrap32,
 )
-from .features import Neighbours, gated, inputs, is_flat
+from .features import Predictions, gated, inputs, is_flat
 from .fixed import Ints
 from .gather import Band, Coded, Look, Samples, Workspace, predict
 from .geometry import Geometry
@@ -119,7 +119,7 @@ def _close_loop(space: Workspace, job: Job, plane: Ints, run: Run, found: Classe
 
 def places(
     predictor: Predictor,
-    neighbours: Neighbours,
+    found: Predictions,
     energy: Ints,
     outputs: Ints,
     lo: Any,
@@ -129,13 +129,13 @@ def places(
     """`place`, with flat surroundings expected to go on."""
     xp = namespace(energy)
     flat: Any = False
-    prediction = neighbours.prediction
-    moved = gated(neighbours, outputs[3:])
+    prediction = found.prediction
+    moved = gated(found, outputs[3:])
     if predictor.flat:
-        flat = is_flat(neighbours.differences, predictor.geometry)
-        level = neighbours.base
+        flat = is_flat(found.differences, predictor.geometry)
+        level = found.base
         if predictor.geometry.up:
-            level = level + neighbours.differences[0]
+            level = level + found.differences[0]
         prediction = xp.where(flat, level << 8, prediction)
         moved = xp.where(flat, 0, moved)
         outputs = xp.where(flat, 0, outputs)

@@ -29,7 +29,7 @@ from ..residual.trials import Trier
 from . import encode
 from .batching import batched
 from .decode import Decoder, can_launch
-from .device import to_device, to_host
+from .device import to_device
 from .encode import Finished, Found, Item
 
 
@@ -164,7 +164,7 @@ class TorchBackend(Counting):
     def _classes(self, job: Job, found: Found) -> Any:
         """Classes for the host's entropy coder."""
         up = self.predictor.geometry.up > 0
-        table, low_bits, offset = to_host([found.table, found.low_bits, found.offset])
+        table, low_bits, offset = found.table, found.low_bits, found.offset
         if not isinstance(self.host, ReferenceBackend):
             from .. import _native
 

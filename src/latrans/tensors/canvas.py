@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 from ..residual.adaptive import Filter
-from ..residual.gather import Look, foretell_next
+from ..residual.fixed import Unit
+from ..residual.gather import Look
 from ..residual.geometry import Geometry, Offset
 
 REACH = 2  # samples around a finished plane: the furthest that any neighbour there lies
@@ -176,13 +177,20 @@ class Band(Look):
         return canvas.window_sums(window)
 
     def foretold(self, filter_: Filter, errors: Any, energy: Any) -> tuple[Any, Any, Any]:
-        # Time comes first, so that what belongs to a sample lies side by side.
-        errors, energy = errors.movedim(-1, 0).contiguous(), energy.movedim(-1, 0).contiguous()
-        found = energy.new_zeros((3, *energy.shape))
+        # Time comes first, so that what belongs to a sample lies side by side; all that does not
+        # depend on the filters is worked out before they start.
+        def by_time(values: Any) -> Any:
+            return values.movedim(-1, 0).contiguous()
+
+        units = Unit.of(energy)
+        inputs, of_unit = by_time(units.ratio(errors)), [by_time(p) for p in vars(units).values()]
+        error, energy = by_time(errors[0]), by_time(energy)
+        found = torch.zeros_like(energy).expand(3, *energy.shape).clone()
+        before = Unit.of(filter_.energy)
         for x in range(0 if self.left else 1, self.columns):
-            for mine, value in zip(
-                found, foretell_next(filter_, ..., errors[x], energy[x]), strict=True
-            ):
-                mine[x] = value
+            filter_.learn(..., error[x], before)
+            found[0, x], found[1, x] = filter_.foretell(..., inputs[x], energy[x])
+            found[2, x] = filter_.miss
+            before = Unit(*(part[x] for part in of_unit))
         foretold, share, miss = found.movedim(1, -1)
         return foretold, share, miss

@@ -8,6 +8,7 @@ taken in float64 then (`product_dtype`), and `exact` keeps autocast away.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,17 @@ _FULL = ("ieee", "none")  # names of the precision that all bits take part in
 
 Array = npt.NDArray[Any]
 
+_forked = False  # since PyTorch was loaded, and not yet seen to
+
+
+def _note_fork() -> None:
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
+
 
 def find(name: str) -> torch.device:
     """The device that an engine's name means: that of "torch" is a GPU where there is one.
@@ -42,7 +54,7 @@ def find(name: str) -> torch.device:
             f"engine {name!r} is unknown; expected 'torch', 'torch:cpu' or 'torch:cuda:0'"
         )
     if match[1] == "cpu":
-        return torch.device("cpu")
+        return _cpu()
     if torch.cuda._is_in_bad_fork():
         raise EngineError(
             f"engine {name!r}: CUDA was in use when this process was forked, and cannot be in "
@@ -50,7 +62,7 @@ def find(name: str) -> torch.device:
         )
     n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if match[1] is None and not n_devices:
-        return torch.device("cpu")
+        return _cpu()
     index = int(match[2] or 0)
     if index >= n_devices:
         there = ", ".join(["torch:cpu", *(f"torch:cuda:{i}" for i in range(n_devices))])
@@ -59,6 +71,15 @@ def find(name: str) -> torch.device:
             f"for one of {there}, or install a PyTorch for CUDA and its driver"
         )
     return torch.device("cuda", index)
+
+
+def _cpu() -> torch.device:
+    global _forked
+    if _forked:
+        # Threads of OpenMP do not come along in a fork, and who waits for them never ends.
+        torch.set_num_threads(1)
+        _forked = False
+    return torch.device("cpu")
 
 
 def description(device: torch.device) -> str:
@@ -137,6 +158,22 @@ def _staged(tensor: torch.Tensor) -> torch.Tensor:
         return tensor
     pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     return pinned.copy_(tensor, non_blocking=True)
+
+
+def from_device(array: Any) -> torch.Tensor:
+    """A tensor over the memory of another library's array on a GPU.
+
+    Raises
+    ------
+    TypeError
+        If PyTorch cannot read it.
+    """
+    try:
+        if hasattr(array, "__cuda_array_interface__"):
+            return torch.as_tensor(array, device="cuda")
+        return torch.from_dlpack(array)
+    except (RuntimeError, ValueError, AssertionError, BufferError) as error:
+        raise TypeError(f"PyTorch cannot read an array on a GPU: {error}") from error
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -18,16 +18,17 @@ import torch
 
 from ..errors import ConfigError
 from ..residual.adaptive import Filter
-from ..residual.classes import N_TOKENS, limited, offsets, tokenise
-from ..residual.features import Neighbours, input_rows
-from ..residual.gather import Gather, predict
+from ..residual.classes import N_TOKENS, tokenise
 from ..residual.job import Job
-from ..residual.predictor import Predictor
-from ..residual.reference import places
+from ..residual.predictor import Predictor, count_inputs
 from ..residual.remap import COST_UNIT
-from .canvas import Band, Beyond, Canvas, beyond, plane_canvas, track_canvas
-from .device import room, to_device
-from .programs import run_tensor
+from . import fused
+from .bands import Described, Given, Kind, Tensors
+from .canvas import beyond
+from .device import product_dtype, room, to_device, to_host
+from .experts import Experts
+
+Here = tuple[slice, slice]
 
 _SAMPLE_NBYTES = 2048  # that a sample takes in a band, about
 _LEAST_ROWS = 32  # of a band of planes: the rows above it are summed up once more
@@ -53,11 +54,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Found:
-    """Classes of a plane as in `residual.job.Classes`: uint8, uint8, int32."""
+    """Classes of a plane as in `residual.job.Classes`, on the host: uint8, uint8, int32."""
 
-    table: torch.Tensor
-    low_bits: torch.Tensor
-    offset: torch.Tensor
+    table: npt.NDArray[np.uint8]
+    low_bits: npt.NDArray[np.uint8]
+    offset: npt.NDArray[np.int32]
     finished: Finished | None
 
 
@@ -72,48 +73,6 @@ class Coefficients:
     def rows(self, top: int, n: int) -> Coefficients:
         here = slice(top, top + n)
         return Coefficients(self.weights[:, :, here], self.shift[:, here], self.sigma[:, here])
-
-
-@dataclass
-class Space(Gather):
-    """One band of a batch while it is encoded."""
-
-    predictor: Predictor
-    samples: Canvas
-    references: Sequence[Any]
-    reconstruction: Beyond | None
-    filter: Filter | None
-    trained: torch.Tensor
-    errors: Any = None
-    sizes: Any = None
-
-
-@dataclass(frozen=True)
-class Seen:
-    """A finished plane's band, as `Gather` asks for it."""
-
-    samples: Beyond
-    errors: Beyond | None
-    energy: Beyond | None
-
-
-@dataclass(frozen=True)
-class Described:
-    """A band with all that the networks are told of it.
-
-    Attributes
-    ----------
-    here : its place in the planes: rows, columns.
-    values : the samples; errors : of the linear prediction.
-    features : (inputs, items, rows, columns) int32
-    """
-
-    here: tuple[slice, slice]
-    values: torch.Tensor
-    errors: torch.Tensor
-    neighbours: Neighbours
-    energy: torch.Tensor
-    features: torch.Tensor
 
 
 class Batch:
@@ -134,6 +93,14 @@ class Batch:
         self.trained = torch.from_numpy(predictor.linear.astype(np.int64)).to(device)
         # What a job of this backend refers to came out of it.
         finished = [cast("Sequence[Any]", j.references) for j in self.jobs]
+        n_references = len(job.references)
+        n_inputs = count_inputs(
+            self.geometry,
+            min(n_references, predictor.n_described_references),
+            predictor.has_reconstruction,
+        )
+        order, dtype = range(n_inputs), product_dtype(device)
+        self.experts = Experts(predictor, n_references, order, dtype, device)
         self.references = [[f.finished for f in of_rank] for of_rank in zip(*finished, strict=True)]
         pictures = [j.reconstruction for j in self.jobs if j.reconstruction is not None]
         self.reconstruction = self._stacked(pictures) if pictures else None
@@ -190,56 +157,43 @@ class Batch:
             for left in range(0, self.columns, n):
                 yield range(self.rows), range(left, min(left + n, self.columns))
 
-    def described(self) -> Iterator[Described]:
-        """Everything the networks are told, band by band."""
+    def described(self) -> Iterator[tuple[Here, Described]]:
+        """Place, in rows and columns, and surroundings of every band."""
         g = self.geometry
-        samples = errors_before = None
-        first_sigma = self.coefficients.sigma[:, 0, 0]
+        c = self.coefficients
+        first_sigma = c.sigma[:, 0, 0]
         filter_ = self._filter() if g.n_adaptive else None
+        before: Described | None = None
         for rows, columns in self.bands():
             here = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
             values = self.planes[:, here[0], here[1]].long()
-            set_ = self.coefficients.rows(rows.start, len(rows))
-            sigma = set_.sigma[:, :, 0]
-            if g.up:
-                start = self.lo.clamp(min=0).minimum(self.hi)[:, 0, 0]
-                samples = plane_canvas(g, values, start, samples)
-            else:
-                samples = track_canvas(g, values, values[:, :, 0], samples)
-            space = Space(
+            before_all = self.lo.clamp(min=0).minimum(self.hi)[:, 0, 0]
+            start = before_all if g.up else values[:, :, 0]
+            others, n_described = self._beyond(rows, columns)
+            kind = Kind(
                 self.predictor,
-                samples,
-                [self._seen(of_items, rows, columns) for of_items in self.references],
-                self._beyond(self.reconstruction, rows, columns),
-                filter_,
+                len(rows),
+                len(columns),
+                columns.start,
+                before is None,
+                len(self.references),
+                n_described,
+                self.reconstruction is not None,
+            )
+            given = Given(
+                values,
+                None if before is None else before.samples,
+                None if before is None else before.errors,
+                start,
+                first_sigma,
+                c.weights[:, :, here[0]],
+                c.shift[:, here[0]],
+                c.sigma[:, here[0]],
                 self.trained,
+                others,
             )
-            look = Band(len(rows), len(columns), columns.start)
-            base, differences = space.differences(look)
-            prediction = predict(base, differences, set_.weights, set_.shift)
-            errors = (values << 8) - prediction
-            if g.up:
-                if rows.start == 0:
-                    errors[:, 0, 0] = first_sigma
-                space.errors = plane_canvas(g, errors, first_sigma, errors_before)
-            else:
-                if columns.start == 0:
-                    errors[:, :, 0] = sigma
-                space.errors = track_canvas(g, errors, sigma, errors_before)
-            errors_before = space.errors
-            space.sizes = Canvas(
-                g, abs(space.errors.data), space.errors.columns, space.errors.first
-            )
-            neighbours, energy = space.neighbours(look, base, differences, prediction, set_.sigma)
-            if not g.up and columns.start == 0:
-                energy[:, :, 0] = sigma
-            listed = input_rows(g, neighbours, energy)
-            features = torch.empty(
-                (len(listed), *energy.shape), dtype=torch.int32, device=self.device
-            )
-            for to, row in zip(features, listed, strict=True):
-                to.copy_(row)
-            yield Described(here, values, errors, neighbours, energy, features)
+            before = fused.describe(kind, given, filter_)
+            yield here, before
 
     def _filter(self) -> Filter:
         sigma = self.coefficients.sigma[:, :, 0]
@@ -248,45 +202,39 @@ class Batch:
             blank, blank.clone(), torch.ones_like(sigma), torch.zeros_like(sigma), sigma.clone()
         )
 
-    def _seen(self, of_items: Sequence[Finished], rows: range, columns: range) -> Seen:
-        def of(part: str) -> Any:
-            values = [getattr(finished, part) for finished in of_items]
-            stacked = None if values[0] is None else torch.stack(values)
-            return self._beyond(stacked, rows, columns)
+    def _beyond(self, rows: range, columns: range) -> tuple[Tensors, int]:
+        """What lies in and around a band of other planes, and how many the networks see."""
+        n = min(len(self.references), self.predictor.n_described_references)
+        seen = self.references[:n]
+        parts = [torch.stack([f.samples for f in of_items]) for of_items in self.references]
+        for part in ("errors", "energy"):
+            parts += [torch.stack([getattr(f, part) for f in of_items]) for of_items in seen]
+        if self.reconstruction is not None:
+            parts.append(self.reconstruction)
+        data = (beyond(self.geometry, part, self.n_samples, rows, columns).data for part in parts)
+        return tuple(data), n
 
-        return Seen(of("samples"), of("errors"), of("energy"))
-
-    def _beyond(self, values: torch.Tensor | None, rows: range, columns: range) -> Any:
-        if values is None:
-            return None
-        return beyond(self.geometry, values, self.n_samples, rows, columns)
+    def body(self, canvas: torch.Tensor) -> torch.Tensor:
+        """A band's canvas without its margins."""
+        g = self.geometry
+        return canvas[:, g.up :, g.left : canvas.shape[2] - g.right]
 
     def answer(self, features: torch.Tensor, experts: Sequence[int]) -> torch.Tensor:
         """Network outputs (3 + gates, items, rows, columns) of every item's expert."""
-        outputs = features.new_zeros(
-            (3 + self.geometry.n_gates, *features.shape[1:]), dtype=torch.int64
-        )
+        found = []
         first = 0
         for expert, group in groupby(experts):
             last = first + len(list(group))
-            network = self.predictor.network(expert, len(self.references))
-            if network is not None:
-                shape = outputs[:, first:last].shape
-                # Samples come first in a product, but lie behind each other in memory.
-                found = run_tensor(network, features[:, first:last].flatten(1).T)
-                outputs[:, first:last] = found.T.reshape(shape)
+            mine = self.experts.run(expert, features[:, first:last].flatten(1))
+            found.append(mine.view(-1, last - first, *features.shape[2:]))
             first = last
-        return limited(outputs)
+        return found[0] if len(found) == 1 else torch.cat(found, 1)
 
-    def classes(
-        self, band: Described, experts: Sequence[int]
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def classes(self, here: Here, band: Described, experts: Sequence[int]) -> Tensors:
         """Tables, low bits and offsets of a band."""
         outputs = self.answer(band.features, experts)
-        placed: Any = places(
-            self.predictor, band.neighbours, band.energy, outputs, self.lo, self.hi, 1
-        )
-        return placed.table, placed.low_bits, offsets(placed, band.values)
+        values = self.planes[:, here[0], here[1]].long()
+        return fused.classes(self.predictor, band, outputs, values, self.lo, self.hi)
 
 
 def samples_at_once(device: torch.device) -> int:
@@ -335,13 +283,16 @@ def _classified(batch: Batch) -> list[Found]:
     errors = energy = None
     if described:
         errors, energy = torch.empty((2, *shape), dtype=torch.int64, device=batch.device)
-    for band in batch.described():
-        y, x = band.here
-        for to, values in zip((table, low_bits, offset), batch.classes(band, experts), strict=True):
+    for here, band in batch.described():
+        y, x = here
+        for to, values in zip(
+            (table, low_bits, offset), batch.classes(here, band, experts), strict=True
+        ):
             to[:, y, x] = values
         if errors is not None and energy is not None:
-            errors[:, y, x], energy[:, y, x] = band.errors, band.energy
+            errors[:, y, x], energy[:, y, x] = batch.body(band.errors), band.energy
     found = []
+    on_host = to_host([table, low_bits, offset])
     for i, job in enumerate(batch.jobs):
         finished = None
         if job.keep:
@@ -350,7 +301,8 @@ def _classified(batch: Batch) -> list[Found]:
                 None if errors is None else errors[i],
                 None if energy is None else energy[i],
             )
-        found.append(Found(table[i], low_bits[i], offset[i], finished))
+        tables, low, distances = (values[i] for values in on_host)
+        found.append(Found(tables, low, distances, finished))
     return found
 
 
@@ -368,11 +320,11 @@ def costs(
         n = len(batch.jobs)
         totals = torch.zeros((len(experts), n), dtype=torch.int64, device=device)
         coded = batch.coded
-        for band in batch.described():
+        for here, band in batch.described():
             for i, expert in enumerate(experts):
-                table, low_bits, offset = batch.classes(band, [expert] * n)
+                table, low_bits, offset = batch.classes(here, band, [expert] * n)
                 token, n_raw, _ = tokenise(offset, low_bits)
                 bits: Any = token_costs[table * N_TOKENS + token] + COST_UNIT * n_raw
-                totals[i] += torch.where(coded[band.here], bits, 0).sum((1, 2))
+                totals[i] += torch.where(coded[here], bits, 0).sum((1, 2))
         found += totals.T.tolist()
     return found

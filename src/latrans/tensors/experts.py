@@ -37,17 +37,20 @@ class Experts:
 
     def __call__(self, inputs: Tensor, spans: Sequence[Span]) -> Tensor:
         """Outputs (3 + gates, lanes, items) int64 for inputs (inputs, lanes, items) int64."""
-        found = [self._run(expert, inputs[:, :, a:b]) for expert, a, b in spans]
+        n_lanes = inputs.shape[1]
+        found = [
+            self.run(expert, inputs[:, :, a:b].flatten(1)).view(-1, n_lanes, b - a)
+            for expert, a, b in spans
+        ]
         return found[0] if len(found) == 1 else torch.cat(found, 2)
 
-    def _run(self, expert: int, x: Tensor) -> Tensor:
-        n, lanes, items = x.shape
+    def run(self, expert: int, x: Tensor) -> Tensor:
+        """Outputs (3 + gates, samples) int64 of one expert for inputs (inputs, samples)."""
         if expert == NO_NETWORK:
-            return x.new_zeros((self.n_outputs, lanes, items))
-        x = x.reshape(n, lanes * items)
+            return x.new_zeros((self.n_outputs, x.shape[1]), dtype=torch.int64)
         for weight, bias, lo, hi in self.layers[expert]:
             x = torch.addmm(bias, weight, x.to(weight.dtype)).floor_().clamp_(lo, hi)
-        return x.long().view(-1, lanes, items)
+        return x.long()
 
 
 def _layers(network: Program | None, order: Sequence[int], dtype: Any, device: Any) -> list[Any]:

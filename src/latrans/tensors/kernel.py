@@ -100,12 +100,12 @@ def _give_back(states, new, slot, group):
 
 
 @triton.jit
-def _raw(bits, states, words, last, n_states):
+def _raw(bits, states, words, last, n_states, n_groups):
     """Next raw bits of each lane, states, and the word that was taken last."""
     lane = tl.arange(0, LANES)
     slot = lane % n_states
     value = tl.zeros((LANES,), tl.int64)
-    for g in range(LANES // n_states):
+    for g in range(n_groups):
         group = lane // n_states == g
         asked = tl.where(group, bits, 0)
         state = _mine(states, slot)
@@ -118,12 +118,12 @@ def _raw(bits, states, words, last, n_states):
 
 
 @triton.jit
-def _symbols(begin, active, entries, states, words, last, n_states):
+def _symbols(begin, active, entries, states, words, last, n_states, n_groups):
     """Next symbol of each lane, states, and the word that was taken last."""
     lane = tl.arange(0, LANES)
     slot = lane % n_states
     token = tl.zeros((LANES,), tl.int64)
-    for g in range(LANES // n_states):
+    for g in range(n_groups):
         group = (lane // n_states == g) & active
         state = _mine(states, slot)
         entry = tl.load(entries + begin + (state & 4095))
@@ -154,7 +154,7 @@ def decode_strip(
     cells, kept, shift_at, active_at, samples_at, n_steps,
     terms, factors, error_weights, error_places, log_counts,
     samples_begin, errors_begin, sums_begin, energy_begin, tail0, tail1, log_step,
-    step_size, per_step, still_below, first_step, n_states, keep,
+    step_size, per_step, still_below, first_step, n_states, n_groups, keep,
     N_TAPS: tl.constexpr, N_SAMPLES: tl.constexpr, BASE0: tl.constexpr, BASE1: tl.constexpr,
     LEFT: tl.constexpr, ABOVE: tl.constexpr,
     N_SEEN: tl.constexpr, N_ERRORS: tl.constexpr, N_APART: tl.constexpr, INNER: tl.constexpr,
@@ -389,19 +389,22 @@ def decode_strip(
 
         # Symbols and raw bits.
         begin = tl.load(begins + item * N_TABLES + (found & 255))
-        token, states, last = _symbols(begin, active, entries, states, words, last, n_states)
+        token, states, last = _symbols(begin, active, entries, states, words, last, n_states,
+                                     n_groups)
         bits = tl.where(active, tl.load(lengths + token) + low, 0)
         if tl.max(bits, 0) >= _ESCAPED:
             escaped = bits >= _ESCAPED
             number, states, last = _raw(tl.where(escaped, 8, 0).to(tl.int64), states, words, last,
-                                        n_states)
+                                        n_states, n_groups)
             token = tl.where(escaped, tl.minimum(number, _ESCAPE - 1), token)
             bits = tl.where(active, tl.load(lengths + token) + low, 0)
         raw = tl.zeros((LANES,), tl.int64)
         if tl.max(bits, 0) > 0:
-            raw, states, last = _raw(tl.minimum(bits, 16), states, words, last, n_states)
+            raw, states, last = _raw(tl.minimum(bits, 16), states, words, last, n_states,
+                                     n_groups)
         if tl.max(bits, 0) > 16:
-            top, states, last = _raw(tl.maximum(bits - 16, 0), states, words, last, n_states)
+            top, states, last = _raw(tl.maximum(bits - 16, 0), states, words, last, n_states,
+                                     n_groups)
             raw |= top << 16
 
         # Samples.
@@ -420,7 +423,8 @@ def decode_strip(
         target = tl.load(samples_at + s * LANES + lane)
         tl.store(board + samples_begin + target, limited, mask=active)
         tl.store(board + errors_begin + target, error, mask=active)
-        tl.store(board + energy_begin + target, energy, mask=active & (keep > 0))
+        if keep > 0:
+            tl.store(board + energy_begin + target, energy, mask=active)
         if N_SUMS > 0:
             # The cell after that of the sum up to the sample before.
             where = tl.load(here + (N_SAMPLES + N_ERRORS) * LANES + lane) + by + 1

@@ -93,7 +93,7 @@ class Launched(Wavefront):
             layout.samples, layout.errors, layout.sums, layout.energy, tails[0], tails[1],
             int(log2(step)), step, ((1 << 16) + step // 2) // step,
             13 * window_count(g.windows[-1]), 0 if g.up and top == 0 else -1,
-            len(popper.states), int(shape.keep),
+            len(popper.states), LANES // len(popper.states), int(shape.keep),
             N_TAPS=len(g.taps), N_SAMPLES=len(taps.samples),
             BASE0=where[g.base[0]], BASE1=where[g.base[1]],
             LEFT=where[(0, -1)], ABOVE=where[(-1, 0)] if g.up else 0,
