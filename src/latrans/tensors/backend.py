@@ -27,7 +27,7 @@ from ..residual.surface import Surface
 from ..residual.trials import Trier
 from . import encode
 from .batching import batched
-from .decode import Decoder
+from .decode import Decoder, can_launch
 from .device import to_device
 from .encode import Finished, Found, Item
 
@@ -81,10 +81,12 @@ class TorchBackend(Counting):
     def __init__(
         self, predictor: Predictor, device: torch.device, decodes_here: bool | None = None
     ) -> None:
-        """`decodes_here`: whether the device decodes, or the host; without it, GPUs do."""
+        """`decodes_here`: whether the device decodes, or the host.  Without it, GPUs do that have
+        Triton: step by step from the host a device is slower than a core of the host.
+        """
         self.predictor = predictor
         self.device = device
-        self._decodes_here = device.type != "cpu" if decodes_here is None else decodes_here
+        self._decodes_here = can_launch(device) if decodes_here is None else decodes_here
         self.host: Backend = _host(predictor)
 
     def taken(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:

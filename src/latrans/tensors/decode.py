@@ -7,8 +7,9 @@ batch (`wavefront`); damage to one of them is told to whom it belongs, and distu
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any
@@ -34,6 +35,12 @@ from .wavefront import Coder, Finished, Wavefront
 
 Tensor = Any  # torch.Tensor; mypy does not see the package
 
+_CHECKED_ROWS = 32  # two strips, of which the second lies lower than the tables say
+_DISTRUSTED = (
+    "the Triton kernel of latrans decodes something else here than PyTorch does, and is not used; "
+    "please report this with the versions of torch and triton and the GPU's name"
+)
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -53,13 +60,23 @@ class _Item:
     firsts: Ints | None
 
 
+@dataclass(frozen=True)
+class _Result:
+    """A decoded plane, and where its section goes on."""
+
+    plane: tuple[Ints, Kept | None]
+    n_words: int
+    states: Tensor
+
+
 class Decoder:
     """Decodes sections of one predictor on one device; shared by threads."""
 
     def __init__(self, predictor: Predictor, device: Any, launches: bool | None = None) -> None:
         """`launches`: whether a Triton kernel decodes; without it, on GPUs where Triton is."""
         self.predictor, self.device = predictor, device
-        self._launches = _can_launch(device) if launches is None else launches
+        self._launches = can_launch(device) if launches is None else launches
+        self._checked: set[tuple[int, bool]] = set()
         self.entries = entries(predictor.tables, device)
         self.coder = lru_cache(maxsize=64)(self._coder)
 
@@ -91,26 +108,59 @@ class Decoder:
         return found
 
     def _planes(self, items: Sequence[_Item]) -> list[Any]:
+        """As `planes`, of items in the order of their experts."""
+        job = items[0].job
+        shape = self.shape(job)
+        coder = self.coder(shape, len(job.references), product_dtype(self.device))
+        front, popper = self._front(coder, items)
+        results = self._results(items, front.run(), popper)
+        if coder.prepared is not None and not self._trusted(coder, items, results):
+            self._launches = False
+            self.coder.cache_clear()
+            return self._planes(items)
+        for item, result in zip(items, results, strict=True):
+            if isinstance(result, _Result):
+                item.section.stream.go_on(result.n_words, result.states)
+        return [r.plane if isinstance(r, _Result) else r for r in results]
+
+    def _trusted(self, coder: Coder, items: Sequence[_Item], results: Sequence[Any]) -> bool:
+        """Whether the kernel does what the steps on tensors do.
+
+        Of every kind of planes the beginning of the first one is decoded both ways: a compiler or
+        device that breaks the kernel must not make damage of sound frames.
+        """
+        job = items[0].job
+        kind = (len(job.references), job.step > 1)
+        sound = [i for i, result in enumerate(results) if isinstance(result, _Result)]
+        if kind in self._checked or not sound:
+            return True
+        item, result = items[sound[0]], results[sound[0]]
+        front, _ = self._front(replace(coder, prepared=None), [item])
+        n = min(_CHECKED_ROWS, job.rows) * job.columns
+        found = front.run(_CHECKED_ROWS).samples[:n, 0].cpu().numpy()
+        here = min(n, job.n_samples)
+        if not np.array_equal(found[:here], result.plane[0].reshape(-1)[:here]):
+            warnings.warn(_DISTRUSTED, RuntimeWarning, stacklevel=2)
+            return False
+        self._checked.add(kind)
+        return True
+
+    def _front(self, coder: Coder, items: Sequence[_Item]) -> tuple[Wavefront, Popper]:
+        """What decodes the next planes of some sections."""
         jobs = [item.job for item in items]
-        first, shape = jobs[0], self.shape(jobs[0])
-        coder = self.coder(shape, len(first.references), product_dtype(self.device))
+        shape = coder.layout.shape
         streams = [item.section.stream for item in items]
-        popper = Popper(streams, first.n_samples, len(streams[0].states))
+        popper = Popper(streams, jobs[0].n_samples, len(streams[0].states))
         begins = np.stack([item.section.tables for item in items], 1).astype(np.int64) * TOTAL
         starts = [item.firsts for item in items if item.firsts is not None]
         firsts = self._put(np.stack(starts, 1)) if starts else None
-        front = self._front(coder)(
-            coder, jobs, _spans(jobs), popper, self._put(begins), firsts,
-            self._known(jobs, shape, coder.layout.finished_cells),
-        )  # fmt: skip
-        return self._results(items, front.run(), popper)
-
-    def _front(self, coder: Coder) -> type[Wavefront]:
+        known = self._known(jobs, shape, coder.layout.finished_cells)
+        parts = (coder, jobs, _spans(jobs), popper, self._put(begins), firsts, known)
         if coder.prepared is None:
-            return Wavefront
+            return Wavefront(*parts), popper
         from .launch import Launched
 
-        return Launched
+        return Launched(*parts), popper
 
     def shape(self, job: Job) -> Shape:
         n_references = len(job.references)
@@ -143,32 +193,30 @@ class Decoder:
         index = self._put(cells) if planes else None
         return [plane.index_select(0, index) for plane in planes]
 
-    def _results(self, items: Sequence[_Item], done: Finished, popper: Popper) -> list[Any]:
-        """What each item gets; sections go on only now that nothing can fail any more."""
+    def _results(
+        self, items: Sequence[_Item], done: Finished, popper: Popper
+    ) -> list[_Result | CodecError]:
+        """What each item gets."""
         jobs = [item.job for item in items]
-        rows, columns = jobs[0].rows, jobs[0].columns
         lo, hi = min(j.lo for j in jobs), max(j.hi for j in jobs)
         samples = done.samples.T.to(_narrow(lo, hi)).cpu().numpy()
+        samples = samples.reshape(-1, jobs[0].rows, jobs[0].columns)
         kept = None
         if jobs[0].keep:
             # Apart from the board, which would stay as long as one of them.
             kept = [part.clone() for part in (done.samples, done.errors, done.energy)]
-        states = popper.states
-        results: list[Any] = []
-        for i, (item, n_words, bad) in enumerate(
-            zip(items, popper.taken(), done.bad.tolist(), strict=True)
+        results: list[_Result | CodecError] = []
+        for i, (job, n_words, bad) in enumerate(
+            zip(jobs, popper.taken(), done.bad.tolist(), strict=True)
         ):
             if n_words is None:
                 results.append(CodecError("entropy-coded section ends before its last symbol"))
             elif bad:
-                job = item.job
-                results.append(
-                    CodecError(f"frame is damaged: a sample lies outside of {job.lo} to {job.hi}")
-                )
+                said = f"frame is damaged: a sample lies outside of {job.lo} to {job.hi}"
+                results.append(CodecError(said))
             else:
-                item.section.stream.go_on(n_words, states[:, i])
                 mine = None if kept is None else Kept(*(part[:, i] for part in kept))
-                results.append((samples[i].reshape(rows, columns), mine))
+                results.append(_Result((samples[i], mine), n_words, popper.states[:, i]))
         return results
 
 
@@ -194,7 +242,8 @@ class TorchDecoding:
         self.stream.finish()
 
 
-def _can_launch(device: Any) -> bool:
+def can_launch(device: Any) -> bool:
+    """Whether the kernel can decode on a device."""
     return device.type == "cuda" and find_spec("triton") is not None
 
 

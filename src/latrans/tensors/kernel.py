@@ -8,6 +8,9 @@ the networks as float32 products that are exact, the board in memory.  Everythin
 Triton comes with PyTorch for CUDA.
 """
 
+# Triton's language is not typed.
+# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
+
 from __future__ import annotations
 
 import triton
@@ -97,13 +100,13 @@ def _give_back(states, new, slot, group):
 
 
 @triton.jit
-def _raw(bits, states, words, last, N_STATES: tl.constexpr):
+def _raw(bits, states, words, last, n_states, n_groups):
     """Next raw bits of each lane, states, and the word that was taken last."""
     lane = tl.arange(0, LANES)
-    slot = lane % N_STATES
+    slot = lane % n_states
     value = tl.zeros((LANES,), tl.int64)
-    for g in range(LANES // N_STATES):
-        group = lane // N_STATES == g
+    for g in range(n_groups):
+        group = lane // n_states == g
         asked = tl.where(group, bits, 0)
         state = _mine(states, slot)
         new = state >> asked
@@ -115,13 +118,13 @@ def _raw(bits, states, words, last, N_STATES: tl.constexpr):
 
 
 @triton.jit
-def _symbols(begin, active, entries, states, words, last, N_STATES: tl.constexpr):
+def _symbols(begin, active, entries, states, words, last, n_states, n_groups):
     """Next symbol of each lane, states, and the word that was taken last."""
     lane = tl.arange(0, LANES)
-    slot = lane % N_STATES
+    slot = lane % n_states
     token = tl.zeros((LANES,), tl.int64)
-    for g in range(LANES // N_STATES):
-        group = (lane // N_STATES == g) & active
+    for g in range(n_groups):
+        group = (lane // n_states == g) & active
         state = _mine(states, slot)
         entry = tl.load(entries + begin + (state & 4095))
         new = ((entry >> 12) & 8191) * (state >> 12) + (entry & 4095)
@@ -151,7 +154,7 @@ def decode_strip(
     cells, kept, shift_at, active_at, samples_at, n_steps,
     terms, factors, error_weights, error_places, log_counts,
     samples_begin, errors_begin, sums_begin, energy_begin, tail0, tail1, log_step,
-    step_size, per_step, still_below, first_step,
+    step_size, per_step, still_below, first_step, n_states, n_groups, keep,
     N_TAPS: tl.constexpr, N_SAMPLES: tl.constexpr, BASE0: tl.constexpr, BASE1: tl.constexpr,
     LEFT: tl.constexpr, ABOVE: tl.constexpr,
     N_SEEN: tl.constexpr, N_ERRORS: tl.constexpr, N_APART: tl.constexpr, INNER: tl.constexpr,
@@ -161,7 +164,7 @@ def decode_strip(
     N_REFERENCES: tl.constexpr, N_DESCRIBED: tl.constexpr, N_THEIRS: tl.constexpr,
     REF_BASE0: tl.constexpr, REF_BASE1: tl.constexpr, N_NEAR: tl.constexpr,
     N_THEIR_ERRORS: tl.constexpr, N_ALL_TAPS: tl.constexpr, N_TABLES: tl.constexpr,
-    FLAT: tl.constexpr, KEEP: tl.constexpr, CLOSED: tl.constexpr, N_STATES: tl.constexpr,
+    FLAT: tl.constexpr, CLOSED: tl.constexpr,
     N_IN: tl.constexpr, IN: tl.constexpr, H1: tl.constexpr, H2: tl.constexpr,
     NETWORK_SIZE: tl.constexpr, NO_NETWORK: tl.constexpr, N_CELLS: tl.constexpr,
 ):  # fmt: skip
@@ -386,19 +389,22 @@ def decode_strip(
 
         # Symbols and raw bits.
         begin = tl.load(begins + item * N_TABLES + (found & 255))
-        token, states, last = _symbols(begin, active, entries, states, words, last, N_STATES)
+        token, states, last = _symbols(begin, active, entries, states, words, last, n_states,
+                                     n_groups)
         bits = tl.where(active, tl.load(lengths + token) + low, 0)
         if tl.max(bits, 0) >= _ESCAPED:
             escaped = bits >= _ESCAPED
             number, states, last = _raw(tl.where(escaped, 8, 0).to(tl.int64), states, words, last,
-                                        N_STATES)
+                                        n_states, n_groups)
             token = tl.where(escaped, tl.minimum(number, _ESCAPE - 1), token)
             bits = tl.where(active, tl.load(lengths + token) + low, 0)
         raw = tl.zeros((LANES,), tl.int64)
         if tl.max(bits, 0) > 0:
-            raw, states, last = _raw(tl.minimum(bits, 16), states, words, last, N_STATES)
+            raw, states, last = _raw(tl.minimum(bits, 16), states, words, last, n_states,
+                                     n_groups)
         if tl.max(bits, 0) > 16:
-            top, states, last = _raw(tl.maximum(bits - 16, 0), states, words, last, N_STATES)
+            top, states, last = _raw(tl.maximum(bits - 16, 0), states, words, last, n_states,
+                                     n_groups)
             raw |= top << 16
 
         # Samples.
@@ -417,7 +423,7 @@ def decode_strip(
         target = tl.load(samples_at + s * LANES + lane)
         tl.store(board + samples_begin + target, limited, mask=active)
         tl.store(board + errors_begin + target, error, mask=active)
-        if KEEP:
+        if keep > 0:
             tl.store(board + energy_begin + target, energy, mask=active)
         if N_SUMS > 0:
             # The cell after that of the sum up to the sample before.

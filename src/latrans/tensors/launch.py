@@ -39,7 +39,7 @@ def suits(predictor: Predictor, layout: Layout, experts: Experts) -> bool:
 class Launched(Wavefront):
     """A wavefront of one launch per strip."""
 
-    def _decode(self) -> None:
+    def _decode(self, n_rows: int) -> None:
         popper, n = self._popper, len(self._popper.states)
         items = self._board.shape[1]
         self._boards = self._board.T.contiguous()
@@ -49,7 +49,7 @@ class Launched(Wavefront):
             (items, _MOST_WIDE, LANES), dtype=torch.float32, device=self._device
         )
         self._wrong = torch.zeros((items, LANES), dtype=torch.int32, device=self._device)
-        super()._decode()
+        super()._decode(n_rows)
         self._board.copy_(self._boards.T)
         popper.states = self._states[:, :n].T.contiguous()
         self._bad |= self._wrong.T != 0
@@ -74,7 +74,9 @@ class Launched(Wavefront):
         limits = torch.stack([self._placer.lo, self._placer.hi], 1).contiguous()
         which = self._experts_of_items(items)
         step = self._placer.step
-        cells, shift, active, sample = self._tables(strip, top)
+        rise = top - strip.top
+        cells, rises, used, active, sample = prepared.strip(strip)
+        cells, sample = cells + rise * rises, sample + rise * shape.columns
         networks = prepared.networks
         tails = sorted(predictor.tails)
         seen = taps.errors[: len(g.errors)]
@@ -86,11 +88,12 @@ class Launched(Wavefront):
             laid(self._sets.shifts(top, strip.n_lanes)), laid(lanes.sigma), limits, which,
             networks, known.logarithm_table, known.unit_table, classes(self._device),
             lengths, zigzags,
-            cells, shift[0], shift[1], active, sample, len(strip.kept),
+            cells, used[0], used[1], active, sample, len(strip.kept),
             *prepared.constants,
             layout.samples, layout.errors, layout.sums, layout.energy, tails[0], tails[1],
             int(log2(step)), step, ((1 << 16) + step // 2) // step,
             13 * window_count(g.windows[-1]), 0 if g.up and top == 0 else -1,
+            len(popper.states), LANES // len(popper.states), int(shape.keep),
             N_TAPS=len(g.taps), N_SAMPLES=len(taps.samples),
             BASE0=where[g.base[0]], BASE1=where[g.base[1]],
             LEFT=where[(0, -1)], ABOVE=where[(-1, 0)] if g.up else 0,
@@ -104,8 +107,8 @@ class Launched(Wavefront):
             N_THEIRS=len(g.reference_taps), REF_BASE0=g.reference_taps.index(g.base[0]),
             REF_BASE1=g.reference_taps.index(g.base[1]), N_NEAR=g.n_near,
             N_THEIR_ERRORS=len(g.reference_errors), N_ALL_TAPS=len(self._sets.trained),
-            N_TABLES=len(self._begins), FLAT=predictor.flat, KEEP=shape.keep, CLOSED=step > 1,
-            N_STATES=len(popper.states), N_IN=prepared.n_inputs, IN=_MOST_WIDE,
+            N_TABLES=len(self._begins), FLAT=predictor.flat, CLOSED=step > 1,
+            N_IN=prepared.n_inputs, IN=_MOST_WIDE,
             H1=prepared.wide, H2=prepared.narrow,
             NETWORK_SIZE=networks.shape[1], NO_NETWORK=NO_NETWORK,
             N_CELLS=cells.shape[1], num_warps=1,
@@ -116,17 +119,6 @@ class Launched(Wavefront):
         for expert, start, end in self._spans:
             which[start:end] = expert
         return torch.from_numpy(which).to(self._device)
-
-    def _tables(self, strip: Strip, top: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Cells (kept, neighbours, 16), what steps use of them (2, steps), active, sample."""
-        rise, n = top - strip.top, strip.n_lanes
-        cells = (strip.cells + rise * strip.rises).reshape(len(strip.cells), -1, n)
-        extra = ((0, 0), (0, LANES - n))
-        wide = np.pad(cells, ((0, 0), *extra)).astype(np.int32)
-        used = np.array([strip.kept, strip.shift], np.int32)
-        sample = np.pad(strip.sample + rise * self._layout.shape.columns, extra)
-        found = (wide, used, np.pad(strip.active, extra).astype(np.int8), sample)
-        return tuple(torch.from_numpy(f).to(self._device) for f in found)  # type: ignore[return-value]
 
 
 class Prepared:
@@ -167,6 +159,29 @@ class Prepared:
                 for layers in experts.layers
             ]
         )
+        self._device = device
+        self._strips: dict[int, list[Tensor]] = {}
+
+    def strip(self, strip: Strip) -> list[Tensor]:
+        """Of a strip, on the device: cells (kept, neighbours, 16), by how much they rise from row
+        to row (neighbours, 1), row of cells and shift of every step (2, steps), active and sample
+        (steps, 16).
+        """
+        if strip.top not in self._strips:
+            n = strip.n_lanes
+            more = ((0, 0), (0, LANES - n))
+            cells = np.pad(strip.cells.reshape(len(strip.cells), -1, n), ((0, 0), *more))
+            used = np.array([strip.kept, strip.shift], np.int32)
+            found = (
+                cells.astype(np.int32),
+                strip.rises[::n, None].astype(np.int32),
+                used,
+                np.pad(strip.active, more).astype(np.int8),
+                np.pad(strip.sample, more),
+            )
+            arrays = map(np.ascontiguousarray, found)
+            self._strips[strip.top] = [torch.from_numpy(a).to(self._device) for a in arrays]
+        return self._strips[strip.top]
 
 
 def _padded(n: int) -> int:

@@ -107,15 +107,15 @@ class Wavefront:
         count = torch.arange(layout.sum_lead + 1, device=self._device)[None, :, None]
         sums[:, : layout.sum_lead + 1] = sigma[:, None] * count
 
-    def run(self) -> Finished:
-        """Decode all."""
+    def run(self, most_rows: int | None = None) -> Finished:
+        """Decode all, or the strips of the first rows."""
         layout, n, board = self._layout, self._n, self._board
-        self._decode()
+        self._decode(layout.shape.rows if most_rows is None else most_rows)
         samples, errors = (board[at : at + n] for at in (layout.samples, layout.errors))
         return Finished(samples, errors, board[layout.energy : layout.trash], self._bad.any(0))
 
-    def _decode(self) -> None:
-        for top in range(0, self._layout.shape.rows, LANES):
+    def _decode(self, n_rows: int) -> None:
+        for top in range(0, min(n_rows, self._layout.shape.rows), LANES):
             strip = self._layout.strip(top)
             if strip.kept:
                 self._strip(strip, top)
