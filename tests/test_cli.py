@@ -16,7 +16,7 @@ import pytest
 import latrans
 import synthetic_models
 from latrans import store
-from latrans.cli import arrays, compress, demo, main
+from latrans.cli import arrays, demo, main
 from latrans.cli.demo_data import Sample
 from latrans.errors import CodecError
 
@@ -158,13 +158,6 @@ def test_verify_finds_another_shape_and_a_damaged_chunk(source: Path, packed: Pa
     data[len(data) // 2] ^= 1
     chunk.write_bytes(data)
     assert run("verify", source, packed) == 1
-
-
-def test_default_chunks_keep_what_is_predicted_jointly_together() -> None:
-    assert compress.default_chunks((100, 2000, 3000), "zyx") == (4, 512, 512)
-    assert compress.default_chunks((1_000_000, 8), "tc") == (131072, 8)
-    assert compress.default_chunks((60000, 28, 28)) == (1337, 28, 28)
-    assert compress.default_chunks(()) == ()
 
 
 def test_blocks_cover_the_array_once(monkeypatch: pytest.MonkeyPatch) -> None:

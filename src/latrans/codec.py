@@ -290,6 +290,8 @@ class Codec(Batches):
         from . import store
 
         assert parts.model_digest is not None
+        if isinstance(self.model, str) and self.model.startswith(store.DATA_URI):
+            store.open_model(self.model)  # most likely the one that the frame names
         return store.find(parts.model_digest.hex())
 
     def _with_latents(self, item: Array | Buffer) -> tuple[Frame, Model]:

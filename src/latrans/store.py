@@ -25,8 +25,9 @@ from .model import MAX_NBYTES, Model
 _lock = threading.Lock()
 _loaded: dict[str, Model] = {}  # by full digest
 _digests: dict[tuple[str, int, int], str] = {}  # (path, size, mtime) to digest
-_names: dict[str, str] = {}  # of packaged models to digest; their files do not change
+_names: dict[str, str] = {}  # what stays the same: packaged models and data URIs, to digest
 _HEX = re.compile(r"(?:sha256:)?([0-9a-f]{16,64})\Z")
+DATA_URI = "data:"  # what a model that is its own reference begins with
 _DATA_URI = re.compile(r"data:[^,]*;base64,(.*)\Z", re.S)
 
 
@@ -75,9 +76,11 @@ def open_model(source: str | os.PathLike[str] | bytes | Model) -> Model:
     inline = _DATA_URI.match(text)
     if inline:
         try:
-            return register(Model.from_bytes(base64.b64decode(inline[1], validate=True)))
+            model = register(Model.from_bytes(base64.b64decode(inline[1], validate=True)))
         except binascii.Error as error:
             raise ModelError(f"model data URI is not valid base64: {error}") from error
+        _names[text] = model.digest  # every chunk asks for it
+        return model
     digest = _HEX.match(text)
     if digest:
         return find(digest[1])
@@ -127,8 +130,9 @@ def find(digest: str) -> Model:
             except OSError:
                 continue
     raise ModelNotFoundError(
-        f"no model with digest {digest} is at hand. Ask whoever wrote the data for the model "
-        f"file, then put it into {cache_directory()} or a directory of LATRANS_MODEL_PATH"
+        f"no model with digest {digest} is at hand. Where a Zarr store keeps it beside its arrays, "
+        "open them with latrans.zarr.open; else ask whoever wrote the data for the model file, "
+        f"then put it into {cache_directory()} or a directory of LATRANS_MODEL_PATH"
     )
 
 

@@ -9,6 +9,7 @@ none unless they are asked for.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -86,6 +87,35 @@ def _asked(name: str, value: int | None, variable: str) -> int | None:
     if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise ConfigError(f"{variable} is {text!r}; expected a whole number from 1")
     return int(text)
+
+
+def share() -> int:
+    """How many threads work for all callers of this process together.
+
+    Returns
+    -------
+    int
+        What ``LATRANS_NUM_THREADS`` says; otherwise as many as this process has cores, or in a
+        worker of dask.distributed, which shares its machine with others, as many as the worker
+        has threads.
+
+    Raises
+    ------
+    ConfigError
+        If the variable is no whole number of at least 1.
+    """
+    said = _asked("threads", None, VARIABLE)
+    if said is not None:
+        return min(said, MAX_THREADS)
+    return min(_granted() or _cores(), _cores(), MAX_THREADS)
+
+
+def _granted() -> int:
+    """Threads of the dask.distributed workers that live in this process; 0 without any."""
+    worker = getattr(sys.modules.get("distributed.worker"), "Worker", None)
+    # A worker is in no thread's reach but its own, and we are in neither of them.
+    found = list(getattr(worker, "_instances", ()))
+    return sum(getattr(getattr(each, "state", None), "nthreads", 0) for each in found)
 
 
 def spread(work: Callable[[In], Out], items: Sequence[In], threads: int) -> list[Out]:

@@ -6,30 +6,30 @@ A chunk's bytes are one frame of the chunk in C order, in the byte order of the 
 that a chunk's bytes follow from its values alone and not from how they lay in memory.
 
 Zarr calls in three ways: in batches, one by one on its event loop, and one by one in threads of
-its own.  All three end in the same two methods, which run off the event loop.  Nothing here calls
-Zarr's synchronous API: from a codec that can deadlock.
+its own.  The first two end in batches of all chunks that are under way, see `batching`; what comes
+in a thread stays in it, for threads are side by side already.  Nothing here calls Zarr's
+synchronous API: from a codec that can deadlock.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from zarr.abc.codec import ArrayBytesCodec
 from zarr.core.common import parse_named_configuration
 
-from .config import Configured
-from .errors import CodecError, ConfigError
+from ..config import Configured
+from ..errors import CodecError, ConfigError
+from .batching import gather
 
 if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
     from zarr.core.buffer import Buffer, NDBuffer
 
 Array = np.ndarray[Any, Any]
-In = TypeVar("In")
-Out = TypeVar("Out")
 
 CODEC_NAME = "latrans"
 
@@ -87,35 +87,56 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
         self, chunks_and_specs: Iterable[tuple[NDBuffer | None, ArraySpec]]
     ) -> list[Buffer | None]:
         """Encode chunks, in order; None (an empty chunk) stays None."""
-        return await _in_thread(self._encode_batch, chunks_and_specs)
+        return await self._gather("encode", chunks_and_specs)
 
     async def decode(
         self, chunks_and_specs: Iterable[tuple[Buffer | None, ArraySpec]]
     ) -> list[NDBuffer | None]:
         """Decode frames, in order; None (a chunk that was never written) stays None."""
-        return await _in_thread(self._decode_batch, chunks_and_specs)
+        return await self._gather("decode", chunks_and_specs)
 
     async def _encode_single(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
-        return await asyncio.to_thread(self._encode_sync, chunk_data, chunk_spec)
+        (frame,) = await self._gather("encode", [(chunk_data, chunk_spec)])
+        return frame
 
     async def _decode_single(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
-        return await asyncio.to_thread(self._decode_sync, chunk_data, chunk_spec)
+        (chunk,) = await self._gather("decode", [(chunk_data, chunk_spec)])
+        return chunk
 
     def _encode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
-        return self._encode_batch([(chunk_data, chunk_spec)])[0]
+        return self._encode_chunks([(chunk_data, chunk_spec)])[0]
 
     def _decode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
-        return self._decode_batch([(chunk_data, chunk_spec)])[0]
+        return self._decode_chunks([(chunk_data, chunk_spec)])[0]
 
-    def _encode_batch(self, chunks: Sequence[tuple[NDBuffer, ArraySpec]]) -> list[Buffer]:
-        frames = self._codec.encode_batch([self._to_array(*chunk) for chunk in chunks])
+    async def _gather(self, kind: str, chunks_and_specs: Iterable[tuple[Any, ArraySpec]]) -> Any:
+        """Have chunks coded off the event loop, which all of Zarr shares; None stays in place."""
+        batch = list(chunks_and_specs)
+        present = [(pair, _nbytes(kind, *pair)) for pair in batch if pair[0] is not None]
+        if not present:
+            return [None] * len(batch)
+        results = iter(await gather(self, kind, present))
+        return [None if chunk is None else next(results) for chunk, _ in batch]
+
+    def code(self, kind: str, chunks: Sequence[Any], threads: int) -> Sequence[Any]:
+        """What `batching.gather` makes of chunks, each with its specification."""
+        if kind == "encode":
+            return self._encode_chunks(chunks, threads)
+        return self._decode_chunks(chunks, threads)
+
+    def _encode_chunks(
+        self, chunks: Sequence[tuple[NDBuffer, ArraySpec]], threads: int = 1
+    ) -> list[Buffer]:
+        frames = self._codec.encode_batch([self._to_array(*chunk) for chunk in chunks], threads)
         return [
             spec.prototype.buffer.from_bytes(frame)
             for (_, spec), frame in zip(chunks, frames, strict=True)
         ]
 
-    def _decode_batch(self, chunks: Sequence[tuple[Buffer, ArraySpec]]) -> list[NDBuffer]:
-        arrays = self._codec.decode_batch([chunk.to_bytes() for chunk, _ in chunks])
+    def _decode_chunks(
+        self, chunks: Sequence[tuple[Buffer, ArraySpec]], threads: int = 1
+    ) -> list[NDBuffer]:
+        arrays = self._codec.decode_batch([chunk.to_bytes() for chunk, _ in chunks], threads)
         return [
             spec.prototype.nd_buffer.from_numpy_array(_to_spec(array, spec))
             for (_, spec), array in zip(chunks, arrays, strict=True)
@@ -167,14 +188,7 @@ def _describe(dtype: np.dtype[Any], shape: tuple[int, ...]) -> str:
     return f"{dtype} of shape {shape}"
 
 
-async def _in_thread(
-    work: Callable[[list[tuple[In, ArraySpec]]], list[Out]],
-    chunks_and_specs: Iterable[tuple[In | None, ArraySpec]],
-) -> list[Out | None]:
-    """Run a batch off the event loop, which all of Zarr shares, and put None back in place."""
-    batch = list(chunks_and_specs)
-    present = [(chunk, spec) for chunk, spec in batch if chunk is not None]
-    if not present:
-        return [None] * len(batch)
-    results = iter(await asyncio.to_thread(work, present))
-    return [None if chunk is None else next(results) for chunk, _ in batch]
+def _nbytes(kind: str, chunk: NDBuffer | Buffer, spec: ArraySpec) -> int:
+    if kind == "decode":
+        return len(chunk)
+    return math.prod(spec.shape) * spec.dtype.to_native_dtype().itemsize

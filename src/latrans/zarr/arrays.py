@@ -1,0 +1,254 @@
+"""Create and open: Zarr arrays whose chunks suit their model, in stores that carry it.
+
+What comes back are arrays and groups of zarr itself; whoever knows those knows these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import zarr
+
+from .. import chunking
+from ..errors import ConfigError
+from ..model import Model
+from ..numcodecs import Latrans
+from ..store import open_model
+from . import models
+from .codec import LatransCodec
+
+_XARRAY_NAMES = "_ARRAY_DIMENSIONS"  # where format 2 has names of dimensions
+
+
+def create(
+    store: Any,
+    *,
+    name: str | None = None,
+    shape: Sequence[int] | None = None,
+    dtype: Any = None,
+    data: Any = None,
+    model: Any = "image-1",
+    mode: str | None = None,
+    max_error: float | None = None,
+    quality: float | None = None,
+    step: float | None = None,
+    axes: str | None = None,
+    model_storage: str = "name",
+    chunks: Sequence[int] | str = "auto",
+    shards: Sequence[int] | None = None,
+    batch_size: int | None = None,
+    fill_value: Any = None,
+    attributes: Mapping[str, Any] | None = None,
+    dimension_names: Sequence[str | None] | None = None,
+    zarr_format: int | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> zarr.Array[Any]:
+    """Create a Zarr array that stores its chunks with latrans.
+
+    Parameters
+    ----------
+    store : path, URL, Store, dict or zarr.Group
+        As `zarr.create_array` takes it.
+    name : str, optional
+        Path of the array in the store; its root by default.
+    shape, dtype
+        Of the array; taken from `data` where that is given.
+    data : array, optional
+        Written to the array.
+    model : str, os.PathLike, bytes or Model
+        As for `latrans.Codec`.
+    mode : {"lossless", "bounded", "lossy"}, optional
+        By default bounded where there is a `max_error`, else lossless.  A write that covers a
+        chunk in part decodes it and encodes it again: in lossy mode such a chunk gets worse each
+        time, so write whole chunks; in bounded mode errors do not add up.
+    max_error, quality, step, axes
+        As for `latrans.Codec`.
+    model_storage : {"name", "inline", "beside"}
+        Where the model is kept.  "name" stores no model, which is enough for the shipped ones;
+        "inline" puts it into the array's metadata, up to 256 KiB, which any reader with latrans
+        opens; "beside" puts it into the store, as the array ``models/<digest>``, where
+        `latrans.zarr.open` finds it.  Either way a copy of the store is complete.
+    chunks : sequence of int or "auto"
+        By default about a million samples that the model predicts jointly, see
+        `latrans.chunking.default_chunks`.
+    shards : sequence of int, optional
+        Chunks are made to divide them.
+    batch_size : int, optional
+        Chunks that Zarr's pipeline hands over together.  Those under way share batches in any
+        case; this puts more of them under way: ``async.concurrency`` times as many.
+    fill_value : number, optional
+        Value of what was never written.  A finite one also marks missing samples, which come back
+        exactly in every mode.
+    attributes : mapping, optional
+    dimension_names : sequence of (str or None), optional
+        Names such as "time", "lat", "lon", "z", "channel" also say what the dimensions are, unless
+        `axes` does.
+    zarr_format : {3, 2}, optional
+        That of the group; 3 by default.
+    overwrite : bool
+        Whether to replace what there is.
+    **options
+        Further ones of `zarr.create_array`.
+
+    Returns
+    -------
+    zarr.Array
+
+    Raises
+    ------
+    ConfigError
+        If arguments do not go together.
+    ModelNotFoundError
+        If the model is not at hand.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import latrans.zarr
+    >>> stack = np.arange(2 * 600 * 700, dtype="uint16").reshape(2, 600, 700)
+    >>> z = latrans.zarr.create({}, data=stack, dimension_names=["z", "y", "x"])
+    >>> z.chunks, z.serializer.axes
+    ((2, 512, 512), 'zyx')
+    """
+    taken = sorted({"serializer", "compressors", "compressor"} & set(options))
+    if taken:
+        raise ConfigError(
+            f"{', '.join(taken)} cannot be given: latrans stands there. Use zarr.create_array"
+        )
+    if data is not None:
+        data = data if hasattr(data, "shape") and hasattr(data, "dtype") else np.asarray(data)
+        shape, dtype = data.shape, data.dtype
+    if shape is None or dtype is None:
+        raise ConfigError("an array needs shape and dtype, or data")
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    if zarr_format is None:
+        zarr_format = store.metadata.zarr_format if isinstance(store, zarr.Group) else 3
+    if model_storage == "beside" and name is None:
+        raise ConfigError(
+            "an array at the root of a store has no group to keep a model in: give it a name, or "
+            "use model_storage='inline'"
+        )
+    reference = models.reference(model, model_storage)
+    opened = None if reference == "auto" else open_model(model)
+    told, cut = chunking.model_axes(opened, shape, axes, dimension_names)
+    if isinstance(chunks, str):
+        if chunks != "auto":
+            raise ConfigError(f"chunks is {chunks!r}; expected a shape or 'auto'")
+        chunks = chunking.default_chunks(shape, cut)
+        if shards is not None:
+            chunks = chunking.inner_chunks(chunks, shards)
+    values = {
+        "model": reference,
+        "mode": mode or ("lossless" if max_error is None else "bounded"),
+        "max_error": max_error,
+        "fill_value": _marker(fill_value),
+        "axes": told,
+        "quality": quality,
+        "step": step,
+    }
+    if fill_value is not None:
+        options["fill_value"] = fill_value
+    if zarr_format == 2:
+        options["compressors"] = Latrans(**values)
+        if dimension_names is not None:
+            attributes = {**(attributes or {}), _XARRAY_NAMES: list(dimension_names)}
+    else:
+        options |= {"serializer": LatransCodec(**values), "compressors": None}
+        options["dimension_names"] = dimension_names
+    if np.dtype(dtype).kind in "fc":
+        # Zarr drops chunks that equal the fill value, and -0.0 or any NaN may pass for it.
+        options["config"] = {"write_empty_chunks": True, **(options.get("config") or {})}
+    place = _place(store, opened, model_storage, zarr_format, options.get("storage_options"))
+    with _batches_of(batch_size):
+        return zarr.create_array(
+            place,
+            name=name,
+            chunks=tuple(chunks),
+            shards=shards,
+            attributes=None if attributes is None else dict(attributes),
+            zarr_format=zarr_format,
+            overwrite=overwrite,
+            **({"shape": shape, "dtype": dtype} if data is None else {"data": data}),
+            **options,
+        )
+
+
+def open(
+    store: Any, path: str | None = None, mode: str = "r", *, batch_size: int | None = None,
+    **options: Any,
+) -> zarr.Array[Any] | zarr.Group:  # fmt: skip
+    """Open a Zarr array or group, with the models that its store keeps beside the data.
+
+    Parameters
+    ----------
+    store : path, URL, Store, dict or zarr.Group
+        The whole store, so that models of groups above `path` are found.
+    path : str, optional
+        Of the array or group in it.
+    mode : {"r", "r+", "a", "w", "w-"}
+        As for `zarr.open`.
+    batch_size : int, optional
+        As for `create`; of an array, not of those in a group.
+    **options
+        Further ones of `zarr.open`.
+
+    Returns
+    -------
+    zarr.Array or zarr.Group
+        Of a group, all arrays can be read whose models are in it or above it.
+
+    Raises
+    ------
+    ModelError
+        If a model beside the data is damaged, or larger than any model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import latrans.zarr
+    >>> store, image = {}, np.arange(48, dtype="uint8").reshape(6, 8)
+    >>> z = latrans.zarr.create(store, name="image", data=image, model_storage="beside")
+    >>> bool((latrans.zarr.open(store, "image")[:] == image).all())
+    True
+    """
+    if isinstance(store, zarr.Group):
+        store = store.store_path
+    with _batches_of(batch_size):
+        node = zarr.open(store, mode=mode, path=path, **options)
+    models.load_for(node)
+    return node
+
+
+def _place(store: Any, model: Model | None, storage: str, zarr_format: int, options: Any) -> Any:
+    """What `zarr.create_array` takes, with the model in it before the array is."""
+    if storage == "beside" and model is not None:
+        group = store
+        if not isinstance(group, zarr.Group):
+            group = zarr.open_group(
+                store, mode="a", zarr_format=zarr_format, storage_options=options
+            )
+        models.keep(group, model)
+        store = group
+    return store.store_path if isinstance(store, zarr.Group) else store
+
+
+def _marker(fill_value: Any) -> Any:
+    """A fill value as a mark for missing samples, where it is a number."""
+    is_number = isinstance(fill_value, (int, float, np.integer, np.floating))
+    return None if isinstance(fill_value, bool) or not is_number else fill_value
+
+
+@contextmanager
+def _batches_of(size: int | None) -> Iterator[None]:
+    """Zarr takes the size over into arrays that are made or opened meanwhile."""
+    if size is None:
+        yield
+        return
+    if not isinstance(size, int) or size < 1:
+        raise ConfigError(f"batch_size is {size!r}; expected a whole number from 1, or None")
+    with zarr.config.set({"codec_pipeline.batch_size": size}):
+        yield

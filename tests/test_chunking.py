@@ -1,0 +1,26 @@
+"""Chunks by default: what is predicted jointly stays together, within a size that reads alone."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latrans.chunking import default_chunks
+
+
+def test_what_is_predicted_jointly_stays_together() -> None:
+    assert default_chunks((100, 2000, 3000), "zyx") == (4, 512, 512)
+    assert default_chunks((1_000_000, 8), "tc") == (131072, 8)
+    assert default_chunks((60000, 28, 28)) == (1337, 28, 28)
+    assert default_chunks(()) == ()
+
+
+@given(st.lists(st.tuples(st.integers(0, 1 << 40), st.sampled_from("ntzcyx")), max_size=6))
+def test_chunks_are_whole_and_hold_a_million_samples_at_most(dimensions: list[tuple]) -> None:
+    shape = [size for size, _ in dimensions]
+    for axes in (None, "".join(letter for _, letter in dimensions)):
+        chunks = default_chunks(shape, axes)
+        assert all(1 <= n <= max(1, size) for n, size in zip(chunks, shape, strict=True))
+        assert math.prod(chunks) <= 1 << 20

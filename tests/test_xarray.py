@@ -1,0 +1,80 @@
+"""Datasets of xarray: written with latrans through `encoding`, and read back as they were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import latrans.zarr
+from latrans.numcodecs import Latrans
+from latrans.zarr import LatransCodec
+
+xarray = pytest.importorskip("xarray", reason="xarray is not installed")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::zarr.errors.UnstableSpecificationWarning"),
+    pytest.mark.filterwarnings("ignore:Consolidated metadata"),
+]
+
+DIMENSIONS = ("time", "lat", "lon")
+
+
+@pytest.fixture
+def dataset() -> Any:
+    rng = np.random.default_rng(5)
+    field = rng.normal(0, 0.1, (4, 12, 20)).cumsum(1).cumsum(2).astype("f4")
+    field[:, :2, :3] = np.nan
+    counts = rng.integers(0, 300, (4, 12, 20)).astype("u2")
+    return xarray.Dataset(
+        {
+            "field": (DIMENSIONS, field, {"units": "K"}),
+            "counts": (DIMENSIONS, counts),
+        },
+        coords={
+            "time": np.arange("2001-01-01", "2001-01-05", dtype="M8[D]").astype("M8[ns]"),
+            "lat": np.linspace(-60, 60, 12),
+            "lon": np.arange(20.0),
+        },
+        attrs={"title": "a test"},
+    )
+
+
+def encoding(zarr_format: int, **codec: Any) -> dict[str, Any]:
+    chunks = {"chunks": (2, 6, 20)}
+    if zarr_format == 2:
+        return {"compressors": Latrans(axes="tyx", **codec), **chunks}
+    return {"serializer": LatransCodec(axes="tyx", **codec), "compressors": (), **chunks}
+
+
+@pytest.mark.parametrize("zarr_format", [3, 2])
+class TestDatasets:
+    def test_round_trip(self, zarr_format, dataset, tmp_path):
+        slots = {name: encoding(zarr_format, model="field-1") for name in ("field", "counts")}
+        dataset.to_zarr(tmp_path / "a", encoding=slots, zarr_format=zarr_format)
+        with xarray.open_zarr(tmp_path / "a") as found:
+            xarray.testing.assert_identical(found.load(), dataset)
+            assert found["field"].dims == DIMENSIONS
+        stored = latrans.zarr.open(tmp_path / "a", "field")
+        codec = stored.metadata.compressor if zarr_format == 2 else stored.serializer
+        assert (codec.model, codec.axes) == ("field-1", "tyx")
+
+    def test_within_a_bound(self, zarr_format, dataset, tmp_path):
+        slots = {"field": encoding(zarr_format, mode="bounded", max_error=0.01)}
+        dataset[["field"]].to_zarr(tmp_path / "a", encoding=slots, zarr_format=zarr_format)
+        with xarray.open_zarr(tmp_path / "a") as found:
+            field = found["field"].load()
+        error = np.abs(field.astype("f8") - dataset["field"].astype("f8"))
+        assert 0 < error.max() <= 0.01
+        assert (field.isnull() == dataset["field"].isnull()).all()
+
+    def test_arrays_that_we_created_open_as_a_dataset(self, zarr_format, dataset, tmp_path):
+        field = dataset["field"]
+        latrans.zarr.create(
+            tmp_path / "a", name="field", data=field.values, model="field-1",
+            dimension_names=DIMENSIONS, zarr_format=zarr_format, model_storage="beside",
+        )  # fmt: skip
+        latrans.zarr.open(tmp_path / "a")  # its models
+        with xarray.open_zarr(tmp_path / "a", consolidated=False) as found:
+            assert found["field"].dims == DIMENSIONS
+            np.testing.assert_array_equal(found["field"], field)
