@@ -13,7 +13,8 @@ MODULES = sorted(LIBRARY.rglob("*.py"))
 
 # Heavy packages, and the modules of the library (or folders of them) that may import each.
 HOMES = {
-    "torch": ("train",),
+    "torch": ("train", "tensors"),
+    "triton": ("tensors.kernel",),
     # Training reads Zarr arrays, too; `frames` and `sizes` are about those that are stored.
     "zarr": ("zarr", "cli", "transfer", "dask", "frames", "sizes", "train.files"),
     "dask": ("dask",),

@@ -28,6 +28,32 @@ def one_layer(op, weight, shift=1, lo=-9999, hi=9999, **kwargs):
     return Program((layer,), -9999, 9999, shape)
 
 
+class Tensors:
+    """Engine "torch" on a device, by float32 or int8 products."""
+
+    def __init__(self, int8, device="cpu"):
+        self.int8, self.device = int8, device
+
+    def run(self, program, x):
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        from latrans.tensors.programs import run_many
+
+        if self.device == "cuda" and not torch.cuda.is_available():
+            pytest.skip("no GPU here")
+        x = reference.check_input(program, x)
+        return run_many(torch.device(self.device), program, [x], self.int8)[0]
+
+
+ENGINES = [
+    pytest.param(reference, id="reference"),
+    pytest.param(native, id="native"),
+    pytest.param(Tensors(False), id="torch float32"),
+    pytest.param(Tensors(True), id="torch int8"),
+    pytest.param(Tensors(False, "cuda"), id="cuda float32"),
+    pytest.param(Tensors(True, "cuda"), id="cuda int8"),
+]
+
+
 @settings(max_examples=300, deadline=None)
 @given(programs())
 def test_native_equals_reference(case):
@@ -40,7 +66,19 @@ def test_native_equals_reference(case):
     assert np.array_equal(found, expected)
 
 
-@pytest.mark.parametrize("engine", [reference, native])
+@pytest.mark.parametrize("engine", ENGINES[2:])
+@settings(max_examples=150, deadline=None)
+@given(programs())
+def test_tensors_equal_reference(engine, case):
+    program, x = case
+    program.check()
+    expected = reference.run(program, x)
+    found = engine.run(program, x)
+    assert found.dtype == expected.dtype == np.int32
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_requantise_rounds_half_up_and_floors(engine):
     program = one_layer("dense", [[1]], shift=2)
     x = np.arange(-7, 8, dtype=np.int32)[:, None]
@@ -48,28 +86,28 @@ def test_requantise_rounds_half_up_and_floors(engine):
     assert np.array_equal(engine.run(program, x), expected)
 
 
-@pytest.mark.parametrize("engine", [reference, native])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_conv_is_a_cross_correlation_with_zero_border(engine):
     program = one_layer("conv", [[[[2, 4, 6]]]])
     x = np.array([[[[1, 10, 100]]]], np.int32)
     assert engine.run(program, x).tolist() == [[[[2 + 30, 1 + 20 + 300, 10 + 200]]]]
 
 
-@pytest.mark.parametrize("engine", [reference, native])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("size", "expected"), [(1, 1), (7, 4), (8, 4), (9, 5)])
 def test_stride_gives_the_ceiling_of_the_size(engine, size, expected):
     program = one_layer("conv", np.ones((1, 1, 1, 5)), stride=(1, 2))
     assert engine.run(program, np.zeros((1, 1, 3, size), np.int32)).shape == (1, 1, 3, expected)
 
 
-@pytest.mark.parametrize("engine", [reference, native])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_shuffle_moves_channels_to_space(engine):
     program = Program((Layer("shuffle", factor=(2, 3)),), 0, 99, (6, None, None))
     y = engine.run(program, np.arange(6, dtype=np.int32).reshape(1, 6, 1, 1))
     assert y.tolist() == [[[[0, 1, 2], [3, 4, 5]]]]
 
 
-@pytest.mark.parametrize("engine", [reference, native])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     "x",
     [

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from .engine import select
+from .foreign import on_host
 from .frame import Buffer, as_bytes
-from .threads import count, slabs, spread
+from .threads import count, in_flight, slabs, spread
 
 if TYPE_CHECKING:
     from .model import Model
 
 Array = npt.NDArray[Any]
+Out = TypeVar("Out")
 
 
 class Batches(ABC):
@@ -28,46 +31,69 @@ class Batches(ABC):
     engine: str | None
 
     def encode_batch(
-        self, arrays: Iterable[npt.ArrayLike], threads: int | None = None
+        self,
+        arrays: Iterable[npt.ArrayLike],
+        threads: int | None = None,
+        batch: int | None = None,
     ) -> list[bytes]:
         """Encode many arrays, side by side; the frames are those of `encode`, in order.
 
         Parameters
         ----------
         arrays : iterable of arrays, of any shapes and dtypes
+            Of NumPy, PyTorch, CuPy or others, as for `encode`.
         threads : int, optional
             How many threads work on the batch, one chunk each.  By default as many as the
             environment variable ``LATRANS_NUM_THREADS`` says, else as many as there are cores,
             or one where the caller is not the main thread, such as a Dask worker.
+        batch : int, optional
+            How many chunks engine "torch" has in flight, whose calls of the device go together;
+            other engines have one per thread.  By default what the environment variable
+            ``LATRANS_BATCH`` says, else 64 on the CPU and 256 on CUDA.
 
         Raises
         ------
         ConfigError
-            If the number of threads is none; else what `encode` raises for the first array that
-            it refuses.  Nothing runs any more then.
+            If `threads` or `batch` is no number from 1 on; else what `encode` raises for the
+            first array that it refuses.  Nothing runs any more then.
         """
-        chunks, threads = list(arrays), count(threads)
-        runs = spread(self._encode_some, slabs(chunks, threads), threads)
-        return [frame for run in runs for frame in run]
+        return self._side_by_side(self._encode_some, list(arrays), threads, batch)
 
-    def decode_batch(self, frames: Iterable[Buffer], threads: int | None = None) -> list[Array]:
+    def decode_batch(
+        self, frames: Iterable[Buffer], threads: int | None = None, batch: int | None = None
+    ) -> list[Array]:
         """Decode many frames, side by side; arrays are those of `decode`, in order.
 
         Parameters
         ----------
         frames : iterable of bytes-like
-        threads : int, optional
+        threads, batch : int, optional
             As in `encode_batch`.
 
         Raises
         ------
         ConfigError
-            If the number of threads is none; else what `decode` raises for the first frame that
-            it refuses.  Nothing runs any more then.
+            If `threads` or `batch` is no number from 1 on; else what `decode` raises for the
+            first frame that it refuses.  Nothing runs any more then.
         """
-        chunks, threads = list(frames), count(threads)
-        runs = spread(self._decode_some, slabs(chunks, threads), threads)
-        return [array for run in runs for array in run]
+        return self._side_by_side(self._decode_some, list(frames), threads, batch)
+
+    def _side_by_side(
+        self,
+        work: Callable[[Sequence[Any]], list[Out]],
+        chunks: list[Any],
+        threads: int | None,
+        batch: int | None,
+    ) -> list[Out]:
+        engine, threads = select(self.engine), count(threads)
+        begun = in_flight(batch, engine.in_flight or threads)
+        if engine.on_tensors:
+            from .tensors.batching import conduct
+
+            runs = conduct(work, slabs(chunks, begun), threads, begun)
+        else:
+            runs = spread(work, slabs(chunks, threads), threads)
+        return [done for run in runs for done in run]
 
     @abstractmethod
     def _encode(self, array: npt.ArrayLike | Buffer) -> bytes:
@@ -82,6 +108,7 @@ class Batches(ABC):
         """A model's frame of an array, or one that is smaller."""
 
     def _encode_some(self, arrays: Sequence[Any]) -> list[bytes]:
+        arrays = [on_host(array) for array in arrays]
         usual = self.mode == "lossless" and self.axes is None and self.fill_value is None
         if self.model == "auto" or not usual or not any(map(_is_whole, arrays)):
             return [self._encode(array) for array in arrays]

@@ -17,6 +17,7 @@ from . import fallback
 from .batches import Batches
 from .carrier import carrier_of, contiguous, finish, to_carrier
 from .errors import CodecError, ConfigError
+from .foreign import on_host
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 from .outlook import may_win
 from .rate import DEFAULT_RATE, Rate
@@ -47,8 +48,9 @@ class Codec(Batches):
     axes : str, optional
         One letter per dimension: `y` `x` spatial, `t` time, `z` depth, `c` channel or band, `n`
         independent items.  The model's own axes, with `n` in front, by default.
-    engine : {"native", "reference"}, optional
-        What runs networks and residual coder; all give the same bytes.
+    engine : {"native", "reference", "torch", "torch:cpu", "torch:cuda:0", ...}, optional
+        What runs networks and residual coder; all give the same bytes.  "torch" works on a GPU
+        where there is one, and is for batches; see `latrans.engine` for what runs where.
     quality : float, optional
         Above 0, at most 100: how fine lossy mode is, for models of more than one rate such as
         "image-lossy-1".  The quantisation step is ``range / 2 ** (quality / 10)``, with the range
@@ -105,10 +107,16 @@ class Codec(Batches):
     def encode(self, array: npt.ArrayLike | Buffer) -> bytes:
         """Encode an array of any dtype (but objects), shape and memory order.
 
+        Parameters
+        ----------
+        array : array, or bytes-like
+            Arrays of NumPy or what it can make one of; also tensors of PyTorch and arrays with
+            ``__cuda_array_interface__`` or ``__dlpack__``, which are brought to the host once.
+
         Raises
         ------
         TypeError
-            For arrays of Python objects.
+            For arrays of Python objects, or of a dtype that NumPy does not have.
         ConfigError
             If `axes` do not fit the array.
         ModelNotFoundError
@@ -205,6 +213,7 @@ class Codec(Batches):
         """Bits that each sample of an array takes in lossless mode, same shape as the array."""
         from .cost import cost_map
 
+        array = on_host(array)
         carried = to_carrier(np.ascontiguousarray(array))
         if carried is None:
             raise ConfigError(f"a cost map needs numbers of up to 32 bits, found {array.dtype}")
@@ -295,6 +304,7 @@ class Codec(Batches):
         return store.find(parts.model_digest.hex())
 
     def _with_latents(self, item: Array | Buffer) -> tuple[Frame, Model]:
+        item = on_host(item)
         if isinstance(item, np.ndarray):
             item = _in_mode(self, "lossy").encode(item)
         parts = unpack(as_bytes(item))

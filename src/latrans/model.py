@@ -238,7 +238,7 @@ class Model:
         chosen = select(engine)
         return self.prepared(
             f"values {chosen.name}",
-            lambda: value_coder(predictor, chosen.name, chosen.run),
+            lambda: value_coder(predictor, chosen.host, chosen.run),
         )
 
     def latent_coder(self, engine: str | None) -> LatentCoder:
@@ -246,8 +246,8 @@ class Model:
         tables = self.latent_tables
         if tables is None:
             raise ModelError(f"model {self.name!r} has no latents")
-        chosen = select(engine).name
-        return self.prepared(f"latents {chosen}", lambda: LatentCoder(tables, chosen))
+        host = select(engine).host
+        return self.prepared(f"latents {host}", lambda: LatentCoder(tables, host))
 
     def prepared(self, key: str, make: Callable[[], T]) -> T:
         """What `make` makes, made once: tables are laid out for many small chunks."""

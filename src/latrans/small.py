@@ -64,7 +64,7 @@ def decoded(frames: Sequence[bytes], engine: str | None) -> list[Array | None]:
         return arrays
     opened = [_opened(frame) for frame in frames]
     groups = _groups([place for place, _ in opened])
-    if not groups or select(engine).name != "native":
+    if not groups or select(engine).host != "native":
         return arrays
     for place, members in groups.items():
         try:
@@ -134,7 +134,7 @@ class SmallCoder(ABC):
 
 def _coder(model: Model, engine: str | None) -> SmallCoder | None:
     """What codes a model's small chunks on an engine, prepared once; None if nothing does."""
-    if select(engine).name != "native":
+    if select(engine).host != "native":
         return None
     from . import small_coders
 

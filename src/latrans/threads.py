@@ -18,7 +18,9 @@ from typing import Any, TypeVar
 from .errors import ConfigError
 
 VARIABLE = "LATRANS_NUM_THREADS"
+BATCH_VARIABLE = "LATRANS_BATCH"
 MAX_THREADS = 256  # of a batch; more of them only wait for each other
+MAX_IN_FLIGHT = 4096
 
 _SLAB = 64  # chunks that are handed to a thread together
 _SLAB_NBYTES = 1 << 12  # of a chunk or frame that may share a slab
@@ -47,17 +49,44 @@ def count(threads: int | None = None) -> int:
     >>> count(3)
     3
     """
-    if threads is not None:
-        whole = isinstance(threads, int) and not isinstance(threads, bool)
-        if not whole or threads < 1:
-            raise ConfigError(f"threads is {threads!r}; expected a whole number from 1, or None")
-        return min(threads, MAX_THREADS)
-    said = _said()
-    if said is not None:
-        return said
-    if threading.current_thread() is not threading.main_thread():
-        return 1
-    return min(_cores(), MAX_THREADS)
+    found = _asked("threads", threads, VARIABLE)
+    if found is None:
+        apart = threading.current_thread() is not threading.main_thread()
+        found = 1 if apart else _cores()
+    return min(found, MAX_THREADS)
+
+
+def in_flight(batch: int | None, default: int) -> int:
+    """How many chunks of a batch are begun at a time, where an engine takes many together.
+
+    Parameters
+    ----------
+    batch : int, optional
+        As asked for.  Otherwise what ``LATRANS_BATCH`` says; otherwise the engine's own number.
+    default : int
+        That number.
+
+    Raises
+    ------
+    ConfigError
+        If the argument or the variable is no whole number of at least 1.
+    """
+    return min(_asked("batch", batch, BATCH_VARIABLE) or default, MAX_IN_FLIGHT)
+
+
+def _asked(name: str, value: int | None, variable: str) -> int | None:
+    """A number from 1 on as an argument has it, or else an environment variable."""
+    if value is not None:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or value < 1:
+            raise ConfigError(f"{name} is {value!r}; expected a whole number from 1, or None")
+        return value
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise ConfigError(f"{variable} is {text!r}; expected a whole number from 1")
+    return int(text)
 
 
 def share() -> int:
@@ -75,20 +104,10 @@ def share() -> int:
     ConfigError
         If the variable is no whole number of at least 1.
     """
-    said = _said()
+    said = _asked("threads", None, VARIABLE)
     if said is not None:
-        return said
+        return min(said, MAX_THREADS)
     return min(_granted() or _cores(), _cores(), MAX_THREADS)
-
-
-def _said() -> int | None:
-    """What the environment variable says, if anything."""
-    text = os.environ.get(VARIABLE, "").strip()
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        raise ConfigError(f"{VARIABLE} is {text!r}; expected a whole number from 1")
-    return min(int(text), MAX_THREADS)
 
 
 def _granted() -> int:
@@ -107,7 +126,7 @@ def spread(work: Callable[[In], Out], items: Sequence[In], threads: int) -> list
     """
     if threads == 1 or len(items) < 2:
         return [work(item) for item in items]
-    batch = _Batch(work, items)
+    batch = Tasks(work, items)
     helpers = _borrow(batch.run, min(threads, len(items)) - 1)
     try:
         batch.run()
@@ -117,9 +136,7 @@ def spread(work: Callable[[In], Out], items: Sequence[In], threads: int) -> list
             # Those that no thread has begun are not needed any more.
             if not helper.cancel():
                 helper.result()
-    if batch.failed:
-        raise min(batch.failed)[1]
-    return batch.results
+    return batch.outcome()
 
 
 def slabs(chunks: Sequence[Any], threads: int) -> list[Sequence[Any]]:
@@ -148,12 +165,12 @@ def _nbytes(chunk: Any) -> int:
     return found if isinstance(found, int) else _SLAB_NBYTES + 1
 
 
-class _Batch:
+class Tasks:
     """Items that threads take one after the other."""
 
     def __init__(self, work: Callable[[Any], Any], items: Sequence[Any]) -> None:
-        self.results: list[Any] = [None] * len(items)
-        self.failed: list[tuple[int, Exception]] = []
+        self._results: list[Any] = [None] * len(items)
+        self._failed: list[tuple[int, Exception]] = []
         self._work = work
         self._items = items
         self._next = iter(range(len(items)))
@@ -167,16 +184,22 @@ class _Batch:
             if i is None:
                 return
             try:
-                self.results[i] = self._work(self._items[i])
+                self._results[i] = self._work(self._items[i])
             except Exception as error:
                 self.stop()
                 # Items before it were taken before it, and end by themselves.
-                self.failed.append((i, error))
+                self._failed.append((i, error))
 
     def stop(self) -> None:
         """Hand out no further items."""
         with self._lock:
             self._next = iter(())
+
+    def outcome(self) -> list[Any]:
+        """Results in order, once no thread works any more; or the first item's error."""
+        if self._failed:
+            raise min(self._failed, key=lambda failed: failed[0])[1]
+        return self._results
 
 
 _lock = threading.Lock()

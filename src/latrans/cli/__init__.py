@@ -1,5 +1,5 @@
 """The command line: ``latrans train | suggest | compress | decompress | verify | inspect | models |
-demo``.
+bench | demo``.
 
 Exit codes: 0 done, 1 `verify` found a violation (or `demo` a wrong array), 2 the command could
 not be carried out; then one line on stderr says why.  Nothing heavy is imported before a command
@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import LatransError
-from . import compress, decompress, demo, inspect, models, suggest, train, verify
+from . import bench, compress, decompress, demo, inspect, models, suggest, train, verify
 
-_COMMANDS = (suggest, train, compress, decompress, verify, inspect, models, demo)
+_COMMANDS = (suggest, train, compress, decompress, verify, inspect, models, bench, demo)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

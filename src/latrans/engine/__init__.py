@@ -1,8 +1,21 @@
-"""Engines: what runs programs.
+"""Engines: what runs programs, and the residual coder on top of them.
 
 ``reference`` (NumPy) defines the result, ``native`` (the compiled core) computes the same
-integers faster.  The one in use is visible and can be forced, by argument or by the environment
-variable ``LATRANS_ENGINE``; an engine asked for by name and absent is an error.
+integers faster, ``torch`` (PyTorch) the same for many chunks at once, on a GPU or on the CPU.  The
+one in use is visible and can be forced, by argument or by the environment variable
+``LATRANS_ENGINE``; an engine asked for by name and absent is an error.
+
+What ``torch`` runs where, for the chunks of a batch (``torch:cpu`` and ``torch:cuda:0`` name the
+device; ``torch`` alone is a GPU where there is one, else the CPU):
+
+- on the device: analysis and synthesis of autoencoders, and what the residual coder of planes and
+  tracks computes per sample while it encodes (taps, linear prediction, network, classes, costs of
+  experts); on GPUs also its decoding, entropy decoder included;
+- on the host, in compiled code, or NumPy where there is none: value maps, masks and headers;
+  planning (fits and trials of linear predictors); entropy coding; on CPU tensors also the residual
+  coder's decoding;
+- on the host alone, without the device: the closed loop of bounded mode while it encodes, chunks
+  of one small plane or drawing, the coder by value, transforms of lossy models, the fallback.
 
 The package is callable: ``latrans.engine()`` says what runs.
 """
@@ -13,7 +26,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any, cast
 
@@ -23,7 +36,7 @@ import numpy.typing as npt
 from ..errors import EngineError
 from ..program import Program
 
-NAMES = ("native", "reference")
+NAMES = ("native", "reference", "torch")
 VARIABLE = "LATRANS_ENGINE"
 
 Int32 = npt.NDArray[np.int32]
@@ -42,11 +55,22 @@ class Engine:
     run : callable
         ``run(program, x) -> y``; x is int32 of shape (N, C) or (N, C, H, W), y int32.
         `ConfigError` if x does not fit the program.
+    host : str
+        Name of the engine that runs what this one leaves to the host: its own, if nothing is.
+    in_flight : int
+        How many chunks of a batch it wants to be begun at a time; 0 for one per thread.
     """
 
     name: str
     description: str
     run: Callable[[Program, npt.NDArray[Any]], Int32]
+    host: str
+    in_flight: int = 0
+
+    @property
+    def on_tensors(self) -> bool:
+        """Whether the engine gathers calls of many chunks, see `latrans.tensors.batching`."""
+        return self.in_flight > 0
 
 
 def select(name: str | None = None) -> Engine:
@@ -64,6 +88,8 @@ def select(name: str | None = None) -> Engine:
     'reference'
     """
     asked = name or os.environ.get(VARIABLE) or None
+    if asked is not None and asked.partition(":")[0] == "torch":
+        return _torch(asked)
     if asked not in (*NAMES, None):
         raise EngineError(f"engine {asked!r} is unknown; expected one of {', '.join(NAMES)}")
     if asked != "reference":
@@ -79,12 +105,38 @@ def select(name: str | None = None) -> Engine:
             return _native(native)
     from . import reference
 
-    return Engine("reference", "reference", reference.run)
+    return Engine("reference", "reference", reference.run, "reference")
 
 
 @cache
 def _native(module: Any) -> Engine:
-    return Engine("native", f"native ({module.instruction_set()})", module.run)
+    return Engine("native", f"native ({module.instruction_set()})", module.run, "native")
+
+
+def _torch(name: str) -> Engine:
+    try:
+        from ..tensors import device
+    except ImportError as error:
+        raise EngineError(
+            f"engine {name!r} needs PyTorch, which does not load here ({error}): pip install "
+            "'latrans[torch]', or ask for 'native'"
+        ) from error
+    found = device.find(name)
+    return _on(found, device.description(found), device.in_flight(found))
+
+
+@cache
+def _on(device: Any, description: str, in_flight: int) -> Engine:
+    from ..tensors import programs
+
+    try:
+        from . import native
+    except ImportError:
+        host = "reference"
+    else:
+        host = _native(native).name
+    run = partial(programs.run, device)
+    return Engine(f"torch:{device}", description, run, host, in_flight)
 
 
 class _CallableModule(ModuleType):

@@ -21,6 +21,7 @@
 #include "require.h"
 #include "residual_classes.h"
 #include "residual_coder.h"
+#include "residual_found.h"
 #include "residual_given_bind.h"
 #include "residual_kernels.h"
 
@@ -250,6 +251,27 @@ auto coded_samples(std::shared_ptr<Coded> coded) {
     return nb::ndarray<nb::numpy, nb::ro>(values, {rows, columns}, owner, {}, dtype);
 }
 
+auto take_classes(const Model &model, int64_t n_samples, Array<uint8_t, 2> tables,
+                  Array<uint8_t, 2> low_bits, Array<int32_t, 2> offsets) {
+    for (size_t axis : {0, 1})
+        require(tables.shape(axis) == low_bits.shape(axis) &&
+                    tables.shape(axis) == offsets.shape(axis),
+                "tables, low bits and offsets have different shapes");
+    const Schedule schedule{model.geometry().plane, int64_t(tables.shape(0)),
+                            int64_t(tables.shape(1)), n_samples};
+    const nb::gil_scoped_release release;
+    return found_classes(model, schedule, {tables.data(), low_bits.data(), offsets.data()});
+}
+
+auto take_plane(const Model &model, int64_t n_samples, Samples samples, int32_t lo, int32_t hi) {
+    const Given values = given(samples);
+    require(values.type != Type::kInt64, "samples to refer to have 32 bits");
+    const Schedule schedule{model.geometry().plane, int64_t(samples.shape(0)),
+                            int64_t(samples.shape(1)), n_samples};
+    const nb::gil_scoped_release release;
+    return found_plane(schedule, values, lo, hi);
+}
+
 }  // namespace
 
 void bind_residual(nb::module_ &module) {
@@ -265,6 +287,8 @@ void bind_residual(nb::module_ &module) {
         .def(nb::new_(&make_model))
         .def("classify", &classify_plane)
         .def("contest", &contest_networks)
+        .def("take_classes", &take_classes)
+        .def("take_plane", &take_plane)
         .def("encode", &encode_planes)
         .def("decode", &decode_plane, nb::arg(), nb::arg(), nb::arg(), nb::arg().none());
     module.def("residual_kernels", [] {

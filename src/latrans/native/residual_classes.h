@@ -36,8 +36,7 @@ inline Token tokenise(int32_t offset, int low_bits) {
     const uint32_t sign = quotient < 0 ? ~0u : 0;
     const uint32_t zigzag = static_cast<uint32_t>(quotient) << 1 ^ sign;
     if (zigzag < kDirect) return {zigzag, low, low_bits};
-    int exponent = 5;
-    while (zigzag >> exponent > 1) ++exponent;
+    const int exponent = 31 - __builtin_clz(zigzag);
     const int n_middle = exponent - 2;
     const uint32_t middle = (zigzag >> 1) & ((1u << n_middle) - 1);
     const uint32_t mantissa = (zigzag >> (exponent - 1)) & 1;

@@ -77,6 +77,20 @@ bool code_samples(const Strip<T> &strip, int64_t step, int first, int last, T *c
     return inside;
 }
 
+// Classes of a step's samples behind those that are there.
+template <class T>
+void store_classes(Sink &into, const Answer<T> &a, const T *coded, int first, int last,
+                   Tokens &found) {
+    tokenise_step(a, coded, found);
+    store_bytes(into.tokens + into.n, found.tokens, first, last);
+    store_bytes(into.tables + into.n, a.table, first, last);
+    into.n += static_cast<size_t>(last - first);
+    bool has_raw = false;
+    for (int b = 0; b < kLanes; b += width<int32_t>)
+        has_raw |= any<int32_t>(load(found.lengths + b) > 0);
+    into.raw[into.n_steps++] = has_raw ? store_raw(into, found, first, last) : 0;
+}
+
 template <class T>
 Outcome classify(const Strip<T> &strip, Sink &sink) {
     const Answer<T> &a = *strip.answer;
@@ -88,18 +102,33 @@ Outcome classify(const Strip<T> &strip, Sink &sink) {
             return Outcome::kTooNarrow;
         if (!code_samples(strip, step, first, last, coded)) return Outcome::kOutside;
         put(strip, step, first, last);
-        tokenise_step(a, coded, found);
-        store_bytes(into.tokens + into.n, found.tokens, first, last);
-        store_bytes(into.tables + into.n, a.table, first, last);
-        into.n += static_cast<size_t>(last - first);
-        bool has_raw = false;
-        for (int b = 0; b < kLanes; b += width<int32_t>)
-            has_raw |= any<int32_t>(load(found.lengths + b) > 0);
-        into.raw[into.n_steps++] = has_raw ? store_raw(into, found, first, last) : 0;
+        store_classes(into, a, coded, first, last, found);
         return Outcome::kDone;
     });
     if (outcome == Outcome::kDone) sink = into;
     return outcome;
+}
+
+inline void take(const Extent &extent, const FoundRows &rows, Sink &sink) {
+    Answer<int32_t> a{};  // offsets come mirrored, from where samples are expected
+    Sink into = sink;
+    Tokens found{};
+    alignas(64) int32_t offsets[kLanes] = {};
+    const int64_t apart = extent.columns - (extent.plane ? kDelay : 0);  // of lanes in a step
+    for (int64_t step = first_step(extent), end = end_step(extent); step < end;) {
+        const Stretch stretch = stretch_at(extent, step);
+        const int first = stretch.first, last = stretch.last;
+        for (; step < stretch.end; ++step) {
+            for (int lane = first; lane < last; ++lane) {
+                const int64_t at = step + lane * apart;
+                offsets[lane] = rows.offsets[at];
+                a.low_bits[lane] = rows.low_bits[at];
+                a.table[lane] = rows.tables[at];
+            }
+            store_classes(into, a, offsets, first, last, found);
+        }
+    }
+    sink = into;
 }
 
 }  // namespace

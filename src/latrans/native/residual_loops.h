@@ -18,6 +18,6 @@ constexpr Loops<T> kLoops{&decode<T>,         &classify<T>,       &contest<T>,
 
 extern const Kernel LATRANS_KERNEL;
 const Kernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, kLoops<int32_t>,  kLoops<int64_t>,
-                            &within<int32_t>,    &within<int64_t>, &push};
+                            &within<int32_t>,    &within<int64_t>, &take, &push};
 
 }  // namespace latrans

@@ -52,6 +52,12 @@ struct Sink {
     size_t n, n_steps, n_lengths, n_high;
 };
 
+// Classes that were found elsewhere: rows of a strip, one after the other.
+struct FoundRows {
+    const uint8_t *tables, *low_bits;
+    const int32_t *offsets;
+};
+
 // A rANS stream on the way out: words from the end of a buffer down.
 struct Drain {
     uint32_t *states;
@@ -99,6 +105,8 @@ struct Kernel {
     // Whether n values lie within lo .. hi.
     bool (*within)(const int32_t *values, int64_t n, int64_t lo, int64_t hi);
     bool (*within_wide)(const int64_t *values, int64_t n, int64_t lo, int64_t hi);
+    // Puts classes that were found elsewhere into coding order.
+    void (*take)(const Extent &, const FoundRows &, Sink &);
     // Entropy-codes the last classes of a sink, those of steps first .. end of a strip.
     void (*push)(const Extent &, int64_t first, int64_t end, Sink &, const Tables &, Drain &);
 };

@@ -9,10 +9,11 @@ with the local error energy as the norm, in integers (FORMAT.md 6.4).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .fixed import Ints, ratio
+from .fixed import Ints, Unit
 
 WEIGHT_LIMIT = 1 << 18  # weights count in 2**-17
 SHARE_LIMIT = 1 << 12  # the foretold error counts in 1/1024 of the energy
@@ -45,19 +46,24 @@ class Filter:
         blank = np.zeros(shape, np.int64)
         return cls(blank, blank.copy(), np.ones_like(zeros), zeros, sigma.astype(np.int64))
 
-    def learn(self, lanes: Ints, error: Ints) -> None:
-        """What the error of the last sample of some lanes was, 8 fraction bits."""
-        missed = error - self.foretold[lanes]
-        step = np.clip(ratio(missed, self.energy[lanes]), -STEP_LIMIT, STEP_LIMIT)
-        bent = self.weights[:, lanes] + step * self.inputs[:, lanes]
-        self.weights[:, lanes] = np.clip(bent, -WEIGHT_LIMIT, WEIGHT_LIMIT)
-        self.miss[lanes] += (np.abs(missed) - self.miss[lanes]) >> MISS_SHIFT
+    def learn(self, lanes: Any, error: Ints, unit: Unit) -> None:
+        """What the error of the last sample of some lanes was, 8 fraction bits.
 
-    def foretell(self, lanes: Ints, errors: Ints, energy: Ints) -> tuple[Ints, Ints]:
-        """Foretold error and its share of the energy, from errors (taps, ...), latest first."""
-        inputs = ratio(errors, energy)
+        `unit` measures by its energy.
+        """
+        missed = error - self.foretold[lanes]
+        step = unit.ratio(missed).clip(-STEP_LIMIT, STEP_LIMIT)
+        bent = self.weights[:, lanes] + step * self.inputs[:, lanes]
+        self.weights[:, lanes] = bent.clip(-WEIGHT_LIMIT, WEIGHT_LIMIT)
+        self.miss[lanes] += (abs(missed) - self.miss[lanes]) >> MISS_SHIFT
+
+    def foretell(self, lanes: Any, inputs: Ints, energy: Ints) -> tuple[Ints, Ints]:
+        """Foretold error and its share of the energy.
+
+        `inputs` (taps, ...) are the errors before, latest first, as ratios to the energy.
+        """
         share = (self.weights[:, lanes] * inputs).sum(0) >> 11
-        share = np.clip(share, -SHARE_LIMIT, SHARE_LIMIT)
+        share = share.clip(-SHARE_LIMIT, SHARE_LIMIT)
         foretold = (energy >> 10) * share + (((energy & 1023) * share) >> 10)
         self.inputs[:, lanes] = inputs
         self.energy[lanes], self.foretold[lanes] = energy, foretold

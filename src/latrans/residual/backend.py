@@ -164,4 +164,9 @@ def backend(predictor: Predictor, engine: str) -> Backend:
         from .native import NativeBackend
 
         return NativeBackend(predictor)
+    if engine.startswith("torch:"):
+        from ..tensors.backend import TorchBackend
+        from ..tensors.device import find
+
+        return TorchBackend(predictor, find(engine))
     return ReferenceBackend(predictor)

@@ -10,9 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from .fixed import Ints, floor_log2, log2
+from .namespace import namespace
 
 STEPS_PER_OCTAVE = 3
 N_PHASED = 15  # scales below 1: the fraction of the mean matters
@@ -34,10 +33,9 @@ MEAN_LIMIT, SCALE_LIMIT, TAIL_LIMIT, GATE_LIMIT = 255, 255, 127, 127
 
 def limited(outputs: Ints) -> Ints:
     """Network outputs (3 + gates, ...), clamped to their ranges."""
-    limits = np.full(len(outputs), GATE_LIMIT, np.int64)
-    limits[:3] = MEAN_LIMIT, SCALE_LIMIT, TAIL_LIMIT
-    limits = limits.reshape(-1, *[1] * (outputs.ndim - 1))
-    return np.clip(outputs, -limits, limits)
+    limits = [MEAN_LIMIT, SCALE_LIMIT, TAIL_LIMIT] + [GATE_LIMIT] * (len(outputs) - 3)
+    clamped = [o.clip(-most, most) for o, most in zip(outputs, limits, strict=True)]
+    return namespace(outputs).stack(clamped)
 
 
 @dataclass(frozen=True)
@@ -75,33 +73,40 @@ def place(
 
     `moved` is how far the gates move the prediction; samples lie within [lo, hi], `step` apart.
     """
-    low, high = np.left_shift(lo, 8), np.left_shift(hi, 8)
-    mean = np.clip(prediction + moved + ((energy * outputs[0]) >> 6), low, high)
-    anchor = np.zeros_like(mean)
+    xp = namespace(prediction)
+    low, high = lo << 8, hi << 8
+    mean = (prediction + moved + ((energy * outputs[0]) >> 6)).clip(low, high)
+    anchor = xp.zeros_like(mean)
     if step > 1:
-        anchor = (np.clip(prediction, low, high) + 128) >> 8
+        anchor = (prediction.clip(low, high) + 128) >> 8
         mean = _in_steps(mean - (anchor << 8), step)
     centre = (mean + 128) >> 8
     fraction = mean - (centre << 8)
-    flip = (fraction < 0).astype(np.int64)
-    phase = np.minimum(np.abs(fraction) >> 5, N_PHASES - 1)
-    octaves = log2(energy) + outputs[1] - 96 - log2(step)
-    scale = np.clip((octaves * STEPS_PER_OCTAVE) >> 5, 0, MAX_SCALE)
-    over = np.maximum(scale - (N_SCALES - STEPS_PER_OCTAVE), 0)
+    flip = xp.where(fraction < 0, 1, 0)
+    phase = (abs(fraction) >> 5).clip(0, N_PHASES - 1)
+    octaves = log2(energy) + outputs[1] - 96 - int(log2(step))
+    scale = ((octaves * STEPS_PER_OCTAVE) >> 5).clip(0, MAX_SCALE)
+    over = (scale - (N_SCALES - STEPS_PER_OCTAVE)).clip(0)
     low_bits = over // STEPS_PER_OCTAVE
-    narrow = np.where(
+    narrow = xp.where(
         scale >= N_SCALES - STEPS_PER_OCTAVE,
         N_SCALES - STEPS_PER_OCTAVE + over % STEPS_PER_OCTAVE,
         scale,
     )
-    tail = (outputs[2] >= tails[0]).astype(np.int64) + (outputs[2] >= tails[1])
-    column = np.where(
+    tail = xp.where(outputs[2] >= tails[0], 1, 0) + xp.where(outputs[2] >= tails[1], 1, 0)
+    column = xp.where(
         narrow < N_PHASED,
         narrow * N_PHASES + phase,
         N_PHASED * N_PHASES + narrow - N_PHASED,
     )
-    table = np.where(flat, 0, 1 + tail * TABLES_PER_TAIL + column)
-    return Placed(anchor, centre, np.where(flat, 0, flip), table, np.where(flat, 0, low_bits))
+    table = xp.where(flat, 0, 1 + tail * TABLES_PER_TAIL + column)
+    return Placed(anchor, centre, xp.where(flat, 0, flip), table, xp.where(flat, 0, low_bits))
+
+
+def offsets(placed: Placed, value: Ints) -> Ints:
+    """Mirrored offsets of coded values from where they are expected, modulo 2**32."""
+    difference = wrap32(value - placed.centre)
+    return namespace(value).where(placed.flip == 1, wrap32(-difference), difference)
 
 
 def _in_steps(distance: Ints, step: int) -> Ints:
@@ -117,33 +122,34 @@ def wrap32(value: Ints) -> Ints:
 
 def tokenise(offset: Ints, low_bits: Ints) -> tuple[Ints, Ints, Ints]:
     """Split offsets into (token, n_raw, raw): raw holds the n_raw bits the token leaves open."""
-    low = offset & ((np.int64(1) << low_bits) - 1)
+    xp = namespace(offset)
+    low = offset & ((1 << low_bits) - 1)
     quotient = offset >> low_bits
-    zigzag = np.where(quotient >= 0, 2 * quotient, -2 * quotient - 1)
-    exponent = floor_log2(np.maximum(zigzag, 1))
+    zigzag = xp.where(quotient >= 0, 2 * quotient, -2 * quotient - 1)
+    exponent = floor_log2(zigzag.clip(1))
     wide = zigzag >= N_DIRECT
     # Below the leading bit: one mantissa bit and, last, the sign go into the token.
-    n_middle = np.where(wide, exponent - 2, 0)
-    middle = (zigzag >> 1) & ((np.int64(1) << n_middle) - 1)
-    mantissa = (zigzag >> np.maximum(exponent - 1, 0)) & 1
-    token = np.where(wide, N_DIRECT + 4 * (exponent - 5) + 2 * mantissa + (zigzag & 1), zigzag)
-    return token, n_middle + low_bits, np.where(wide, middle << low_bits, 0) | low
+    n_middle = xp.where(wide, exponent - 2, 0)
+    middle = (zigzag >> 1) & ((1 << n_middle) - 1)
+    mantissa = (zigzag >> (exponent - 1).clip(0)) & 1
+    token = xp.where(wide, N_DIRECT + 4 * (exponent - 5) + 2 * mantissa + (zigzag & 1), zigzag)
+    return token, n_middle + low_bits, xp.where(wide, middle << low_bits, 0) | low
 
 
 def raw_length(token: Ints, low_bits: Ints) -> Ints:
     """Raw bits that follow a token."""
-    return np.where(token >= N_DIRECT, (token - N_DIRECT) // 4 + 3, 0) + low_bits
+    wide = token >= N_DIRECT
+    return namespace(token).where(wide, (token - N_DIRECT) // 4 + 3, 0) + low_bits
 
 
 def untokenise(token: Ints, low_bits: Ints, raw: Ints) -> Ints:
     """Inverse of `tokenise`."""
+    xp = namespace(token)
     wide = token >= N_DIRECT
-    code = np.where(wide, token - N_DIRECT, 0)
+    code = xp.where(wide, token - N_DIRECT, 0)
     exponent = code // 4 + 5
     middle = raw >> low_bits
-    large = (
-        (np.int64(1) << exponent) | ((code >> 1 & 1) << (exponent - 1)) | middle << 1 | (code & 1)
-    )
-    zigzag = np.where(wide, large, token)
-    quotient = np.where(zigzag & 1, -((zigzag + 1) >> 1), zigzag >> 1)
-    return (quotient << low_bits) | (raw & ((np.int64(1) << low_bits) - 1))
+    large = (1 << exponent) | ((code >> 1 & 1) << (exponent - 1)) | middle << 1 | (code & 1)
+    zigzag = xp.where(wide, large, token)
+    quotient = xp.where((zigzag & 1) == 1, -((zigzag + 1) >> 1), zigzag >> 1)
+    return (quotient << low_bits) | (raw & ((1 << low_bits) - 1))

@@ -2,17 +2,19 @@
 
 All inputs are integers in [-127, 127], relative to the local error energy or activity, so that
 bit depth, offset and gain of the data do not matter.  The same function serves whole planes
-(encoding) and the few samples of a wavefront step (decoding).
+(encoding) and the few samples of a wavefront step (decoding), as arrays and as tensors.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from .fixed import Ints, log2, ratio, saturate
+from .fixed import Ints, Unit, log2, saturate
 from .geometry import Geometry
+from .namespace import namespace
 
 
 @dataclass(frozen=True)
@@ -31,24 +33,18 @@ class Beside:
     energy: Ints
 
 
-@dataclass(frozen=True)
-class Neighbours:
-    """Everything a sample's prediction may depend on; arrays end in the samples' own shape.
+@dataclass(frozen=True, kw_only=True)
+class Predictions:
+    """What a network's outputs choose from; arrays end in the samples' own shape.
 
     Attributes
     ----------
     base : reference level, integer units.
-    differences : (taps, ...) taps minus base.
+    differences : (taps, ...) taps minus base; the first 12 say whether surroundings are flat.
     prediction : linear prediction, 8 fraction bits.
     trained : the model's own linear prediction, 8 fraction bits.
     alternatives : (gates - 1, ...) other predictions, integer units.
-    errors : (errors, ...) signed neighbouring errors, 8 fraction bits.
-    window_sums : (windows, ...) sums of absolute errors, 8 fraction bits.
-    sigma : mean absolute error of the coefficient set, 8 fraction bits.
-    foretold : (...) error that the adaptive filter foretells, 8 fraction bits, or None; with its
-        share of the energy and the mean that it misses.
-    references : what the network sees of reference planes, the first one first.
-    reconstruction : (9, ...) minus base, or None; `reconstruction_errors` (2, ...) at W and N.
+    foretold : (...) error that the adaptive filter foretells, 8 fraction bits, or None.
     """
 
     base: Ints
@@ -56,10 +52,27 @@ class Neighbours:
     prediction: Ints
     trained: Ints
     alternatives: Ints
+    foretold: Ints | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Neighbours(Predictions):
+    """Everything a sample's prediction may depend on; arrays end in the samples' own shape.
+
+    Attributes
+    ----------
+    errors : (errors, ...) signed neighbouring errors, 8 fraction bits.
+    window_sums : (windows, ...) sums of absolute errors, 8 fraction bits.
+    sigma : mean absolute error of the coefficient set, 8 fraction bits.
+    foretold_share, foretold_miss : share of the energy that the adaptive filter foretells, and the
+        mean that it misses, or None.
+    references : what the network sees of reference planes, the first one first.
+    reconstruction : (9, ...) minus base, or None; `reconstruction_errors` (2, ...) at W and N.
+    """
+
     errors: Ints
     window_sums: Ints
     sigma: Ints
-    foretold: Ints | None = None
     foretold_share: Ints | None = None
     foretold_miss: Ints | None = None
     references: tuple[Beside, ...] = ()
@@ -69,14 +82,15 @@ class Neighbours:
 
 def local_energy(geometry: Geometry, errors: Ints, sigma: Ints) -> Ints:
     """Expected absolute error around a sample, 8 fraction bits, at least 5 / 256."""
-    weights = np.array(geometry.error_weights, np.int64)
-    mean = np.tensordot(weights, np.abs(errors), 1) >> 3
-    return ((230 * mean + 26 * np.minimum(sigma, 3 * mean + 77)) >> 8) + 5
+    xp = namespace(errors)
+    weighted = [w * abs(e) for w, e in zip(geometry.error_weights, errors, strict=True) if w]
+    mean: Any = sum(weighted[1:], weighted[0]) >> 3
+    return ((230 * mean + 26 * xp.minimum(sigma, 3 * mean + 77)) >> 8) + 5
 
 
 def activity(differences: Ints) -> Ints:
     """Mean absolute difference of the 8 nearest taps, 8 fraction bits, at least 1/4."""
-    return (np.abs(differences[:8]).sum(0) << 5) + 64
+    return (abs(differences[:8]).sum(0) << 5) + 64
 
 
 def window_count(window: tuple[int, int, int]) -> int:
@@ -86,79 +100,85 @@ def window_count(window: tuple[int, int, int]) -> int:
 
 def inputs(geometry: Geometry, n: Neighbours, energy: Ints) -> Ints:
     """Network inputs, shape (inputs, ...), from gathered neighbours and their local energy."""
-    scale = activity(n.differences)
-    log_scale, log_energy = log2(scale), log2(energy)
-    magnitude = np.abs(n.differences)
+    return np.stack(np.broadcast_arrays(*input_rows(geometry, n, energy))).astype(np.int64)
+
+
+def input_rows(geometry: Geometry, n: Neighbours, energy: Ints) -> list[Ints]:
+    """Network inputs, one after the other."""
+    scale, unit = Unit.of(activity(n.differences)), Unit.of(energy)
+    log_scale, log_energy = scale.log, unit.log
+    magnitude = abs(n.differences[:16])
     near = (magnitude[:3].sum(0) * 85) + 64
-    far = (magnitude[8:16].sum(0) << 5) + 64
-    recent = ((np.abs(n.errors[0]) + np.abs(n.errors[1])) >> 1) + 1
+    far = (magnitude[8:].sum(0) << 5) + 64
+    recent = ((abs(n.errors[0]) + abs(n.errors[1])) >> 1) + 1
     level = (n.base + n.differences[0]) if geometry.name == "plane" else n.base
     equal = n.differences == (level - n.base)
     rows = [
-        *ratio(n.differences[:8] << 8, scale),
+        *scale.ratio(n.differences[:8] << 8),
         saturate((log_scale - 256) >> 2),
         saturate((log2(near) - log_scale) >> 1),
         saturate((log2(far) - log_scale) >> 1),
-        ratio(n.prediction - (n.base << 8), scale),
+        scale.ratio(n.prediction - (n.base << 8)),
         (((n.prediction + 128) & 255) - 128) >> 1,
         saturate((log_energy - log_scale) >> 1),
         saturate((log_energy - 256) >> 2),
         saturate((log2(n.sigma) - log_energy) >> 1),
         saturate((log2(recent) - log_energy) >> 1),
-        *ratio(n.errors, energy),
+        *unit.ratio(n.errors),
         16 * equal[:6].sum(0),
         4 * equal[:24].sum(0),
         64 * (n.window_sums[-1] < 13 * window_count(geometry.windows[-1])),
     ]
     for window, total in zip(geometry.windows, n.window_sums, strict=True):
-        rows.append(saturate((log2(total + 1) - log2(window_count(window)) - log_energy) >> 1))
+        rows.append(saturate((log2(total + 1) - int(log2(window_count(window))) - log_energy) >> 1))
     described = n.alternatives[: geometry.median + geometry.n_described]
-    rows += [ratio((p << 8) - n.prediction, energy) for p in described]
+    rows += [*unit.ratio((described << 8) - n.prediction)]
     if n.foretold_share is not None and n.foretold_miss is not None:
         rows.append(saturate(n.foretold_share >> 6))
         rows.append(saturate((log2(n.foretold_miss + 1) - log_energy) >> 1))
-    rows.append(ratio(n.trained - n.prediction, energy))
+    rows.append(unit.ratio(n.trained - n.prediction))
     if n.reconstruction is not None and n.reconstruction_errors is not None:
         rows += [
-            *ratio(n.reconstruction << 8, scale),
-            ratio(((n.reconstruction[4] + n.base) << 8) - n.prediction, energy),
-            *ratio(n.reconstruction_errors << 8, scale),
+            *scale.ratio(n.reconstruction << 8),
+            unit.ratio(((n.reconstruction[4] + n.base) << 8) - n.prediction),
+            *scale.ratio(n.reconstruction_errors << 8),
         ]
     for beside in n.references:
-        rows += _reference_inputs(beside, scale, energy)
-    return np.stack(np.broadcast_arrays(*rows)).astype(np.int64)
+        rows += _reference_inputs(beside, scale, unit)
+    return rows
 
 
-def _reference_inputs(beside: Beside, scale: Ints, energy: Ints) -> list[Ints]:
-    log_reference = log2(beside.energy)
-    sizes = [log2(np.abs(e) + 1) for e in beside.errors]
+def _reference_inputs(beside: Beside, scale: Unit, unit: Unit) -> list[Ints]:
+    there = Unit.of(beside.energy)
+    sizes = [log2(abs(e) + 1) for e in beside.errors]
     return [
-        ratio(beside.errors[0], beside.energy),
-        ratio(beside.errors[0], energy),
-        saturate((log_reference - log2(energy)) >> 1),
-        *(saturate((size - log_reference) >> 1) for size in sizes),
-        *ratio(beside.differences << 8, scale),
+        there.ratio(beside.errors[0]),
+        unit.ratio(beside.errors[0]),
+        saturate((there.log - unit.log) >> 1),
+        *(saturate((size - there.log) >> 1) for size in sizes),
+        *scale.ratio(beside.differences << 8),
     ]
 
 
-def gated(n: Neighbours, gates: Ints) -> Ints:
+def gated(n: Predictions, gates: Ints) -> Ints:
     """Correction of the prediction by its alternatives, 8 fraction bits.
 
     `gates` (gates, ...) say in 1/64 how far the prediction moves towards each.
     """
     if len(gates) == 0:
-        return np.zeros_like(n.prediction)
-    return np.asarray((alternatives(n) * gates).sum(0) >> 6)
+        return namespace(n.prediction).zeros_like(n.prediction)
+    moved: Ints = (alternatives(n) * gates).sum(0) >> 6
+    return moved
 
 
-def alternatives(n: Neighbours) -> Ints:
+def alternatives(n: Predictions) -> Ints:
     """Alternative predictions, the model's own last, minus the linear one: (gates, ...)."""
     others = (n.alternatives << 8) - n.prediction
     foretold = [] if n.foretold is None else [n.foretold[None]]
-    return np.concatenate([others, *foretold, (n.trained - n.prediction)[None]])
+    return namespace(others).concatenate([others, *foretold, (n.trained - n.prediction)[None]])
 
 
-def is_flat(differences: Ints, geometry: Geometry) -> np.ndarray:
+def is_flat(differences: Ints, geometry: Geometry) -> Any:
     """Whether the 12 nearest taps are equal."""
     first = differences[0] if geometry.name == "plane" else 0
     return (differences[:12] == first).all(0)

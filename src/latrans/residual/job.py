@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .canvas import Reference
-from .classes import Placed, tokenise, wrap32
-from .fixed import Ints, sigma_from_code
+from .classes import Placed, offsets, tokenise
+from .fixed import Ints
 from .gather import Coded, Workspace
 from .predictor import Coefficients, Predictor
 
@@ -60,7 +60,7 @@ class Job:
             else Reference(predictor.geometry, picture, self.n_samples),
             lo=self.lo,
             hi=self.hi,
-            first_sigma=sigma_from_code(self.bands[0].sigma_code),
+            first_sigma=self.bands[0].sigma,
         )
 
     def part(self, top: int, n: int, n_samples: int) -> Job:
@@ -101,8 +101,7 @@ class Classes:
         """Classes of some samples and the offset of their coded values."""
         self.table[here] = placed.table
         self.low_bits[here] = placed.low_bits
-        difference = wrap32(value - placed.centre)
-        self.offset[here] = np.where(placed.flip, wrap32(-difference), difference)
+        self.offset[here] = offsets(placed, value)
 
     def count(self, counts: Ints) -> int:
         """Add how often each token meets each class to (tables, tokens); returns the raw bits."""

@@ -100,6 +100,20 @@ class NativeBackend(Counting):
     def _costs32(self) -> Int32:
         return self._costs.astype(np.int32)
 
+    def found(
+        self,
+        n_samples: int,
+        table: npt.NDArray[np.uint8],
+        low_bits: npt.NDArray[np.uint8],
+        offset: npt.NDArray[np.int32],
+    ) -> Any:
+        """Classes that were found elsewhere, (rows, columns) each, for `encode`."""
+        return self._model.take_classes(n_samples, table, low_bits, offset)
+
+    def finished(self, plane: npt.NDArray[Any], n_samples: int, lo: int, hi: int) -> Any:
+        """The handle of a plane that was finished elsewhere, for trials."""
+        return self._model.take_plane(n_samples, self.taken(plane), lo, hi)
+
     def encode(self, planes: Sequence[Any], tables: TableMap, n_samples: int) -> bytes:
         data: bytes = self._model.encode(list(planes), tables, n_states(n_samples))
         return data
@@ -180,7 +194,7 @@ class NativeBackend(Counting):
             (job.lo, job.hi),
             weights,
             [s.shift for s in sets],
-            [sigma_from_code(s.sigma_code) for s in sets],
+            [s.sigma for s in sets],
             job.band_rows,
             [coded.handle for coded in references],
             None if job.reconstruction is None else _int32(job.reconstruction),

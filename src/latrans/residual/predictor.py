@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..entropy.tables import Frequencies
 from ..program import Program
 from .classes import N_SYMBOLS, N_TABLES
-from .fixed import RATIO_LIMIT
+from .fixed import RATIO_LIMIT, sigma_from_code
 from .geometry import GEOMETRIES, N_RECONSTRUCTION_INPUTS, RECONSTRUCTION_TAPS, Geometry
 
 TRAINED_SHIFT = 12
@@ -130,6 +130,11 @@ class Coefficients:
     weights: npt.NDArray[np.int64]
     shift: int
     sigma_code: int
+
+    @property
+    def sigma(self) -> int:
+        """The mean absolute error, 8 fraction bits."""
+        return sigma_from_code(self.sigma_code)
 
 
 def predictor_from(spec: dict[str, Any], **parts: Any) -> Predictor:

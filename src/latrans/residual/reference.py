@@ -23,11 +23,12 @@ from .classes import (
     untokenise,
     wrap32,
 )
-from .features import Neighbours, gated, inputs, is_flat
-from .fixed import Ints, sigma_from_code
+from .features import Predictions, gated, inputs, is_flat
+from .fixed import Ints
 from .gather import Band, Coded, Look, Samples, Workspace, predict
 from .geometry import Geometry
 from .job import Classes, Job
+from .namespace import namespace
 from .predictor import Predictor
 from .schedule import LANES, PHASES, keys, steps
 
@@ -64,10 +65,12 @@ def band_features(
         base, differences = space.differences(look)
         prediction = predict(base, differences, coefficients.weights, coefficients.shift)
         errors = (plane[top : top + n] << 8) - prediction
-        set_errors(space, top, errors, sigma_from_code(coefficients.sigma_code))
-        neighbours, energy = space.neighbours(look, base, differences, coefficients)
+        set_errors(space, top, errors, coefficients.sigma)
+        neighbours, energy = space.neighbours(
+            look, base, differences, prediction, coefficients.sigma
+        )
         if not space.geometry.up:
-            energy[:, 0] = sigma_from_code(coefficients.sigma_code)
+            energy[:, 0] = coefficients.sigma
         space.energy[top : top + n] = energy
         features = inputs(space.geometry, neighbours, energy)
         yield top, n, features, neighbours, energy
@@ -98,7 +101,7 @@ def classify(predictor: Predictor, job: Job, plane: Ints, run: Run) -> tuple[Cla
     for top, n, features, neighbours, energy in band_features(space, job, plane):
         here = np.s_[top : top + n]
         outputs = answer(network, run, features)
-        placed = _placed(predictor, job, neighbours, energy, outputs)
+        placed = places(predictor, neighbours, energy, outputs, job.lo, job.hi, job.step)
         found.enter(here, placed, plane[here])
     return found, space.finish()
 
@@ -114,24 +117,29 @@ def _close_loop(space: Workspace, job: Job, plane: Ints, run: Run, found: Classe
         _put(space, y, x, placed.anchor + job.step * value, prediction, energy)
 
 
-def _placed(
-    predictor: Predictor, job: Job, neighbours: Neighbours, energy: Ints, outputs: Ints
+def places(
+    predictor: Predictor,
+    found: Predictions,
+    energy: Ints,
+    outputs: Ints,
+    lo: Any,
+    hi: Any,
+    step: int,
 ) -> Placed:
     """`place`, with flat surroundings expected to go on."""
+    xp = namespace(energy)
     flat: Any = False
-    prediction = neighbours.prediction
-    moved = gated(neighbours, outputs[3:])
+    prediction = found.prediction
+    moved = gated(found, outputs[3:])
     if predictor.flat:
-        flat = is_flat(neighbours.differences, predictor.geometry)
-        level = neighbours.base
+        flat = is_flat(found.differences, predictor.geometry)
+        level = found.base
         if predictor.geometry.up:
-            level = level + neighbours.differences[0]
-        prediction = np.where(flat, level << 8, prediction)
-        moved = np.where(flat, 0, moved)
-        outputs = np.where(flat, 0, outputs)
-    return place(
-        outputs, prediction, moved, energy, flat, predictor.tails, job.lo, job.hi, job.step
-    )
+            level = level + found.differences[0]
+        prediction = xp.where(flat, level << 8, prediction)
+        moved = xp.where(flat, 0, moved)
+        outputs = xp.where(flat, 0, outputs)
+    return place(outputs, prediction, moved, energy, flat, predictor.tails, lo, hi, step)
 
 
 def operations(
@@ -197,7 +205,7 @@ def _start_lanes(space: Workspace, job: Job, firsts: Ints) -> None:
     """The first sample of every lane of a track, and what stands for the errors before it."""
     left = space.geometry.left
     for lane, value in enumerate(firsts.tolist()):
-        sigma = sigma_from_code(job.bands[lane // job.band_rows].sigma_code)
+        sigma = job.bands[lane // job.band_rows].sigma
         space.samples.data[lane, : left + 1] = value
         space.errors.data[lane, : left + 1] = sigma
         space.sizes.data[lane, : left + 1] = sigma
@@ -219,15 +227,16 @@ def _look(space: Workspace, job: Job, run: Run, y: Ints, x: Ints) -> tuple[Place
     for i in np.unique(sets):
         mine = sets == i
         part = Samples(y[mine], x[mine])
+        band = job.bands[i]
+        prediction[mine] = predict(base[mine], differences[:, mine], band.weights, band.shift)
         neighbours, energy[mine] = space.neighbours(
-            part, base[mine], differences[:, mine], job.bands[i]
+            part, base[mine], differences[:, mine], prediction[mine], band.sigma
         )
         features = inputs(predictor.geometry, neighbours, energy[mine])
         outputs = answer(network, run, features)
-        here = _placed(predictor, job, neighbours, energy[mine], outputs)
+        here = places(predictor, neighbours, energy[mine], outputs, job.lo, job.hi, job.step)
         for name in fields(Placed):
             getattr(placed, name.name)[mine] = getattr(here, name.name)
-        prediction[mine] = neighbours.prediction
     return placed, prediction, energy
 
 

@@ -73,7 +73,7 @@ class Transform:
         return ready[chosen.name]
 
     def _made(self, engine: Engine) -> Backend:
-        if engine.name == "native":
+        if engine.host == "native":
             from .native import NativeBackend
 
             return NativeBackend(self)

@@ -1,0 +1,263 @@
+"""Decoding of residual sections on tensors: each plane together with those of other chunks.
+
+`residual.backend.Decoding` says what a section's decoding does.  Here the planes of all sections
+that are at the same point, of the same shape and predicted in the same way, are decoded as one
+batch (`wavefront`); damage to one of them is told to whom it belongs, and disturbs no other.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from ..entropy.tables import TOTAL
+from ..errors import CodecError
+from ..residual.fixed import Ints
+from ..residual.job import Job
+from ..residual.predictor import Predictor
+from ..residual.remap import TableMap
+from ..residual.schedule import n_states
+from .batching import batched
+from .describe import Describer
+from .device import product_dtype
+from .experts import Experts
+from .layout import Shape, layout
+from .rans import Popper, Stream, entries
+from .wavefront import Coder, Finished, Wavefront
+
+Tensor = Any  # torch.Tensor; mypy does not see the package
+
+_CHECKED_ROWS = 32  # two strips, of which the second lies lower than the tables say
+_DISTRUSTED = (
+    "the Triton kernel of latrans decodes something else here than PyTorch does, and is not used; "
+    "please report this with the versions of torch and triton and the GPU's name"
+)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A decoded plane as a reference for later ones: (samples,) each, where it was decoded."""
+
+    samples: Tensor
+    errors: Tensor
+    energy: Tensor
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One plane to decode."""
+
+    section: TorchDecoding
+    job: Job
+    firsts: Ints | None
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A decoded plane, and where its section goes on."""
+
+    plane: tuple[Ints, Kept | None]
+    n_words: int
+    states: Tensor
+
+
+class Decoder:
+    """Decodes sections of one predictor on one device; shared by threads."""
+
+    def __init__(self, predictor: Predictor, device: Any, launches: bool | None = None) -> None:
+        """`launches`: whether a Triton kernel decodes; without it, on GPUs where Triton is."""
+        self.predictor, self.device = predictor, device
+        self._launches = can_launch(device) if launches is None else launches
+        self._checked: set[tuple[int, bool]] = set()
+        self.entries = entries(predictor.tables, device)
+        self.coder = lru_cache(maxsize=64)(self._coder)
+
+    def section(self, data: bytes, tables: TableMap, n_samples: int) -> TorchDecoding:
+        """Start decoding a section of n_samples samples in all."""
+        return TorchDecoding(self, data, tables, n_states(n_samples))
+
+    def _coder(self, shape: Shape, n_references: int, dtype: Any) -> Coder:
+        where, device = layout(shape), self.device
+        describer = Describer(self.predictor, where, device)
+        experts = Experts(self.predictor, n_references, describer.order, dtype, device)
+        prepared = None
+        if self._launches:
+            from . import launch
+
+            plain = Experts(
+                self.predictor, n_references, range(len(describer.order)), dtype, device
+            )
+            if launch.suits(self.predictor, where, plain):
+                prepared = launch.Prepared(self.predictor, where, plain)
+        return Coder(self.predictor, where, describer, experts, self.entries, prepared)
+
+    def planes(self, items: Sequence[_Item]) -> list[tuple[Ints, Kept | None] | CodecError]:
+        """Decode a plane of each of several sections, which go on behind it."""
+        order = sorted(range(len(items)), key=lambda i: items[i].job.expert)
+        found: list[Any] = [None] * len(items)
+        for i, result in zip(order, self._planes([items[i] for i in order]), strict=True):
+            found[i] = result
+        return found
+
+    def _planes(self, items: Sequence[_Item]) -> list[Any]:
+        """As `planes`, of items in the order of their experts."""
+        job = items[0].job
+        shape = self.shape(job)
+        coder = self.coder(shape, len(job.references), product_dtype(self.device))
+        front, popper = self._front(coder, items)
+        results = self._results(items, front.run(), popper)
+        if coder.prepared is not None and not self._trusted(coder, items, results):
+            self._launches = False
+            self.coder.cache_clear()
+            return self._planes(items)
+        for item, result in zip(items, results, strict=True):
+            if isinstance(result, _Result):
+                item.section.stream.go_on(result.n_words, result.states)
+        return [r.plane if isinstance(r, _Result) else r for r in results]
+
+    def _trusted(self, coder: Coder, items: Sequence[_Item], results: Sequence[Any]) -> bool:
+        """Whether the kernel does what the steps on tensors do.
+
+        Of every kind of planes the beginning of the first one is decoded both ways: a compiler or
+        device that breaks the kernel must not make damage of sound frames.
+        """
+        job = items[0].job
+        kind = (len(job.references), job.step > 1)
+        sound = [i for i, result in enumerate(results) if isinstance(result, _Result)]
+        if kind in self._checked or not sound:
+            return True
+        item, result = items[sound[0]], results[sound[0]]
+        front, _ = self._front(replace(coder, prepared=None), [item])
+        n = min(_CHECKED_ROWS, job.rows) * job.columns
+        found = front.run(_CHECKED_ROWS).samples[:n, 0].cpu().numpy()
+        here = min(n, job.n_samples)
+        if not np.array_equal(found[:here], result.plane[0].reshape(-1)[:here]):
+            warnings.warn(_DISTRUSTED, RuntimeWarning, stacklevel=2)
+            return False
+        self._checked.add(kind)
+        return True
+
+    def _front(self, coder: Coder, items: Sequence[_Item]) -> tuple[Wavefront, Popper]:
+        """What decodes the next planes of some sections."""
+        jobs = [item.job for item in items]
+        shape = coder.layout.shape
+        streams = [item.section.stream for item in items]
+        popper = Popper(streams, jobs[0].n_samples, len(streams[0].states))
+        begins = np.stack([item.section.tables for item in items], 1).astype(np.int64) * TOTAL
+        starts = [item.firsts for item in items if item.firsts is not None]
+        firsts = self._put(np.stack(starts, 1)) if starts else None
+        known = self._known(jobs, shape, coder.layout.finished_cells)
+        parts = (coder, jobs, _spans(jobs), popper, self._put(begins), firsts, known)
+        if coder.prepared is None:
+            return Wavefront(*parts), popper
+        from .launch import Launched
+
+        return Launched(*parts), popper
+
+    def shape(self, job: Job) -> Shape:
+        n_references = len(job.references)
+        return Shape(
+            self.predictor.geometry.name,
+            job.rows,
+            job.columns,
+            job.n_samples,
+            n_references,
+            min(n_references, self.predictor.n_described_references),
+            job.reconstruction is not None,
+            job.keep,
+        )
+
+    def _put(self, values: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+
+    def _known(self, jobs: Sequence[Job], shape: Shape, cells: Ints) -> list[Tensor]:
+        """Finished planes that go onto the board, (cells, items) each."""
+        planes = [
+            torch.stack([job.references[i].samples for job in jobs], 1)
+            for i in range(shape.n_references)
+        ]
+        for i in range(shape.n_described):
+            planes.append(torch.stack([job.references[i].errors for job in jobs], 1))
+            planes.append(torch.stack([job.references[i].energy for job in jobs], 1))
+        if shape.pictured:
+            pictures = [np.asarray(job.reconstruction).reshape(-1) for job in jobs]
+            planes.append(self._put(np.stack(pictures, 1).astype(np.int64)))
+        index = self._put(cells) if planes else None
+        return [plane.index_select(0, index) for plane in planes]
+
+    def _results(
+        self, items: Sequence[_Item], done: Finished, popper: Popper
+    ) -> list[_Result | CodecError]:
+        """What each item gets."""
+        jobs = [item.job for item in items]
+        lo, hi = min(j.lo for j in jobs), max(j.hi for j in jobs)
+        samples = done.samples.T.to(_narrow(lo, hi)).cpu().numpy()
+        samples = samples.reshape(-1, jobs[0].rows, jobs[0].columns)
+        kept = None
+        if jobs[0].keep:
+            # Apart from the board, which would stay as long as one of them.
+            kept = [part.clone() for part in (done.samples, done.errors, done.energy)]
+        results: list[_Result | CodecError] = []
+        for i, (job, n_words, bad) in enumerate(
+            zip(jobs, popper.taken(), done.bad.tolist(), strict=True)
+        ):
+            if n_words is None:
+                results.append(CodecError("entropy-coded section ends before its last symbol"))
+            elif bad:
+                said = f"frame is damaged: a sample lies outside of {job.lo} to {job.hi}"
+                results.append(CodecError(said))
+            else:
+                mine = None if kept is None else Kept(*(part[:, i] for part in kept))
+                results.append(_Result((samples[i], mine), n_words, popper.states[:, i]))
+        return results
+
+
+class TorchDecoding:
+    """One section being decoded, plane after plane; see `residual.backend.Decoding`."""
+
+    def __init__(self, decoder: Decoder, data: bytes, tables: TableMap, n_states: int) -> None:
+        self._decoder = decoder
+        self.tables = tables
+        self.stream = Stream(data, n_states, decoder.device)
+
+    def plane(self, job: Job, firsts: Ints | None) -> tuple[Ints, Kept | None]:
+        decoder = self._decoder
+        key = (
+            "decode", id(decoder), decoder.shape(job), len(self.stream.states), job.step,
+        )  # fmt: skip
+        found = batched(key, decoder.planes, _Item(self, job, firsts))
+        if isinstance(found, CodecError):
+            raise found
+        return found
+
+    def finish(self) -> None:
+        self.stream.finish()
+
+
+def can_launch(device: Any) -> bool:
+    """Whether the kernel can decode on a device."""
+    return device.type == "cuda" and find_spec("triton") is not None
+
+
+def _spans(jobs: Sequence[Job]) -> list[tuple[int, int, int]]:
+    """Runs of one expert."""
+    starts = [i for i, job in enumerate(jobs) if i == 0 or job.expert != jobs[i - 1].expert]
+    ends = [*starts[1:], len(jobs)]
+    return [(jobs[a].expert, a, b) for a, b in zip(starts, ends, strict=True)]
+
+
+def _narrow(lo: int, hi: int) -> Any:
+    """Smallest type that holds samples from lo to hi."""
+    for dtype in (torch.uint8, torch.int8, torch.uint16, torch.int16):
+        limits = torch.iinfo(dtype)
+        if limits.min <= lo and hi <= limits.max:
+            return dtype
+    return torch.int32
