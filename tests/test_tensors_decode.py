@@ -285,9 +285,58 @@ def test_every_input_of_the_networks_is_found_once(geometry, n_described, pictur
     assert sorted(order) == list(range(count_inputs(model.geometry, n_described, pictured)))
 
 
-def test_host_decodes_unless_there_is_a_gpu():
+def test_host_decodes_where_no_kernel_can():
     case = make_case()
     data = case.encode(native.NativeBackend(case.predictor))
     backend = TorchBackend(case.predictor, torch.device("cpu"))
     decoding = backend.decoding(data, case.tables, case.n_samples)
     assert not isinstance(decoding, decode.TorchDecoding)
+
+
+class Broken:
+    """A kernel that finds other samples, or none."""
+
+    def __init__(self, front, error):
+        self._front, self._error = front, error
+
+    def run(self):
+        if self._error is not None:
+            raise self._error
+        done = self._front.run()
+        done.samples[3, 0] += 1
+        return done
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("no compiler")])
+def test_kernel_that_breaks_is_noticed_and_not_used(error, monkeypatch):
+    case = make_case("plane", "smooth", 20, 6)
+    data = case.encode(native.NativeBackend(case.predictor))
+    decoder = decode.Decoder(case.predictor, torch.device("cpu"), launches=False)
+    coder_of, front_of = decoder.coder, decoder._front
+    used = []
+
+    def coder(*args):
+        wanted, decoder._launches = decoder._launches, False
+        plain, decoder._launches = coder_of(*args), wanted
+        return replace(plain, prepared="kernel" if wanted else None)
+
+    def front(coder, items):
+        found, popper = front_of(replace(coder, prepared=None), items)
+        used.append(coder.prepared)
+        return (found if coder.prepared is None else Broken(found, error)), popper
+
+    coder.cache_clear = lambda: None
+    monkeypatch.setattr(decoder, "coder", coder)
+    monkeypatch.setattr(decoder, "_front", front)
+    monkeypatch.setattr(decoder, "_launches", True)
+
+    class Backend:
+        def decoding(self, data, tables, n_samples):
+            return decoder.section(data, tables, n_samples)
+
+    with pytest.warns(RuntimeWarning, match="kernel"):
+        case.verify(case.decode(Backend(), data))
+    assert used.pop() is None
+    used.clear()
+    case.verify(case.decode(Backend(), data))
+    assert used == [None]

@@ -25,10 +25,10 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")
 
 from latrans.tensors import backend as tensors  # noqa: E402
-from latrans.tensors import encode, fused  # noqa: E402
+from latrans.tensors import encode, fused, planes  # noqa: E402
 from latrans.tensors.backend import TorchBackend  # noqa: E402
 from latrans.tensors.canvas import sliding_sums  # noqa: E402
-from latrans.tensors.encode import Item  # noqa: E402
+from latrans.tensors.planes import Item  # noqa: E402
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 MODELS = [path.name for path in sorted(CODECS.iterdir()) if path.is_dir()]
@@ -80,7 +80,7 @@ def cases(draw, steps=None):
 def test_tensors_write_the_bytes_of_the_compiled_coder(case, at_once):
     with pytest.MonkeyPatch.context() as patch:
         # Bands and batches of one row or column, of a few, and of all.
-        patch.setattr(encode, "samples_at_once", lambda device: at_once)
+        patch.setattr(planes, "samples_at_once", lambda device: at_once)
         found = case.encode(TorchBackend(case.predictor, torch.device("cpu")))
     assert found == case.encode(native.NativeBackend(case.predictor))
 
@@ -131,7 +131,7 @@ def test_sections_of_shipped_models(name, kind, device):
 @pytest.mark.parametrize("geometry", ["plane", "track"])
 @pytest.mark.parametrize(("n", "at_once"), [(1, 1), (2, 1), (8, 500), (8, 2000), (5, 1 << 20)])
 def test_items_of_a_batch_do_not_see_each_other(geometry, n, at_once, device, monkeypatch):
-    monkeypatch.setattr(encode, "samples_at_once", lambda device: at_once)
+    monkeypatch.setattr(planes, "samples_at_once", lambda device: at_once)
     rng = np.random.default_rng(n)
     model = synthetic.predictor(rng, geometry, n_experts=3)
     one = [
@@ -196,7 +196,7 @@ def test_recorded_functions_do_the_same(device, monkeypatch):
 
     monkeypatch.setattr(fused, "asked", lambda: True)
     monkeypatch.setattr(torch, "compile", without_compiler)
-    monkeypatch.setattr(encode, "samples_at_once", lambda device: 12 * 12)
+    monkeypatch.setattr(planes, "samples_at_once", lambda device: 12 * 12)
     rng = np.random.default_rng(4)
     model = synthetic.predictor(rng, "plane", n_described=1, has_reconstruction=True)
     case = synthetic.case(rng, model, "smooth", 24, 12, n_planes=2, n_references=1, n_bands=2)

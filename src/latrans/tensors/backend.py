@@ -29,7 +29,8 @@ from . import encode
 from .batching import batched
 from .decode import Decoder, can_launch
 from .device import to_device
-from .encode import Finished, Found, Item
+from .encode import Found
+from .planes import Finished, Item
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from ..residual.remap import TableMap
 from ..residual.schedule import n_states
 from .batching import batched
 from .describe import Describer
-from .device import product_dtype
+from .device import out_of_memory, product_dtype
 from .experts import Experts
 from .layout import Shape, layout
 from .rans import Popper, Stream, entries
@@ -36,10 +36,6 @@ from .wavefront import Coder, Finished, Wavefront
 Tensor = Any  # torch.Tensor; mypy does not see the package
 
 _CHECKED_ROWS = 32  # two strips, of which the second lies lower than the tables say
-_DISTRUSTED = (
-    "the Triton kernel of latrans decodes something else here than PyTorch does, and is not used; "
-    "please report this with the versions of torch and triton and the GPU's name"
-)
 
 
 @dataclass(frozen=True)
@@ -110,40 +106,61 @@ class Decoder:
     def _planes(self, items: Sequence[_Item]) -> list[Any]:
         """As `planes`, of items in the order of their experts."""
         job = items[0].job
-        shape = self.shape(job)
-        coder = self.coder(shape, len(job.references), product_dtype(self.device))
-        front, popper = self._front(coder, items)
-        results = self._results(items, front.run(), popper)
-        if coder.prepared is not None and not self._trusted(coder, items, results):
-            self._launches = False
-            self.coder.cache_clear()
-            return self._planes(items)
+        n_references = len(job.references)
+        coder = self.coder(self.shape(job), n_references, product_dtype(self.device))
+        results = None if coder.prepared is None else self._launched(coder, items)
+        if results is None:
+            results = self._decoded(replace(coder, prepared=None), items)
         for item, result in zip(items, results, strict=True):
             if isinstance(result, _Result):
                 item.section.stream.go_on(result.n_words, result.states)
         return [r.plane if isinstance(r, _Result) else r for r in results]
 
-    def _trusted(self, coder: Coder, items: Sequence[_Item], results: Sequence[Any]) -> bool:
-        """Whether the kernel does what the steps on tensors do.
+    def _decoded(self, coder: Coder, items: Sequence[_Item]) -> list[_Result | CodecError]:
+        front, popper = self._front(coder, items)
+        return self._results(items, front.run(), popper)
 
-        Of every kind of planes the beginning of the first one is decoded both ways: a compiler or
-        device that breaks the kernel must not make damage of sound frames.
+    def _launched(self, coder: Coder, items: Sequence[_Item]) -> list[_Result | CodecError] | None:
+        """What the kernel finds, or None where it is not to be used.
+
+        The first plane of every kind is begun both ways: a compiler or device that breaks the
+        kernel must not make damage of sound frames.
         """
         job = items[0].job
         kind = (len(job.references), job.step > 1)
-        sound = [i for i, result in enumerate(results) if isinstance(result, _Result)]
-        if kind in self._checked or not sound:
-            return True
-        item, result = items[sound[0]], results[sound[0]]
-        front, _ = self._front(replace(coder, prepared=None), [item])
-        n = min(_CHECKED_ROWS, job.rows) * job.columns
-        found = front.run(_CHECKED_ROWS).samples[:n, 0].cpu().numpy()
-        here = min(n, job.n_samples)
-        if not np.array_equal(found[:here], result.plane[0].reshape(-1)[:here]):
-            warnings.warn(_DISTRUSTED, RuntimeWarning, stacklevel=2)
-            return False
-        self._checked.add(kind)
-        return True
+        try:
+            results = self._decoded(coder, items)
+            if kind in self._checked or self._agrees(coder, items, results):
+                if any(isinstance(result, _Result) for result in results):
+                    self._checked.add(kind)
+                return results
+            said = "decodes something else here than PyTorch does"
+        except Exception as error:
+            if kind in self._checked or out_of_memory(error):
+                raise
+            said = f"does not run here ({type(error).__name__}: {error})"
+        warnings.warn(
+            f"the Triton kernel of latrans {said}, so single steps of PyTorch decode, slowly; "
+            "please report this with the versions of torch and triton and the GPU's name",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        self._launches = False
+        self.coder.cache_clear()
+        return None
+
+    def _agrees(
+        self, coder: Coder, items: Sequence[_Item], results: Sequence[_Result | CodecError]
+    ) -> bool:
+        """Whether the steps on tensors find the same, as far as they are followed."""
+        plain = replace(coder, prepared=None)
+        for item, result in zip(items, results, strict=True):
+            if isinstance(result, _Result):
+                n = min(min(_CHECKED_ROWS, item.job.rows) * item.job.columns, item.job.n_samples)
+                front, _ = self._front(plain, [item])
+                found = front.run(_CHECKED_ROWS).samples[:n, 0].cpu().numpy()
+                return np.array_equal(found, result.plane[0].reshape(-1)[:n])
+        return not any(isinstance(r, _Result) for r in self._decoded(plain, items))
 
     def _front(self, coder: Coder, items: Sequence[_Item]) -> tuple[Wavefront, Popper]:
         """What decodes the next planes of some sections."""

@@ -229,8 +229,9 @@ def decode_strip(
             if UP:
                 above = (above + _cell(board, here, by, row + REF_BASE1) + 1) >> 1
             there = (sixteen < N_THEIRS) & (lane >= 0)[None, :]
-            theirs = tl.where(there, _cells(board, here, by, row + sixteen, there)
-                              - above[None, :], 0)
+            theirs = tl.where(
+                there, _cells(board, here, by, row + sixteen, there) - above[None, :], 0
+            )
             their_weights = tl.load(given + N_TAPS + r * N_THEIRS + sixteen, mask=there, other=0)
             total += tl.sum(their_weights * theirs, 0)
         prediction = _clamp((total << up_by) >> down_by, _LIMIT) + base8
@@ -243,11 +244,15 @@ def decode_strip(
         energy = ((230 * mean + 26 * tl.minimum(sigma, 3 * mean + 77)) >> 8) + 5
         by_energy = _leading(energy)
         log_energy = tl.load(logarithms + by_energy)
-        recent = ((tl.abs(_cell(board, here, by, N_SAMPLES + RECENT0))
-                   + tl.abs(_cell(board, here, by, N_SAMPLES + RECENT1))) >> 1) + 1
+        recent = (
+            (
+                tl.abs(_cell(board, here, by, N_SAMPLES + RECENT0))
+                + tl.abs(_cell(board, here, by, N_SAMPLES + RECENT1))
+            )
+            >> 1
+        ) + 1
         relative = _ratio(seen, energy[None, :], by_energy[None, :], units)
-        tl.store(mine + seen_at * LANES + lane[None, :], relative.to(tl.float32),
-                 mask=there8)
+        tl.store(mine + seen_at * LANES + lane[None, :], relative.to(tl.float32), mask=there8)
 
         # Alternative predictions; gates come after the three other outputs.
         others = tl.zeros((16, LANES), tl.int64)
@@ -270,8 +275,9 @@ def decode_strip(
             learnt = _ratio(missed, power_before, _leading(power_before), units)
             bent = _clamp(bent + _clamp(learnt, 32)[None, :] * before, 1 << 18)
             miss += (tl.abs(missed) - miss) >> 4
-            errors = _cells(board, here, by, N_SAMPLES + sixteen,
-                            (sixteen < N_ADAPTIVE) & (lane >= 0)[None, :])
+            errors = _cells(
+                board, here, by, N_SAMPLES + sixteen, (sixteen < N_ADAPTIVE) & (lane >= 0)[None, :]
+            )
             before = _ratio(errors, energy[None, :], by_energy[None, :], units)
             share = _clamp(tl.sum(bent * before, 0) >> 11, 1 << 12)
             foretold = (energy >> 10) * share + (((energy & 1023) * share) >> 10)
@@ -279,12 +285,18 @@ def decode_strip(
             moves = tl.where(sixteen == 1 + N_GATES, foretold[None, :], moves)
             n_more = 2
             _put(mine, at + 3 + N_WINDOWS + N_TOLD, share >> 6)
-            _put(mine, at + 4 + N_WINDOWS + N_TOLD,
-                 (tl.load(logarithms + _leading(miss + 1)) - log_energy) >> 1)
+            _put(
+                mine,
+                at + 4 + N_WINDOWS + N_TOLD,
+                (tl.load(logarithms + _leading(miss + 1)) - log_energy) >> 1,
+            )
         compared = _ratio(moves, energy[None, :], by_energy[None, :], units)
         told = (sixteen >= 3) & (sixteen < 3 + N_TOLD) & (lane >= 0)[None, :]
-        tl.store(mine + (at + N_WINDOWS + sixteen) * LANES + lane[None, :],
-                 compared.to(tl.float32), mask=told)
+        tl.store(
+            mine + (at + N_WINDOWS + sixteen) * LANES + lane[None, :],
+            compared.to(tl.float32),
+            mask=told,
+        )
         after = at + 3 + N_WINDOWS + N_TOLD + n_more
         _put(mine, after, tl.sum(tl.where(sixteen == 2 + N_GATES, compared, 0), 0))
 
@@ -294,18 +306,33 @@ def decode_strip(
             end = _cell(board, here, by, N_SAMPLES + N_ERRORS)
             for w in tl.static_range(N_WINDOWS):
                 window = end - _cell(board, here, by, N_SAMPLES + N_ERRORS + 1 + w)
-                _put(mine, at + 3 + w, (tl.load(logarithms + _leading(window + 1))
-                                        - tl.load(log_counts + w) - log_energy) >> 1)
+                _put(
+                    mine,
+                    at + 3 + w,
+                    (
+                        tl.load(logarithms + _leading(window + 1))
+                        - tl.load(log_counts + w)
+                        - log_energy
+                    )
+                    >> 1,
+                )
         else:
             around = tl.arange(0, 128)[:, None]
             within = (around >= N_APART) & (around < N_ERRORS) & (lane >= 0)[None, :]
             sizes = tl.abs(_cells(board, here, by, N_SAMPLES + around, within))
             inner = tl.sum(tl.where(around < N_APART + INNER, sizes, 0), 0)
             window = tl.sum(sizes, 0)
-            _put(mine, at + 3, (tl.load(logarithms + _leading(inner + 1))
-                                - tl.load(log_counts) - log_energy) >> 1)
-            _put(mine, at + 4, (tl.load(logarithms + _leading(window + 1))
-                                - tl.load(log_counts + 1) - log_energy) >> 1)
+            _put(
+                mine,
+                at + 3,
+                (tl.load(logarithms + _leading(inner + 1)) - tl.load(log_counts) - log_energy) >> 1,
+            )
+            _put(
+                mine,
+                at + 4,
+                (tl.load(logarithms + _leading(window + 1)) - tl.load(log_counts + 1) - log_energy)
+                >> 1,
+            )
 
         # The other inputs.
         nearest = _cells(board, here, by, eight, (eight >= 0) & (lane >= 0)[None, :])
@@ -344,14 +371,20 @@ def decode_strip(
             there = (eight < N_NEAR) & (lane >= 0)[None, :]
             close = _cells(board, here, by, start + eight, there) - above[None, :]
             close = _ratio(close << 8, scale[None, :], by_scale[None, :], units)
-            tl.store(mine + (put + 3 + N_THEIR_ERRORS + eight) * LANES + lane[None, :],
-                     close.to(tl.float32), mask=there)
+            tl.store(
+                mine + (put + 3 + N_THEIR_ERRORS + eight) * LANES + lane[None, :],
+                close.to(tl.float32),
+                mask=there,
+            )
         tl.debug_barrier()
 
         # The network.
         rows = tl.arange(0, IN)[:, None]
-        x = tl.load(mine + rows * LANES + lane[None, :], mask=(rows < N_IN) & (lane >= 0)[None, :],
-                    other=0.0)
+        x = tl.load(
+            mine + rows * LANES + lane[None, :],
+            mask=(rows < N_IN) & (lane >= 0)[None, :],
+            other=0.0,
+        )
         part = network
         x = _layer(part, part + H1 * IN, part + H1 * (IN + 1), x, H1, IN)
         part += H1 * (IN + 3)
@@ -389,22 +422,24 @@ def decode_strip(
 
         # Symbols and raw bits.
         begin = tl.load(begins + item * N_TABLES + (found & 255))
-        token, states, last = _symbols(begin, active, entries, states, words, last, n_states,
-                                     n_groups)
+        token, states, last = _symbols(
+            begin, active, entries, states, words, last, n_states, n_groups
+        )
         bits = tl.where(active, tl.load(lengths + token) + low, 0)
         if tl.max(bits, 0) >= _ESCAPED:
             escaped = bits >= _ESCAPED
-            number, states, last = _raw(tl.where(escaped, 8, 0).to(tl.int64), states, words, last,
-                                        n_states, n_groups)
+            number, states, last = _raw(
+                tl.where(escaped, 8, 0).to(tl.int64), states, words, last, n_states, n_groups
+            )
             token = tl.where(escaped, tl.minimum(number, _ESCAPE - 1), token)
             bits = tl.where(active, tl.load(lengths + token) + low, 0)
         raw = tl.zeros((LANES,), tl.int64)
         if tl.max(bits, 0) > 0:
-            raw, states, last = _raw(tl.minimum(bits, 16), states, words, last, n_states,
-                                     n_groups)
+            raw, states, last = _raw(tl.minimum(bits, 16), states, words, last, n_states, n_groups)
         if tl.max(bits, 0) > 16:
-            top, states, last = _raw(tl.maximum(bits - 16, 0), states, words, last, n_states,
-                                     n_groups)
+            top, states, last = _raw(
+                tl.maximum(bits - 16, 0), states, words, last, n_states, n_groups
+            )
             raw |= top << 16
 
         # Samples.
@@ -428,8 +463,11 @@ def decode_strip(
         if N_SUMS > 0:
             # The cell after that of the sum up to the sample before.
             where = tl.load(here + (N_SAMPLES + N_ERRORS) * LANES + lane) + by + 1
-            tl.store(board + where, _cell(board, here, by, N_SAMPLES + N_ERRORS) + tl.abs(error),
-                     mask=active)
+            tl.store(
+                board + where,
+                _cell(board, here, by, N_SAMPLES + N_ERRORS) + tl.abs(error),
+                mask=active,
+            )
         tl.debug_barrier()
 
     tl.store(states_at + item * LANES + lane, states)
