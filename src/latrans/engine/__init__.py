@@ -10,9 +10,9 @@ device; ``torch`` alone is a GPU where there is one, else the CPU):
 
 - on the device: analysis and synthesis of autoencoders, and what the residual coder of planes and
   tracks computes per sample while it encodes (taps, linear prediction, network, classes, costs of
-  experts); on GPUs also its decoding, entropy decoder included;
+  experts); on GPUs that have Triton also its decoding, entropy decoder included;
 - on the host, in compiled code, or NumPy where there is none: value maps, masks and headers;
-  planning (fits and trials of linear predictors); entropy coding; on CPU tensors also the residual
+  planning (fits and trials of linear predictors); entropy coding; without Triton also the residual
   coder's decoding;
 - on the host alone, without the device: the closed loop of bounded mode while it encodes, chunks
   of one small plane or drawing, the coder by value, transforms of lossy models, the fallback.

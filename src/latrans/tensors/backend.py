@@ -87,7 +87,7 @@ class TorchBackend(Counting):
         """
         self.predictor = predictor
         self.device = device
-        self._decodes_here = can_launch(device) if decodes_here is None else decodes_here
+        self._decodes_here = can_launch(predictor, device) if decodes_here is None else decodes_here
         self.host: Backend = _host(predictor)
 
     def taken(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:

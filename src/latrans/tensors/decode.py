@@ -28,7 +28,7 @@ from ..residual.schedule import n_states
 from .batching import batched
 from .describe import Describer
 from .device import out_of_memory, product_dtype
-from .experts import Experts
+from .experts import Experts, suits
 from .layout import Shape, layout
 from .rans import Popper, Stream, entries
 from .wavefront import Coder, Finished, Wavefront
@@ -71,7 +71,7 @@ class Decoder:
     def __init__(self, predictor: Predictor, device: Any, launches: bool | None = None) -> None:
         """`launches`: whether a Triton kernel decodes; without it, on GPUs where Triton is."""
         self.predictor, self.device = predictor, device
-        self._launches = can_launch(device) if launches is None else launches
+        self._launches = can_launch(predictor, device) if launches is None else launches
         self._checked: set[tuple[int, bool]] = set()
         self.entries = entries(predictor.tables, device)
         self.coder = lru_cache(maxsize=64)(self._coder)
@@ -85,14 +85,12 @@ class Decoder:
         describer = Describer(self.predictor, where, device)
         experts = Experts(self.predictor, n_references, describer.order, dtype, device)
         prepared = None
-        if self._launches:
-            from . import launch
+        if self._launches and suits(self.predictor):
+            from .launch import Prepared
 
-            plain = Experts(
-                self.predictor, n_references, range(len(describer.order)), dtype, device
-            )
-            if launch.suits(self.predictor, where, plain):
-                prepared = launch.Prepared(self.predictor, where, plain)
+            order = range(len(describer.order))
+            plain = Experts(self.predictor, n_references, order, dtype, device)
+            prepared = Prepared(self.predictor, where, plain) if plain.narrow else None
         return Coder(self.predictor, where, describer, experts, self.entries, prepared)
 
     def planes(self, items: Sequence[_Item]) -> list[tuple[Ints, Kept | None] | CodecError]:
@@ -259,9 +257,9 @@ class TorchDecoding:
         self.stream.finish()
 
 
-def can_launch(device: Any) -> bool:
-    """Whether the kernel can decode on a device."""
-    return device.type == "cuda" and find_spec("triton") is not None
+def can_launch(predictor: Predictor, device: Any) -> bool:
+    """Whether the kernel can decode here."""
+    return device.type == "cuda" and find_spec("triton") is not None and suits(predictor)
 
 
 def _spans(jobs: Sequence[Job]) -> list[tuple[int, int, int]]:

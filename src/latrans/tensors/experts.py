@@ -20,6 +20,8 @@ from ..residual.predictor import NO_NETWORK, Predictor
 Tensor = Any  # torch.Tensor; mypy does not see the package
 Span = tuple[int, int, int]  # expert, and the items from one on that it is for, up to another
 
+N_LAYERS, MOST_WIDE = 3, 64  # of networks that the kernel takes: inputs, and outputs of a layer
+
 
 class Experts:
     """The networks of all experts for so many references."""
@@ -34,6 +36,11 @@ class Experts:
         self.n_outputs = 3 + predictor.geometry.n_gates
         networks = (predictor.network(e, n_references) for e in range(len(predictor.experts)))
         self.layers = [_layers(network, order, dtype, device) for network in networks]
+
+    @property
+    def narrow(self) -> bool:
+        """Whether float32 holds all sums."""
+        return all(w.dtype == torch.float32 for layers in self.layers for w, *_ in layers)
 
     def __call__(self, inputs: Tensor, spans: Sequence[Span]) -> Tensor:
         """Outputs (3 + gates, lanes, items) int64 for inputs (inputs, lanes, items) int64."""
@@ -51,6 +58,17 @@ class Experts:
         for weight, bias, lo, hi in self.layers[expert]:
             x = torch.addmm(bias, weight, x.to(weight.dtype)).floor_().clamp_(lo, hi)
         return x.long()
+
+
+def suits(predictor: Predictor) -> bool:
+    """Whether the kernel takes a predictor: no pictures, and networks of three narrow layers."""
+    networks = [network for networks in predictor.experts for network in networks]
+    shapes = [layer.weight.shape for network in networks for layer in network.layers]
+    return (
+        not predictor.has_reconstruction
+        and all(len(network.layers) == N_LAYERS for network in networks)
+        and max(map(max, shapes)) <= MOST_WIDE
+    )
 
 
 def _layers(network: Program | None, order: Sequence[int], dtype: Any, device: Any) -> list[Any]:

@@ -12,28 +12,13 @@ from ..residual.fixed import log2
 from ..residual.predictor import NO_NETWORK, Predictor
 from ..residual.schedule import LANES
 from .describe import tables
-from .experts import Experts
+from .experts import MOST_WIDE, Experts
 from .kernel import decode_strip
 from .layout import Layout, Strip
 from .place import classes, tokens
 from .wavefront import Wavefront
 
 Tensor = Any  # torch.Tensor; mypy does not see the package
-
-_N_LAYERS = 3
-_MOST_WIDE = 64  # inputs, and outputs of a layer
-
-
-def suits(predictor: Predictor, layout: Layout, experts: Experts) -> bool:
-    """Whether the kernel decodes such planes: networks of three narrow layers, no pictures."""
-    shapes = [weight.shape for layers in experts.layers for weight, *_ in layers]
-    types = {weight.dtype for layers in experts.layers for weight, *_ in layers}
-    return (
-        not layout.shape.pictured
-        and all(len(layers) == _N_LAYERS for layers in experts.layers)
-        and max(max(shape) for shape in shapes) <= _MOST_WIDE
-        and types == {torch.float32}
-    )
 
 
 class Launched(Wavefront):
@@ -46,7 +31,7 @@ class Launched(Wavefront):
         self._states = popper.states.new_zeros((items, LANES))
         self._states[:, :n] = popper.states.T
         self._inputs = torch.zeros(
-            (items, _MOST_WIDE, LANES), dtype=torch.float32, device=self._device
+            (items, MOST_WIDE, LANES), dtype=torch.float32, device=self._device
         )
         self._wrong = torch.zeros((items, LANES), dtype=torch.int32, device=self._device)
         super()._decode(n_rows)
@@ -108,7 +93,7 @@ class Launched(Wavefront):
             REF_BASE1=g.reference_taps.index(g.base[1]), N_NEAR=g.n_near,
             N_THEIR_ERRORS=len(g.reference_errors), N_ALL_TAPS=len(self._sets.trained),
             N_TABLES=len(self._begins), FLAT=predictor.flat, CLOSED=step > 1,
-            N_IN=prepared.n_inputs, IN=_MOST_WIDE,
+            N_IN=prepared.n_inputs, IN=MOST_WIDE,
             H1=prepared.wide, H2=prepared.narrow,
             NETWORK_SIZE=networks.shape[1], NO_NETWORK=NO_NETWORK,
             N_CELLS=cells.shape[1], num_warps=1,
@@ -152,7 +137,7 @@ class Prepared:
         sizes = [max(_padded(layers[i][0].shape[0]) for layers in experts.layers) for i in (0, 1)]
         self.wide, self.narrow = sizes
         self.n_inputs = experts.layers[0][0][0].shape[1]
-        shapes = [(self.wide, _MOST_WIDE), (self.narrow, self.wide), (16, self.narrow)]
+        shapes = [(self.wide, MOST_WIDE), (self.narrow, self.wide), (16, self.narrow)]
         self.networks = torch.stack(
             [
                 torch.cat([_pad(p, s) for p, s in zip(layers, shapes, strict=True)])
