@@ -210,20 +210,23 @@ inline V<int32_t> pair_of(V<int32_t> a, V<int32_t> b) {
     return bits<V<int32_t>>((bits<U>(a) & 0xFFFF) | bits<U>(b) << 16);
 }
 
-// sum + x.low * w.low + x.high * w.high, where low and high are the int16 halves of each lane.
+// sum + x.low * w.low + x.high * w.high modulo 2^32, where low and high are the int16 halves of
+// each lane.
 inline V<int32_t> add_products(V<int32_t> sum, V<int32_t> x, V<int32_t> w) {
-#if defined(LATRANS_SCALAR) || !defined(__x86_64__) || !defined(__GNUC__)
-    const auto low = [](V<int32_t> v) {
-        return bits<V<int32_t>>(bits<V<uint32_t>>(v) << 16) >> 16;
-    };
-    return sum + low(x) * low(w) + (x >> 16) * (w >> 16);
-#elif defined(LATRANS_AVX512)
+#if defined(LATRANS_AVX512)
     return bits<V<int32_t>>(
         _mm512_dpwssd_epi32(bits<__m512i>(sum), bits<__m512i>(x), bits<__m512i>(w)));
-#elif defined(LATRANS_AVX2)
-    return sum + bits<V<int32_t>>(_mm256_madd_epi16(bits<__m256i>(x), bits<__m256i>(w)));
 #else
-    return sum + bits<V<int32_t>>(_mm_madd_epi16(bits<__m128i>(x), bits<__m128i>(w)));
+    using U = V<uint32_t>;
+#if defined(LATRANS_SCALAR) || !defined(__x86_64__) || !defined(__GNUC__)
+    const auto low = [](V<int32_t> v) { return bits<V<int32_t>>(bits<U>(v) << 16) >> 16; };
+    const U products = bits<U>(low(x) * low(w)) + bits<U>((x >> 16) * (w >> 16));
+#elif defined(LATRANS_AVX2)
+    const U products = bits<U>(_mm256_madd_epi16(bits<__m256i>(x), bits<__m256i>(w)));
+#else
+    const U products = bits<U>(_mm_madd_epi16(bits<__m128i>(x), bits<__m128i>(w)));
+#endif
+    return bits<V<int32_t>>(bits<U>(sum) + products);
 #endif
 }
 
