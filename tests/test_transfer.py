@@ -194,6 +194,19 @@ def test_what_would_befall_every_chunk_stops_the_transfer(
         moves.move(plan, i)
 
 
+def test_a_block_that_cannot_be_noted_is_not_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*args: Any) -> None:
+        raise OSError("connection reset")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("latrans.transfer.progress.remember", fails)
+        with pytest.raises(TransferError, match="cannot be noted"):
+            transcode(field(), tmp_path / "b.zarr", chunks=(64, 64))
+    assert transcode(field(), tmp_path / "b.zarr", chunks=(64, 64)).n_resumed == 0
+
+
 # --- going on -----------------------------------------------------------------------------------
 
 
@@ -248,6 +261,16 @@ def test_another_transfer_does_not_go_on_with_it(tmp_path: Path, change: str) ->
     transcode(source, target, codec, block_nbytes=SMALL, overwrite=True, **options)
     found = zarr.open_array(target, mode="r")[...]
     assert np.abs(found - np.load(source)).max() <= 1
+
+
+def test_the_same_paths_written_otherwise_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = stored(tmp_path / "a.zarr", field())
+    unfinished(source, tmp_path / "b.zarr", 2, block_nbytes=SMALL, chunks="source")
+    monkeypatch.chdir(tmp_path)
+    summary = transcode("a.zarr", "b.zarr", block_nbytes=SMALL, chunks="source")
+    assert summary.n_resumed == 2
 
 
 def test_complete_targets_and_foreign_files_need_overwrite(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from ..errors import ConfigError
 from ..transfer import memory
 from ..transfer.job import Job
 from ..transfer.local import check_shared, models_of, set_up
-from ..transfer.move import move
-from ..transfer.summary import Failure, Record
+from ..transfer.move import failed, move
+from ..transfer.summary import Record
 from ..zarr import LatransCodec
 from .models import ModelPlugin, PlanPlugin, do_planned
 
@@ -284,9 +284,7 @@ def send_models(array: Any) -> None:
 def lost(plan: Any, i: int, error: Exception) -> Record:
     """The record of a block whose workers died one after the other."""
     reason = f"{type(error).__name__}: its workers died: {error}"
-    units = plan.units.within(plan.grid[i])
-    failures = tuple(Failure(plan.name, plan.units.position(unit), reason) for unit in units)
-    return Record(plan.name, i, len(units), failures=failures)
+    return Record(plan.name, i, failures=failed(plan, i, reason))
 
 
 def _result(future: Any, plan: Any, i: int) -> Record:

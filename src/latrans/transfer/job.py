@@ -331,7 +331,7 @@ def _identity_of(source: Any) -> dict[str, Any]:
     known: dict[str, Any] = {"shape": list(source.shape), "dtype": str(np.dtype(source.dtype))}
     if isinstance(source, zarr.Array):
         metadata = json.dumps(source.metadata.to_dict(), sort_keys=True, default=str)
-        known["place"] = str(source.store_path)
+        known["place"] = stores.identity(source.store_path)
         known["metadata"] = hashlib.sha256(metadata.encode()).hexdigest()[:16]
     elif isinstance(source, NpyFile):
         known |= {"place": source.origin, "size": source.size, "modified": source.mtime_ns}

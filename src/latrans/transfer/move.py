@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,7 @@ def move(plan: Plan, i: int, samples: Any = None) -> Record:
         found = _carry(plan, source, target, block)
     except Exception as error:
         raise_if_fatal(error)
+        written.put_nbytes = 0  # all of it is written again
         found, failures = _one_by_one(plan, source, target, block)
     nbytes = int(np.prod([s.stop - s.start for s in block], dtype=object)) * plan.itemsize
     record = Record(
@@ -115,9 +116,20 @@ def move(plan: Plan, i: int, samples: Any = None) -> Record:
         seconds=time.perf_counter() - start,
         failures=tuple(failures),
     )
-    if not failures:
+    if failures:
+        return record
+    try:
         progress.remember(plan.target, plan.job, record)
+    except Exception as error:
+        raise_if_fatal(error)
+        return replace(record, failures=failed(plan, i, f"cannot be noted as done: {error}"))
     return record
+
+
+def failed(plan: Plan, i: int, reason: str) -> tuple[Failure, ...]:
+    """All chunks of a block, as failed for the same reason."""
+    units = plan.units.within(plan.grid[i])
+    return tuple(Failure(plan.name, plan.units.position(unit), reason) for unit in units)
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def open_zarr(path: str, groups: bool = False) -> Any:
     if "://" not in path and not Path(path).exists():
         raise FileNotFoundError(f"{path} does not exist: give an .npy, .npz or Zarr array")
     try:
-        found = zarr.open(path, mode="r")
+        found = zarr.open(path if "://" in path else Path(path).absolute(), mode="r")
     except (FileNotFoundError, ValueError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path} cannot be opened as a Zarr array: {error}") from error
     if groups or isinstance(found, zarr.Array):

@@ -31,8 +31,10 @@ def open_target(target: Any, storage_options: dict[str, Any] | None = None) -> S
     """Where a target lies or will lie: path, URL, `Store` or `StorePath`."""
     if isinstance(target, str) and target.startswith("file://"):
         target = target.removeprefix("file://")  # through fsspec, its files are not written whole
-    if isinstance(target, str | Path) and "://" not in str(target) and Path(target).is_file():
-        raise ConfigError(f"{target} exists and is a file: choose another name")
+    if isinstance(target, str | Path) and "://" not in str(target):
+        if Path(target).is_file():
+            raise ConfigError(f"{target} exists and is a file: choose another name")
+        target = Path(target).absolute()  # workers may run in another folder
     found = sync(make_store_path(target, storage_options=storage_options))
     store = found.store
     if store.read_only:
@@ -57,6 +59,14 @@ def unwrapped(store: Store) -> Store:
     while isinstance(store, WrapperStore):
         store = store._store
     return store
+
+
+def identity(place: StorePath) -> str:
+    """Where an array lies, however its path was written."""
+    store = unwrapped(place.store)
+    if isinstance(store, LocalStore):
+        return str((store.root / place.path).resolve())
+    return str(place)
 
 
 def get(store: Store, key: str) -> bytes | None:
