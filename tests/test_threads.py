@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -46,6 +47,32 @@ class TestHowMany:
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(threads.count).result() == 1
             assert pool.submit(threads.count, 4).result() == 4
+
+    def test_callers_together_share_the_cores(self, monkeypatch):
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(threads.share).result() == threads.count()
+        monkeypatch.setenv(threads.VARIABLE, "5")
+        assert threads.share() == 5
+        monkeypatch.setenv(threads.VARIABLE, "none")
+        with pytest.raises(ConfigError, match=threads.VARIABLE):
+            threads.share()
+
+    def test_or_what_dask_gave_its_workers_in_this_process(self, monkeypatch):
+        def workers(*sizes):
+            each = [SimpleNamespace(state=SimpleNamespace(nthreads=n)) for n in sizes]
+            module = SimpleNamespace(Worker=SimpleNamespace(_instances=each))
+            monkeypatch.setitem(sys.modules, "distributed.worker", module)
+
+        monkeypatch.setattr(threads, "_cores", lambda: 8)
+        for sizes, expected in [((), 8), ((1,), 1), ((2, 3), 5), ((20,), 8)]:
+            workers(*sizes)
+            assert threads.share() == expected
+        monkeypatch.setitem(sys.modules, "distributed.worker", SimpleNamespace())
+        assert threads.share() == 8
+
+    def test_dask_still_says_so(self):
+        worker = pytest.importorskip("distributed.worker").Worker
+        assert isinstance(list(worker._instances), list)
 
     def test_there_is_a_limit(self, monkeypatch):
         monkeypatch.setenv(threads.VARIABLE, "99999")

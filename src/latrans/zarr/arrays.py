@@ -63,9 +63,8 @@ def create(
         As for `latrans.Codec`.
     mode : {"lossless", "bounded", "lossy"}, optional
         By default bounded where there is a `max_error`, else lossless.  A write that covers a
-        chunk in part decodes it and encodes it again: in lossy mode such chunks get worse each
-        time, so write whole chunks; in bounded mode errors keep within `max_error` of what was
-        written.
+        chunk in part decodes it and encodes it again: in lossy mode such a chunk gets worse each
+        time, so write whole chunks; in bounded mode errors do not add up.
     max_error, quality, step, axes
         As for `latrans.Codec`.
     model_storage : {"name", "inline", "beside"}

@@ -1,12 +1,13 @@
-"""Station: the threads of a process that code chunks in batches.
+"""Station: the threads of a process that code chunks, as many as `latrans.threads.share` says.
 
-A batch is all that waits when a thread has nothing left to do; small pieces of it are handed to as
-many threads as the process is given, see `latrans.threads.share`.  Chunks go back as soon as they
-are done and fetch their successors while others are still at work.  A batch waits for successors
-that are on their way, for about as long as a chunk takes, and so has as many chunks as there are
-under way; where chunks come one after the other, none waits.
+An engine on a device gets a batch as one: all chunks that wait when the one before has ended, and
+their number is what such an engine lives by.  So a batch waits for chunks that should be there
+soon, the successors of those that have just gone back, until it has as many as were under way
+lately; where chunks come one after the other, none waits.
 
-An engine on a device gets a batch as one.
+Engines on the processor gain nothing from that, and lose where cores wait for a batch to fill.
+Their batches stay open: threads take whatever waits, small chunks a few at a time, each chunk goes
+back as soon as it is done and fetches its successor, and the batch ends where nothing follows.
 """
 
 from __future__ import annotations
@@ -15,23 +16,24 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..engine import VARIABLE as ENGINE
-from ..errors import ConfigError
-from ..threads import share, slabs
+from .engine import VARIABLE as ENGINE
+from .errors import ConfigError
+from .threads import share, slabs
 
 if TYPE_CHECKING:
     import asyncio
 
 _FULL = 0.9  # of the chunks under way: a batch that waits for no more
-_QUIET_SECONDS = (0.004, 0.01)  # least and most in which a successor should arrive
+_QUIET_SECONDS = 0.01  # in which a successor should arrive, or a quarter of a batch's time
+_PATIENCE_SECONDS = 0.2  # of a batch in all
 _FORGET_SECONDS = 0.05  # without any work: nothing that finished has a successor
-_PATIENCE = 8  # such times, of a batch in all
 _DEVICE_ENGINE = "torch"
-_MEMORY = 8  # pieces whose mean time counts
 
 
 class Coder(Protocol):
@@ -49,7 +51,7 @@ class Job:
     kind: str
     chunk: Any
     nbytes: int
-    future: asyncio.Future[Any]
+    future: Future[Any] | asyncio.Future[Any]
     bring_back: Callable[[Sequence[Job]], None]
     result: Any = None
     error: BaseException | None = None
@@ -76,7 +78,8 @@ class Station:
         self._allowed = self._threads_each = 1
         self._unfinished = 0  # chunks of batches
         self._most = self._expected = 0  # chunks under way, since the last batch and before it
-        self._seconds = self._last = 0.0  # of a piece, and when the last one ended
+        self._last = self._seconds = 0.0  # when a piece last ended, and how long it took
+        self._open: dict[tuple[str, Coder], int] = {}  # chunks of batches that are open
 
     def submit(self, jobs: list[Job]) -> None:
         """Take jobs in; returns at once."""
@@ -93,7 +96,7 @@ class Station:
         """Start a thread; False where the interpreter is about to end."""
         try:
             # A daemon: whatever it works on has somebody who waits for it.
-            threading.Thread(target=self._work_on, name="latrans-zarr", daemon=True).start()
+            threading.Thread(target=self._work_on, name="latrans-station", daemon=True).start()
         except RuntimeError:
             return False
         self._n_threads += 1
@@ -112,9 +115,9 @@ class Station:
         _code([job for job in piece if job.error is None], threads)
         with self._moved:
             self._last = time.monotonic()
+            self._seconds = self._last - start
             self._n_busy -= 1
             self._unfinished -= len(piece)
-            self._seconds += (self._last - start - self._seconds) / _MEMORY
             self._moved.notify()
         back: dict[Callable[[Sequence[Job]], None], list[Job]] = {}
         for job in piece:
@@ -142,9 +145,13 @@ class Station:
 
     def _make_batch(self) -> None:
         """Turn what waits into pieces; called with the lock, given back while waiting."""
-        self._is_batching = True
-        self._wait_for_others()
-        self._is_batching = False
+        as_one = on_device()
+        if as_one:
+            self._is_batching = True
+            self._wait_for_others()
+            self._is_batching = False
+        if as_one or self._has_paused(_QUIET_SECONDS):
+            self._close()
         jobs = [job for job in self._waiting if not job.future.done()]  # others are cancelled
         self._waiting = []
         self._expected, self._most = self._most, len(jobs) + self._unfinished
@@ -155,13 +162,12 @@ class Station:
             threads = 1
             for job in jobs:
                 job.error = error
-        as_one = os.environ.get(ENGINE, "").startswith(_DEVICE_ENGINE)
         self._allowed, self._threads_each = (1, threads) if as_one else (threads, 1)
         groups: dict[tuple[str, Coder], list[Job]] = {}
         for job in jobs:
             groups.setdefault((job.kind, job.codec), []).append(job)
-        for (kind, _), group in groups.items():
-            self._count(kind, len(group))
+        for key, group in groups.items():
+            self._open[key] = self._open.get(key, 0) + len(group)
             self._pieces.extend([group] if as_one else map(list, slabs(group, threads)))
         n_more = min(self._allowed, len(self._pieces)) - 1
         self._wanted.notify(max(0, n_more))
@@ -169,17 +175,27 @@ class Station:
             pass
 
     def _wait_for_others(self) -> None:
-        """Let successors of finished chunks arrive, as long as some do or should soon."""
-        now = time.monotonic()
-        if not self._unfinished and now > self._last + _FORGET_SECONDS:
+        """Let successors of finished chunks arrive, as long as some do."""
+        if self._has_paused(_FORGET_SECONDS):
             return
-        least, most = _QUIET_SECONDS
-        quiet = min(max(least, self._seconds / 2), most)
-        end = now + _PATIENCE * max(quiet, self._seconds)
+        end = time.monotonic() + _PATIENCE_SECONDS
+        quiet = min(max(_QUIET_SECONDS, self._seconds / 4), _PATIENCE_SECONDS)
         while len(self._waiting) < _FULL * self._expected:
-            patience = max(quiet, self._seconds) if self._unfinished else quiet
-            if not self._moved.wait(patience) or time.monotonic() > end:
+            if not self._moved.wait(quiet) or time.monotonic() > end:
                 return
+
+    def _has_paused(self, seconds: float) -> bool:
+        return not self._unfinished and time.monotonic() > self._last + seconds
+
+    def _close(self) -> None:
+        for (kind, _), n_chunks in self._open.items():
+            self._count(kind, n_chunks)
+        self._open = {}
+
+    def settle(self) -> None:
+        """Tell of batches that are still open, and begin new ones."""
+        with self._wanted:
+            self._close()
 
 
 def _code(jobs: Sequence[Job], threads: int) -> None:
@@ -196,3 +212,69 @@ def _code(jobs: Sequence[Job], threads: int) -> None:
             return
         for job in jobs:
             _code([job], threads)
+
+
+def on_device() -> bool:
+    """Whether the engine in use takes batches as one."""
+    return os.environ.get(ENGINE, "").startswith(_DEVICE_ENGINE)
+
+
+def current() -> Station:
+    """The station of this process."""
+    return _station
+
+
+def join(codec: Coder, kind: str, chunk: Any, nbytes: int) -> Any:
+    """What becomes of a chunk, coded along with those of other threads; waits for it.
+
+    Parameters
+    ----------
+    codec, kind, chunk
+        As for `Coder.code`; chunks of equal codecs share a batch.
+    nbytes : int
+        Size of the chunk.
+    """
+    future: Future[Any] = Future()
+    _station.submit([Job(codec, kind, chunk, nbytes, future, _resolve)])
+    return future.result()
+
+
+@contextmanager
+def watching(count: Callable[[str, int], None]) -> Iterator[None]:
+    """Have ``count(kind, n_chunks)`` called for every batch that begins meanwhile."""
+    _station.settle()
+    _watchers.append(count)
+    try:
+        yield
+    finally:
+        _station.settle()
+        _watchers.remove(count)
+
+
+def _resolve(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)
+
+
+_watchers: list[Callable[[str, int], None]] = []
+
+
+def _count(kind: str, n_chunks: int) -> None:
+    for count in list(_watchers):
+        count(kind, n_chunks)
+
+
+_station = Station(_count)
+
+
+def _forget() -> None:
+    """In a forked child: the parent's threads are not there, nor who held their locks."""
+    global _station
+    _station = Station(_count)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
