@@ -33,8 +33,8 @@ from zarr.core.buffer import cpu, default_buffer_prototype
 from zarr.core.dtype import get_data_type_from_native_dtype
 
 import latrans.zarr
+from latrans.station import Job, Station
 from latrans.zarr import LatransCodec
-from latrans.zarr.station import Job, Station
 
 ROWS, COLUMNS = 25, 40
 Array = np.ndarray[Any, Any]

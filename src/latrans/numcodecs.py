@@ -10,13 +10,14 @@ they are stored losslessly in every mode.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numcodecs.abc import Codec as NumcodecsCodec
 from numcodecs.compat import ensure_bytes, ensure_contiguous_ndarray, ndarray_copy
 
+from . import station
 from .config import Configured
 from .threads import count, spread
 
@@ -51,6 +52,9 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
             If the model is not at hand.
         """
         if isinstance(buf, np.ndarray):
+            if station.on_device():
+                frame: bytes = station.join(self, "encode", buf, buf.nbytes)
+                return frame
             return self._codec.encode(buf)
         data = ensure_contiguous_ndarray(buf).view(np.uint8)
         return self._codec.encode_untyped(data)
@@ -67,11 +71,23 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
         """
         frame = ensure_bytes(buf)
         if out is None:
-            return self._codec.decode(frame)
+            return self._decode(frame)
         # Refuses buffers of Python objects before there is anything to copy into them.
         ensure_contiguous_ndarray(out)
-        copied: Array = ndarray_copy(self._codec.decode(frame), out)
+        copied: Array = ndarray_copy(self._decode(frame), out)
         return copied
+
+    def _decode(self, frame: bytes) -> Array:
+        if station.on_device():
+            array: Array = station.join(self, "decode", frame, len(frame))
+            return array
+        return self._codec.decode(frame)
+
+    def code(self, kind: str, chunks: Sequence[Any], threads: int) -> Sequence[Any]:
+        """What `latrans.station` makes of the chunks of many threads, for a device."""
+        if kind == "encode":
+            return self._codec.encode_batch(chunks, threads)
+        return self._codec.decode_batch(chunks, threads)
 
     def encode_batch(self, bufs: Iterable[Any], threads: int | None = None) -> list[bytes]:
         """Encode many arrays or buffers, side by side, as `encode` does one by one.

@@ -54,7 +54,7 @@ def draw(
         plane = plane if grid.inner[0] < grid.inner[1] else plane.T
         cells = np.asarray(latents[middle])
         cells = cells if grid.channels else cells[None]
-        _show(panels[0], plane, f"plane {middle} of {about['source']}", cmap="gray")
+        _show(panels[0], plane, f"plane {list(middle) or ''} of {about['source']}", cmap="gray")
         colours = components(cells.reshape(len(cells), -1).T).reshape(*cells.shape[1:], 3)
         _show(panels[1], colours, f"latents of {about['model']}, three principal components")
         chunk = [i // source.chunks[d] for d, i in zip(grid.outer, middle, strict=True)]

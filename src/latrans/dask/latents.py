@@ -76,9 +76,10 @@ def map_latents(
     Notes
     -----
     Latents of a chunk follow from that chunk alone: "image-1" scales each plane of each chunk by
-    its own spread.  A chunk that the model cannot take, such as one of NaN alone, has latents of
-    0.  Zarr pads chunks at the edge with the fill value, so there latents of a stored frame and
-    of the values themselves may differ a little.
+    its own spread, so that latents do not continue where smooth and busy chunks meet.  A chunk
+    that the model cannot take, such as one of NaN alone, has latents of 0.  Zarr pads chunks at
+    the edge with the fill value, so there latents of a stored frame and of the values themselves
+    may differ a little.
 
     Raises
     ------

@@ -2,8 +2,8 @@
 
 Zarr has some ten chunks at work at once (``async.concurrency``), each in a task of its event loop.
 Those that ask for the codec are gathered until the loop has nothing else to do, then go to the
-station of the process, which makes batches of what all loops bring.  Zarr's own threads are
-neither used nor waited for, so they cannot be waiting for us.
+station of the process, which makes batches of what all loops and threads bring.  Zarr's own threads
+are neither used nor waited for, so they cannot be waiting for us.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from .station import Coder, Job, Station
+from .. import station
+from ..station import Coder, Job
 
 _IDLE_PASSES = 2  # of the event loop in which no chunk arrives
 
@@ -40,7 +41,7 @@ def batch_sizes() -> Iterator[BatchSizes]:
     """Count the batches in which chunks reach the engine, of all Zarr arrays in this process.
 
     An engine on a device gets a batch as one.  The compiled engine keeps a batch open: its threads
-    take whatever has arrived, and the batch ends where they find nothing for 5 ms.
+    take whatever has arrived, and the batch ends where they find nothing for 10 ms.
 
     Yields
     ------
@@ -60,13 +61,8 @@ def batch_sizes() -> Iterator[BatchSizes]:
     64
     """
     sizes = BatchSizes()
-    _station.settle()
-    _counting.append(sizes)
-    try:
+    with station.watching(lambda kind, n_chunks: getattr(sizes, kind).append(n_chunks)):
         yield sizes
-    finally:
-        _station.settle()
-        _counting.remove(sizes)
 
 
 async def gather(codec: Coder, kind: str, chunks: Sequence[tuple[Any, int]]) -> list[Any]:
@@ -119,7 +115,7 @@ class Desk:
             self.loop.call_soon(self._send_when_idle, n, passes_left)
             return
         jobs, self._arrived = self._arrived, []
-        _station.submit(jobs)
+        station.current().submit(jobs)
 
     def bring_back(self, jobs: Sequence[Job]) -> None:
         """Finished chunks; called in any thread."""
@@ -144,22 +140,13 @@ class Desk:
                 job.future.set_result(job.result)
 
 
-_counting: list[BatchSizes] = []
-
-
-def _count(kind: str, n_chunks: int) -> None:
-    for sizes in list(_counting):
-        getattr(sizes, kind).append(n_chunks)
-
-
 _here = threading.local()  # desk of the event loop that runs in this thread
-_station = Station(_count)
 
 
 def _forget() -> None:
-    """In a forked child: the parent's threads and loops are not there, nor who held their locks."""
-    global _here, _station
-    _here, _station = threading.local(), Station(_count)
+    """In a forked child: the parent's loops do not run there."""
+    global _here
+    _here = threading.local()
 
 
 if hasattr(os, "register_at_fork"):

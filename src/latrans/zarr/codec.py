@@ -6,9 +6,10 @@ A chunk's bytes are one frame of the chunk in C order, in the byte order of the 
 that a chunk's bytes follow from its values alone and not from how they lay in memory.
 
 Zarr calls in three ways: in batches, one by one on its event loop, and one by one in threads of
-its own.  The first two end in batches of all chunks that are under way, see `batching`; what comes
-in a thread stays in it, for threads are side by side already.  Nothing here calls Zarr's
-synchronous API: from a codec that can deadlock.
+its own.  The first two end in batches of all chunks that are under way, see `batching`.  So does
+the third where the engine is a device; the compiled engine works in the thread that calls, since
+those are side by side already.  Nothing here calls Zarr's synchronous API: from a codec that can
+deadlock.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from zarr.abc.codec import ArrayBytesCodec
 from zarr.core.common import parse_named_configuration
 
+from .. import station
 from ..config import Configured
 from ..errors import CodecError, ConfigError
 from .batching import gather
@@ -104,10 +106,15 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
         return chunk
 
     def _encode_sync(self, chunk_data: NDBuffer, chunk_spec: ArraySpec) -> Buffer:
-        return self._encode_chunks([(chunk_data, chunk_spec)])[0]
+        return self._code_in_thread("encode", chunk_data, chunk_spec)
 
     def _decode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
-        return self._decode_chunks([(chunk_data, chunk_spec)])[0]
+        return self._code_in_thread("decode", chunk_data, chunk_spec)
+
+    def _code_in_thread(self, kind: str, chunk: Any, spec: ArraySpec) -> Any:
+        if station.on_device():
+            return station.join(self, kind, (chunk, spec), _nbytes(kind, chunk, spec))
+        return self.code(kind, [(chunk, spec)], 1)[0]
 
     async def _gather(self, kind: str, chunks_and_specs: Iterable[tuple[Any, ArraySpec]]) -> Any:
         """Have chunks coded off the event loop, which all of Zarr shares; None stays in place."""

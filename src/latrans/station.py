@@ -16,20 +16,22 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..engine import VARIABLE as ENGINE
-from ..errors import ConfigError
-from ..threads import share, slabs
+from .engine import VARIABLE as ENGINE
+from .errors import ConfigError
+from .threads import share, slabs
 
 if TYPE_CHECKING:
     import asyncio
 
 _FULL = 0.9  # of the chunks under way: a batch that waits for no more
-_QUIET_SECONDS = 0.005  # in which a successor should arrive
-_PATIENCE_SECONDS = 0.05  # of a batch in all
+_QUIET_SECONDS = 0.01  # in which a successor should arrive, or a quarter of a batch's time
+_PATIENCE_SECONDS = 0.2  # of a batch in all
 _FORGET_SECONDS = 0.05  # without any work: nothing that finished has a successor
 _DEVICE_ENGINE = "torch"
 
@@ -49,7 +51,7 @@ class Job:
     kind: str
     chunk: Any
     nbytes: int
-    future: asyncio.Future[Any]
+    future: Future[Any] | asyncio.Future[Any]
     bring_back: Callable[[Sequence[Job]], None]
     result: Any = None
     error: BaseException | None = None
@@ -76,7 +78,7 @@ class Station:
         self._allowed = self._threads_each = 1
         self._unfinished = 0  # chunks of batches
         self._most = self._expected = 0  # chunks under way, since the last batch and before it
-        self._last = 0.0  # when a piece last ended
+        self._last = self._seconds = 0.0  # when a piece last ended, and how long it took
         self._open: dict[tuple[str, Coder], int] = {}  # chunks of batches that are open
 
     def submit(self, jobs: list[Job]) -> None:
@@ -94,7 +96,7 @@ class Station:
         """Start a thread; False where the interpreter is about to end."""
         try:
             # A daemon: whatever it works on has somebody who waits for it.
-            threading.Thread(target=self._work_on, name="latrans-zarr", daemon=True).start()
+            threading.Thread(target=self._work_on, name="latrans-station", daemon=True).start()
         except RuntimeError:
             return False
         self._n_threads += 1
@@ -109,9 +111,11 @@ class Station:
         piece, threads = self._next(forever)
         if not piece:
             return False
+        start = time.monotonic()
         _code([job for job in piece if job.error is None], threads)
         with self._moved:
             self._last = time.monotonic()
+            self._seconds = self._last - start
             self._n_busy -= 1
             self._unfinished -= len(piece)
             self._moved.notify()
@@ -141,7 +145,7 @@ class Station:
 
     def _make_batch(self) -> None:
         """Turn what waits into pieces; called with the lock, given back while waiting."""
-        as_one = os.environ.get(ENGINE, "").startswith(_DEVICE_ENGINE)
+        as_one = on_device()
         if as_one:
             self._is_batching = True
             self._wait_for_others()
@@ -175,8 +179,9 @@ class Station:
         if self._has_paused(_FORGET_SECONDS):
             return
         end = time.monotonic() + _PATIENCE_SECONDS
+        quiet = min(max(_QUIET_SECONDS, self._seconds / 4), _PATIENCE_SECONDS)
         while len(self._waiting) < _FULL * self._expected:
-            if not self._moved.wait(_QUIET_SECONDS) or time.monotonic() > end:
+            if not self._moved.wait(quiet) or time.monotonic() > end:
                 return
 
     def _has_paused(self, seconds: float) -> bool:
@@ -207,3 +212,69 @@ def _code(jobs: Sequence[Job], threads: int) -> None:
             return
         for job in jobs:
             _code([job], threads)
+
+
+def on_device() -> bool:
+    """Whether the engine in use takes batches as one."""
+    return os.environ.get(ENGINE, "").startswith(_DEVICE_ENGINE)
+
+
+def current() -> Station:
+    """The station of this process."""
+    return _station
+
+
+def join(codec: Coder, kind: str, chunk: Any, nbytes: int) -> Any:
+    """What becomes of a chunk, coded along with those of other threads; waits for it.
+
+    Parameters
+    ----------
+    codec, kind, chunk
+        As for `Coder.code`; chunks of equal codecs share a batch.
+    nbytes : int
+        Size of the chunk.
+    """
+    future: Future[Any] = Future()
+    _station.submit([Job(codec, kind, chunk, nbytes, future, _resolve)])
+    return future.result()
+
+
+@contextmanager
+def watching(count: Callable[[str, int], None]) -> Iterator[None]:
+    """Have ``count(kind, n_chunks)`` called for every batch that begins meanwhile."""
+    _station.settle()
+    _watchers.append(count)
+    try:
+        yield
+    finally:
+        _station.settle()
+        _watchers.remove(count)
+
+
+def _resolve(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        if job.error is not None:
+            job.future.set_exception(job.error)
+        else:
+            job.future.set_result(job.result)
+
+
+_watchers: list[Callable[[str, int], None]] = []
+
+
+def _count(kind: str, n_chunks: int) -> None:
+    for count in list(_watchers):
+        count(kind, n_chunks)
+
+
+_station = Station(_count)
+
+
+def _forget() -> None:
+    """In a forked child: the parent's threads are not there, nor who held their locks."""
+    global _station
+    _station = Station(_count)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
