@@ -216,6 +216,14 @@ def test_items_of_a_batch_are_what_each_is_alone(geometry, n, device, monkeypatc
         case.verify(found)
 
 
+def test_references_may_come_out_of_different_batches():
+    batches = [tuple(torch.arange(12).reshape(4, 3) + 100 * i for _ in range(3)) for i in range(2)]
+    together = [decode.Kept(batches[0], 2), decode.Kept(batches[0], 0)]
+    apart = [decode.Kept(batches[0], 1), decode.Kept(batches[1], 0)]
+    assert decode._side_by_side(together, 1).tolist() == [[2, 0], [5, 3], [8, 6], [11, 9]]
+    assert decode._side_by_side(apart, 2).tolist() == [[1, 100], [4, 103], [7, 106], [10, 109]]
+
+
 def test_damage_concerns_its_own_item_only(device, monkeypatch):
     cases = unequal(6)
     sections = [case.encode(native.NativeBackend(case.predictor)) for case in cases]

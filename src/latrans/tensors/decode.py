@@ -40,11 +40,16 @@ _CHECKED_ROWS = 32  # two strips, of which the second lies lower than the tables
 
 @dataclass(frozen=True)
 class Kept:
-    """A decoded plane as a reference for later ones: (samples,) each, where it was decoded."""
+    """A decoded plane as a reference for later ones, where it was decoded.
 
-    samples: Tensor
-    errors: Tensor
-    energy: Tensor
+    Attributes
+    ----------
+    batch : samples, errors and energies of all planes of its batch, (samples, items) each.
+    at : which of the items it is.
+    """
+
+    batch: tuple[Tensor, Tensor, Tensor]
+    at: int
 
 
 @dataclass(frozen=True)
@@ -195,13 +200,13 @@ class Decoder:
 
     def _known(self, jobs: Sequence[Job], shape: Shape, cells: Ints) -> list[Tensor]:
         """Finished planes that go onto the board, (cells, items) each."""
-        planes = [
-            torch.stack([job.references[i].samples for job in jobs], 1)
-            for i in range(shape.n_references)
+        # What jobs refer to came out of this decoder.
+        of_jobs: list[list[Any]] = [
+            [job.references[i] for job in jobs] for i in range(shape.n_references)
         ]
-        for i in range(shape.n_described):
-            planes.append(torch.stack([job.references[i].errors for job in jobs], 1))
-            planes.append(torch.stack([job.references[i].energy for job in jobs], 1))
+        planes = [_side_by_side(kept, 0) for kept in of_jobs]
+        for kept in of_jobs[: shape.n_described]:
+            planes += [_side_by_side(kept, 1), _side_by_side(kept, 2)]
         if shape.pictured:
             pictures = [np.asarray(job.reconstruction).reshape(-1) for job in jobs]
             planes.append(self._put(np.stack(pictures, 1).astype(np.int64)))
@@ -219,7 +224,7 @@ class Decoder:
         kept = None
         if jobs[0].keep:
             # Apart from the board, which would stay as long as one of them.
-            kept = [part.clone() for part in (done.samples, done.errors, done.energy)]
+            kept = (done.samples.clone(), done.errors.clone(), done.energy.clone())
         results: list[_Result | CodecError] = []
         for i, (job, n_words, bad) in enumerate(
             zip(jobs, popper.taken(), done.bad.tolist(), strict=True)
@@ -230,7 +235,7 @@ class Decoder:
                 said = f"frame is damaged: a sample lies outside of {job.lo} to {job.hi}"
                 results.append(CodecError(said))
             else:
-                mine = None if kept is None else Kept(*(part[:, i] for part in kept))
+                mine = None if kept is None else Kept(kept, i)
                 results.append(_Result((samples[i], mine), n_words, popper.states[:, i]))
         return results
 
@@ -260,6 +265,14 @@ class TorchDecoding:
 def can_launch(predictor: Predictor, device: Any) -> bool:
     """Whether the kernel can decode here."""
     return device.type == "cuda" and find_spec("triton") is not None and suits(predictor)
+
+
+def _side_by_side(planes: Sequence[Kept], part: int) -> Tensor:
+    """Samples, errors or energies of some planes, (samples, items)."""
+    batch = planes[0].batch
+    if all(kept.batch is batch for kept in planes):  # they have come all the way together
+        return batch[part][:, [kept.at for kept in planes]]
+    return torch.stack([kept.batch[part][:, kept.at] for kept in planes], 1)
 
 
 def _spans(jobs: Sequence[Job]) -> list[tuple[int, int, int]]:
