@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.core.array_spec import ArrayConfig, ArraySpec
+from zarr.core.buffer import cpu, default_buffer_prototype
+from zarr.core.dtype import get_data_type_from_native_dtype
 
 from latrans.numcodecs import Latrans
 from latrans.zarr import LatransCodec
@@ -52,6 +55,22 @@ def make_array(name: str, shape: tuple[int, ...] = (20, 12), seed: int = 1) -> n
     else:
         flat = wave.astype(dtype)
     return flat.reshape(shape).copy()
+
+
+def make_spec(array: np.ndarray[Any, Any]) -> ArraySpec:
+    """What Zarr tells a codec about a chunk."""
+    return ArraySpec(
+        shape=array.shape,
+        dtype=get_data_type_from_native_dtype(array.dtype),
+        fill_value=0,
+        config=ArrayConfig(order="C", write_empty_chunks=False),
+        prototype=default_buffer_prototype(),
+    )
+
+
+def make_pairs(arrays: list[np.ndarray[Any, Any]]) -> list[tuple[Any, ArraySpec]]:
+    """Chunks as Zarr hands them to a codec."""
+    return [(cpu.NDBuffer.from_numpy_array(array), make_spec(array)) for array in arrays]
 
 
 def create(

@@ -1,10 +1,8 @@
-"""Batches of Zarr's chunks: their size, errors and cancellation, threads, forks, the end."""
+"""Batches of Zarr's chunks: their size, what shares them, errors and cancellation."""
 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,12 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from zarr.core.array_spec import ArrayConfig, ArraySpec
-from zarr.core.buffer import cpu, default_buffer_prototype
-from zarr.core.dtype import get_data_type_from_native_dtype
 
 import latrans.zarr
-from adapter_samples import assert_same_bits, create, make_array, run_python
+from adapter_samples import assert_same_bits, create, make_array, make_pairs, make_spec
 from latrans import station
 from latrans.errors import CodecError, ConfigError
 from latrans.numcodecs import Latrans
@@ -30,20 +25,6 @@ def picture(rows: int = ROWS, columns: int = COLUMNS) -> np.ndarray[Any, Any]:
     """Chunks of 8 x 8, none of them empty."""
     steps = np.random.default_rng(3).integers(0, 4, (8 * rows, 8 * columns))
     return (1 + steps.cumsum(1) % 250).astype("u1")
-
-
-def spec_of(array: np.ndarray[Any, Any]) -> ArraySpec:
-    return ArraySpec(
-        shape=array.shape,
-        dtype=get_data_type_from_native_dtype(array.dtype),
-        fill_value=0,
-        config=ArrayConfig(order="C", write_empty_chunks=False),
-        prototype=default_buffer_prototype(),
-    )
-
-
-def pairs_of(arrays: list[np.ndarray[Any, Any]]) -> list[tuple[Any, ArraySpec]]:
-    return [(cpu.NDBuffer.from_numpy_array(array), spec_of(array)) for array in arrays]
 
 
 @pytest.fixture(params=["open", "closed"])
@@ -98,7 +79,7 @@ class TestTogether:
     def test_chunks_of_any_shape_and_configuration_share_a_flush(self, batches):
         codecs = [LatransCodec(), LatransCodec("series-1"), LatransCodec(axes="yx")]
         arrays = [make_array("<i2", shape) for shape in [(4, 4), (3, 9), (20, 12)]]
-        pairs = pairs_of(arrays)
+        pairs = make_pairs(arrays)
 
         async def there_and_back() -> Any:
             work = [codec._encode_single(*pair) for codec in codecs for pair in pairs]
@@ -137,7 +118,7 @@ class TestTogether:
         monkeypatch.setattr(LatransCodec, "code", code)
         monkeypatch.setenv("LATRANS_ENGINE", "torch:cuda:0")
         monkeypatch.setenv("LATRANS_NUM_THREADS", "3")
-        pairs = pairs_of([make_array("<i2")] * 9)
+        pairs = make_pairs([make_array("<i2")] * 9)
 
         async def encode() -> Any:
             return await asyncio.gather(*(LatransCodec()._encode_single(*p) for p in pairs))
@@ -153,7 +134,7 @@ class TestTogether:
         expected = [latrans.encode(array) for array in arrays]
 
         def there_and_back(array: Any) -> Any:
-            chunk, spec = pairs_of([array])[0]
+            chunk, spec = make_pairs([array])[0]
             frame = codec._encode_sync(chunk, spec)
             assert_same_bits(codec._decode_sync(frame, spec).as_numpy_array(), array)
             assert numcodec.encode(array) == frame.to_bytes()
@@ -188,8 +169,8 @@ class TestTogether:
 class TestErrors:
     def test_each_chunk_has_its_own(self):
         arrays = [make_array("<i2", (8, 8), seed) for seed in range(8)]
-        pairs = pairs_of(arrays)
-        pairs[3] = (pairs[3][0], spec_of(np.zeros((4, 4), "<f4")))
+        pairs = make_pairs(arrays)
+        pairs[3] = (pairs[3][0], make_spec(np.zeros((4, 4), "<f4")))
 
         async def encode() -> Any:
             codec = LatransCodec()
@@ -257,7 +238,7 @@ class TestErrors:
         create("v3", data=make_array("<i2"), chunks=(8, 8))
 
     def test_cancelling_one_leaves_the_others(self):
-        pairs = pairs_of([make_array("<i2")] * 6)
+        pairs = make_pairs([make_array("<i2")] * 6)
 
         async def encode() -> Any:
             tasks = [asyncio.ensure_future(LatransCodec()._encode_single(*p)) for p in pairs]
@@ -272,7 +253,7 @@ class TestErrors:
         assert {f.to_bytes() for f in found[2:]} == {latrans.encode(make_array("<i2"))}
 
     def test_a_loop_that_ends_early_harms_nobody(self):
-        pair = pairs_of([picture()])[0]
+        pair = make_pairs([picture()])[0]
 
         async def give_up() -> None:
             with pytest.raises(TimeoutError):
@@ -282,153 +263,3 @@ class TestErrors:
         assert asyncio.run(LatransCodec()._encode_single(*pair)).to_bytes() == latrans.encode(
             picture()
         )
-
-
-class TestThreads:
-    def test_many_users_of_many_arrays(self):
-        values = picture(10, 5)
-
-        def there_and_back(seed: int) -> None:
-            shifted = np.roll(values, seed)
-            z = create("v3", data=shifted, chunks=(8, 8))  # 50 chunks
-            for _ in range(2):
-                assert_same_bits(z[:], shifted)
-
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(there_and_back, range(8)))
-
-    def test_loops_of_their_own(self):
-        arrays = [make_array("<i2", (8, 8), seed) for seed in range(20)]
-        expected = [latrans.encode(array) for array in arrays]
-
-        async def encode() -> Any:
-            work = [LatransCodec()._encode_single(*pair) for pair in pairs_of(arrays)]
-            return [frame.to_bytes() for frame in await asyncio.gather(*work)]
-
-        with ThreadPoolExecutor(4) as pool:
-            for found in pool.map(lambda _: asyncio.run(encode()), range(12)):
-                assert found == expected
-
-    def test_a_loop_within_a_loop(self):
-        async def outer() -> None:
-            values = picture(3, 3)
-            z = create("v3", data=values, chunks=(8, 8))  # blocks this loop, as in a notebook
-            assert_same_bits(z[:], values)
-            await asyncio.gather(*(LatransCodec()._encode_single(*p) for p in pairs_of([values])))
-
-        asyncio.run(outer())
-
-    def test_threads_are_those_of_the_process(self, monkeypatch):
-        monkeypatch.setenv("LATRANS_NUM_THREADS", "2")
-        together, most = set(), []
-        original = LatransCodec.code
-
-        def code(self: Any, *arguments: Any) -> Any:
-            together.add(threading.current_thread())
-            most.append(len(together))
-            time.sleep(0.002)
-            together.remove(threading.current_thread())
-            return original(self, *arguments)
-
-        monkeypatch.setattr(LatransCodec, "code", code)
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda _: create("v3", data=picture(4, 4), chunks=(8, 8)), range(4)))
-        assert max(most) == 2
-
-    def test_dask_threads(self):
-        array = pytest.importorskip("dask.array")
-        values = picture(8, 8)
-        z = create("v3", data=values, chunks=(8, 8))
-        doubled = array.from_zarr(z, chunks=(16, 32)).map_blocks(lambda b: b // 2)
-        target = create("v3", shape=values.shape, dtype="u1", chunks=(8, 8))
-        array.store(doubled, target, lock=False, scheduler="threads")
-        assert_same_bits(target[:], values // 2)
-
-
-def _there_and_back(_: int) -> bool:
-    values = picture(4, 4)
-    return bool((create("v3", data=values, chunks=(8, 8))[:] == values).all())
-
-
-class TestProcesses:
-    @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-    @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-    def test_children_have_threads_of_their_own(self, method):
-        assert _there_and_back(0)
-        context = multiprocessing.get_context(method)
-        with context.Pool(2) as pool:
-            assert pool.map_async(_there_and_back, range(4)).get(timeout=120) == [True] * 4
-
-    def test_a_fork_while_threads_are_at_work(self):
-        run_python(
-            """
-            import asyncio, os, threading
-            from latrans.zarr import batching
-            if not hasattr(os, "fork"):
-                raise SystemExit
-
-            class Slow:  # Zarr's own loop may not survive a fork at any moment: none is used here
-                def code(self, kind, chunks, threads):
-                    sum(range(20_000))
-                    return chunks
-
-            def there_and_back():
-                work = batching.gather(Slow(), "encode", [(i, 1) for i in range(40)])
-                assert asyncio.run(work) == list(range(40))
-
-            ends = threading.Event()
-
-            def always():
-                while not ends.is_set():
-                    there_and_back()
-
-            busy = threading.Thread(target=always)
-            busy.start()
-            for _ in range(20):
-                child = os.fork()
-                if child == 0:
-                    there_and_back()
-                    os._exit(0)
-                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-            ends.set()
-            busy.join()
-            """
-        )
-
-    def test_at_the_end_of_the_interpreter(self):
-        run_python(
-            """
-            import asyncio, atexit, numpy as np, latrans
-            from latrans.zarr import batching
-
-            class Echo:
-                def code(self, kind, chunks, threads):
-                    return chunks
-
-            def late():
-                assert asyncio.run(batching.gather(Echo(), "encode", [(5, 1), (6, 1)])) == [5, 6]
-                print("done")
-
-            atexit.register(late)
-            """
-        )
-
-    def test_without_any_thread_the_caller_works(self, monkeypatch):
-        def refuse(*_: Any, **__: Any) -> Any:
-            raise RuntimeError("can't start new thread at interpreter shutdown")
-
-        monkeypatch.setattr(station.threading.Thread, "start", refuse)
-        jobs: list[Any] = []
-        alone = station.Station(lambda kind, n: None)
-
-        class Echo:
-            def code(self, kind: str, chunks: Any, threads: int) -> Any:
-                return chunks
-
-        class Future:
-            def done(self) -> bool:
-                return False
-
-        work = [station.Job(Echo(), "encode", i, 1, Future(), jobs.extend) for i in range(5)]
-        alone.submit(work)
-        assert sorted(job.result for job in jobs) == list(range(5))
