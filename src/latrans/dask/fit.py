@@ -162,7 +162,7 @@ def fit(
     >>> stack = noise.cumsum(2).astype("uint16")
     >>> model = fit(stack, "field", name="mine", samples=40_000, steps=20, progress=False)
     >>> model.training["sampling"]["held"]
-    ['0[8:12, 0:64, 0:64]']
+    ['0[12:16, 0:64, 0:64]']
     """
     from ..train import fit as fit_arrays
     from ..train.examples import Source
