@@ -14,7 +14,7 @@ MODULES = sorted(LIBRARY.rglob("*.py"))
 # Heavy packages, and the modules of the library (or folders of them) that may import each.
 HOMES = {
     "torch": ("train", "tensors"),
-    "triton": ("tensors.kernel",),
+    "triton": ("tensors.kernel", "tensors.kernel_parts"),
     "zarr": ("zarr", "cli", "train.files"),  # training reads Zarr arrays, too
     "dask": ("dask",),
     "pyarrow": ("arrow", "rivals.parquet"),
