@@ -14,7 +14,7 @@ MODULES = sorted(LIBRARY.rglob("*.py"))
 # Heavy packages, and the modules of the library (or folders of them) that may import each.
 HOMES = {
     "torch": ("train", "tensors"),
-    "triton": ("tensors.kernel",),
+    "triton": ("tensors.kernel", "tensors.kernel_parts"),
     # Training reads Zarr arrays, too; `frames` and `sizes` are about those that are stored.
     "zarr": ("zarr", "cli", "transfer", "dask", "frames", "sizes", "train.files"),
     "dask": ("dask",),

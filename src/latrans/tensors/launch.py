@@ -11,11 +11,11 @@ from ..residual.features import window_count
 from ..residual.fixed import log2
 from ..residual.predictor import NO_NETWORK, Predictor
 from ..residual.schedule import LANES
-from .describe import tables
 from .experts import MOST_WIDE, Experts
 from .kernel import decode_strip
 from .layout import Layout, Strip
 from .place import classes, tokens
+from .units import tables
 from .wavefront import Wavefront
 
 Tensor = Any  # torch.Tensor; mypy does not see the package

@@ -19,11 +19,12 @@ from ..residual.fixed import sigma_from_code
 from ..residual.job import Job
 from ..residual.predictor import TRAINED_SHIFT, Predictor
 from ..residual.schedule import LANES
-from .describe import Describer, Filter, Lanes, tables
+from .describe import Describer, Lanes
 from .experts import Experts, Span
 from .layout import Layout, Strip
 from .place import ESCAPED, Placer, Places
 from .rans import Popper
+from .units import Filter, tables
 
 Tensor = Any  # torch.Tensor; mypy does not see the package
 
