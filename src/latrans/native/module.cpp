@@ -3,6 +3,8 @@
 
 NB_MODULE(_native, module) {
     module.doc() = "Compiled twins of latrans' reference kernels; equal to them bit for bit.";
+    // Threads that still hold objects when the interpreter ends are no leak.
+    nanobind::set_leak_warnings(false);
     bind_field(module);
     module.def("cpu", [] { return latrans::name(latrans::cpu()); });
     module.def("best_cpu", [] { return latrans::name(latrans::best_cpu()); });
