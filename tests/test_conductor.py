@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import threading
 import time
 
@@ -287,6 +288,14 @@ class TestNesting:
 
 
 class TestBreakingOff:
+    @pytest.fixture
+    def interrupts(self):
+        """Interrupts arrive also where the tests run in the background, which ignores them."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    @pytest.mark.usefixtures("interrupts")
     def test_an_interrupt_between_calls_ends_the_batch(self):
         def work(item):
             if item == 20:
