@@ -18,6 +18,7 @@ from .errors import CodecError
 RAW, ZSTD, BLOSC, CONSTANT = range(4)  # FORMAT.md 3.1
 _SMALL_NBYTES = 1 << 15  # up to this every method is quick
 _THOROUGH_NBYTES = 1 << 23  # beyond this Zstandard's thorough level takes too long
+FAIR = 0.92  # of what middle levels make, thorough ones need so much
 _WITHIN_REACH = 1.2  # the thorough level takes at most about a tenth off
 _CONSTANT_NBYTES = 1 << 18  # compared at once
 MAX_CONSTANT_NBYTES = 1 << 26  # FORMAT.md 3.1: what a payload of one item may ask for
@@ -43,6 +44,8 @@ def encode(array: np.ndarray[Any, Any], limit: int | None = None) -> bytes:
             nbytes = len(quick.encode(typed))
             if nbytes * effort(nbytes / data.size) >= limit:
                 continue
+            if data.size > _SMALL_NBYTES and FAIR * len(_fair(quick).encode(typed)) >= limit:
+                continue
         packed = bytes(thorough.encode(typed))
         if len(packed) < (data.size if best is None else len(best)):
             best, method = packed, tried
@@ -63,9 +66,14 @@ def fair_nbytes(data: np.ndarray[Any, Any], size: int) -> int:
     """As `quick_nbytes`, at the middle level of the method whose quick level is best."""
     found = [(len(quick.encode(t)), quick, t) for _, quick, _, t in _methods(data, size)]
     _, quick, typed = min(found, key=lambda f: f[0])
+    return len(_fair(quick).encode(typed))
+
+
+def _fair(quick: Any) -> Any:
+    """The middle level of a method."""
     if isinstance(quick, Blosc):
-        return len(Blosc("zstd", clevel=4, shuffle=quick.shuffle).encode(typed))
-    return len(Zstd(7).encode(typed))
+        return Blosc("zstd", clevel=4, shuffle=quick.shuffle)
+    return Zstd(7)
 
 
 def effort(share: float) -> float:

@@ -22,7 +22,6 @@ _PART = 16  # of the bytes, one in so many is looked at
 _PIECE_NBYTES = 1 << 12, 1 << 14
 _MARGIN = 0.95  # of sizes; pieces may differ from the whole
 _ROUGHLY = 0.6  # likewise, of a quarter of the pieces
-_FAIR = 0.92  # of what middle levels make, thorough ones need so much
 _STRIKING = 1 / 16  # of the size: then what repeats counts, and no piece tells
 _SEEN = 1 << 12  # places that say which marks are rare
 _RARE = 16  # of so many, or where that is more, so often in the array:
@@ -54,7 +53,8 @@ def may_win(array: Array, limit: int) -> bool:
         share = method(part, size) / part.size
         if share < _STRIKING:
             return True
-        if share * (_FAIR if level else fallback.effort(share)) * _MARGIN * data.size >= limit:
+        needed = fallback.FAIR if level else fallback.effort(share)
+        if share * needed * _MARGIN * data.size >= limit:
             break
     else:
         return True
