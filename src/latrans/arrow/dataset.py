@@ -79,8 +79,10 @@ class Dataset:
         projected = pa.schema([self.encoded_schema.field(name) for name in names])
         decoder = self._decoder(names)
         where = _expression(filter)
-        with reading(self._name):
-            fragments = iter(self._inner.get_fragments(where))
+        try:
+            fragments = iter(list(self._inner.get_fragments(where)))
+        except pa.ArrowException as error:
+            raise ConfigError(f"{self._name} cannot be filtered so: {error}") from error
         while True:
             with reading(self._name):
                 fragment = next(fragments, None)
@@ -99,7 +101,9 @@ class Dataset:
                     batch = next(batches, None)
                 if batch is None:
                     break
-                if len(batch) and self._decode:
+                if not names:
+                    yield batch
+                elif len(batch) and self._decode:
                     yield from decoder.batches(batch)
                 elif len(batch):
                     yield self._typed(batch, projected)

@@ -97,4 +97,4 @@ def without(schema: pa.Schema) -> pa.Schema:
         for key, value in (schema.metadata or {}).items()
         if key != MODELS and not key.startswith(MODEL)
     }
-    return schema.with_metadata(kept or None)
+    return schema.with_metadata(kept) if kept else schema.remove_metadata()

@@ -8,7 +8,7 @@ common with the one before only once: of frames, the header.  All readers of Par
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -36,6 +36,7 @@ def write_parquet(
     model_in_footer: bool = False,
     compression: str | Mapping[str, str] = "zstd",
     threads: int | None = None,
+    progress: Callable[[int], None] | None = None,
     **options: Any,
 ) -> None:
     """Write a table to a Parquet file, columns of arrays as frames, batch by batch.
@@ -60,6 +61,8 @@ def write_parquet(
         Of all other columns.
     threads : int, optional
         As in `Codec.encode_batch`.
+    progress : function of one int, optional
+        Called with the number of rows of each row group that is written.
     **options
         Of `pyarrow.parquet.ParquetWriter`.
 
@@ -86,6 +89,8 @@ def write_parquet(
                 for chunk in group.column(name).chunks:
                     digests |= models.digests_in(chunk)
             writer.write_table(group.cast(schema), row_group_size=max(1, len(group)))
+            if progress is not None:
+                progress(len(group))
         if chosen:
             writer.add_key_value_metadata(models.note(digests))
         if model_in_footer:

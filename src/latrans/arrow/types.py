@@ -206,6 +206,17 @@ class TensorType(pa.ExtensionType):  # type: ignore[misc]
     def __arrow_ext_scalar_class__(self) -> type:
         return TensorScalar
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TensorType):
+            return False
+        return (self.cells, self.configuration) == (other.cells, other.configuration)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # pyarrow's own sees neither parameter
+
+    def __hash__(self) -> int:
+        return hash(self.__arrow_ext_serialize__())
+
     def __reduce__(self) -> tuple[Any, ...]:
         return _from_bytes, (self.__arrow_ext_serialize__(),)
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from . import arrays, console
+from . import arrays, console, tables
 
 _CHUNK_SAMPLES = 1 << 20
 _AXIS_CAP = {"y": 512, "x": 512}  # larger pictures are cut, so that a part can be read alone
@@ -24,8 +24,10 @@ def add_command(commands: Any) -> None:
         description="Write an array as a Zarr v3 array of latrans frames, block by block. "
         "The target appears under its name only when it is complete.",
     )
-    parser.add_argument("source", metavar="SRC", help="a.npy, a.npz, a.npz:key or a Zarr array")
-    parser.add_argument("target", metavar="DST.zarr")
+    parser.add_argument(
+        "source", metavar="SRC", help="a.npy, a.npz, a.npz:key, a Zarr array or a.parquet"
+    )
+    parser.add_argument("target", metavar="DST.zarr|DST.parquet")
     parser.add_argument("--model", default="image-1", help="name, file or auto (default: image-1)")
     parser.add_argument(
         "--mode",
@@ -42,10 +44,13 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--axes", help="one letter per dimension, as in zyx or tc")
     parser.add_argument("--fill-value", type=float, metavar="V", help="marks missing samples")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing target")
+    tables.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.columns or tables.is_table(args.source):
+        return tables.compress(args)
     import zarr
 
     from ..zarr import LatransCodec
