@@ -129,15 +129,16 @@ def counted(location: str) -> Iterator[tuple[str, Any]]:
     counts: list[int] = []
 
     def pump(source: socket.socket, target: socket.socket) -> None:
-        while True:
-            try:
-                data = source.recv(1 << 16)
-                target.sendall(data)
-            except OSError:
-                return
-            if not data:
-                return
-            counts.append(len(data))
+        with source, target:  # where one end closes, the other must
+            while True:
+                try:
+                    data = source.recv(1 << 16)
+                    target.sendall(data)
+                except OSError:
+                    return
+                if not data:
+                    return
+                counts.append(len(data))
 
     def serve() -> None:
         while True:
