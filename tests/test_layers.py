@@ -17,6 +17,10 @@ HOMES = {
     "zarr": ("zarr", "cli", "train.files"),  # training reads Zarr arrays, too
     "dask": ("dask",),
     "pyarrow": ("arrow", "rivals.parquet"),
+    "fsspec": ("arrow.files",),
+    "pandas": (),
+    "polars": (),
+    "duckdb": (),
     "rich": ("cli", "train"),
     "matplotlib": ("cli",),
 }

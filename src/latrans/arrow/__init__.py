@@ -7,9 +7,10 @@ columns; ``latrans.Codec().decode_batch(column)`` decodes these bytes anywhere.
 
 from __future__ import annotations
 
-from .columns import decode_array, decode_table, encode_array, encode_table
+from .columns import decode_array, encode_array
 from .dataset import Dataset, dataset
 from .parquet import read_parquet, write_parquet
+from .tables import decode_table, encode_table
 from .types import Cells, TensorArray, TensorScalar, TensorType, register
 
 __all__ = [

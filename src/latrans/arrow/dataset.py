@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from ..errors import CodecError, ConfigError
 from . import models
-from .columns import TableDecoder, index_of
 from .files import locate, reading
+from .tables import TableDecoder, index_of
 from .types import TensorType, tensor_type
 
 

@@ -16,7 +16,7 @@ True
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -26,8 +26,8 @@ import pyarrow.flight as fl
 from ..errors import CodecError, ConfigError
 from . import models
 from .channel import Channel, ChannelClosed, Reader, ahead
-from .columns import TableDecoder, TableEncoder
 from .parquet import as_reader
+from .tables import TableDecoder, TableEncoder
 
 QUEUE = 4  # batches that may wait between two threads
 BATCH_ROWS = 1024  # that a table is sent by; streams go in the batches that they come in
@@ -65,6 +65,8 @@ class Server(fl.FlightServerBase):  # type: ignore[misc]
         How many batches, and how many streams, may wait.
     models : bool
         Send models along, to clients that do not have them.
+    threads : int, optional
+        Of the codec, for each batch; one by default.
     **options
         Of `pyarrow.flight.FlightServerBase`: certificates, authentication and so on.
     """
@@ -76,13 +78,14 @@ class Server(fl.FlightServerBase):  # type: ignore[misc]
         codecs: Mapping[str, Any] | None = None,
         queue: int = QUEUE,
         models: bool = False,
+        threads: int = 1,
         **options: Any,
     ) -> None:
         super().__init__(location, **options)
         host = location.rpartition(":")[0]
         self.location = f"{host}:{self.port}"
         self._tables, self._codecs = dict(tables or {}), dict(codecs or {})
-        self._size, self._models = queue, models
+        self._size, self._models, self._threads = queue, models, threads
         self._arrivals: Channel[Arrival] = Channel(queue)
         self._accepting = self._arrivals.reader()
         self._lock = threading.Lock()
@@ -101,9 +104,9 @@ class Server(fl.FlightServerBase):  # type: ignore[misc]
         if name not in self._tables:
             raise ConfigError(f"there is no table {name!r}; there are {', '.join(self._tables)}")
         table = self._tables[name]
-        schema, batches = _encoded(
-            table() if callable(table) else table, self._codecs, self._models, some=True
-        )
+        reader = as_reader(table() if callable(table) else table)
+        codecs = {k: codec for k, codec in self._codecs.items() if k in reader.schema.names}
+        schema, batches = _encoded(reader, codecs, self._models, self._threads)
         return fl.GeneratorStream(schema, ahead(batches, self._size), options=_packed())
 
     def do_put(
@@ -111,7 +114,7 @@ class Server(fl.FlightServerBase):  # type: ignore[misc]
     ) -> None:
         """Take a stream; called by Flight."""
         name = b"/".join(descriptor.path or []).decode("utf-8", "replace")
-        schema, batches = _decoded(reader.schema, lambda: _chunks(reader))
+        schema, batches = _decoded(reader, self._threads)
         channel: Channel[pa.RecordBatch] = Channel(self._size)
         stream = pa.RecordBatchReader.from_batches(schema, channel.reader())
         self._arrivals.put(Arrival(name, stream))
@@ -139,13 +142,15 @@ class Client:
         Such as "grpc://host:8815" or "grpc+tls://host:8815".
     queue : int
         How many batches may wait.
+    threads : int, optional
+        Of the codec, for each batch; one by default.
     **options
         Of `pyarrow.flight.FlightClient`.
     """
 
-    def __init__(self, location: str, queue: int = QUEUE, **options: Any) -> None:
+    def __init__(self, location: str, queue: int = QUEUE, threads: int = 1, **options: Any) -> None:
         self._flight = fl.FlightClient(location, **options)
-        self._size = queue
+        self._size, self._threads = queue, threads
 
     def fetch(self, name: str) -> pa.RecordBatchReader:
         """A table of the server, decoded as it arrives.
@@ -158,7 +163,7 @@ class Client:
             From the reader, if a model is neither at hand nor was sent along.
         """
         arriving = self._flight.do_get(fl.Ticket(name.encode()))
-        schema, batches = _decoded(arriving.schema, lambda: _chunks(arriving))
+        schema, batches = _decoded(arriving, self._threads)
         return pa.RecordBatchReader.from_batches(schema, ahead(batches, self._size))
 
     def send(self, name: str, data: Any, codecs: Mapping[str, Any], models: bool = False) -> None:
@@ -173,7 +178,7 @@ class Client:
         models : bool
             Send the models along.
         """
-        schema, batches = _encoded(data, codecs, models)
+        schema, batches = _encoded(data, codecs, models, self._threads)
         options = fl.FlightCallOptions(write_options=_packed())
         descriptor = fl.FlightDescriptor.for_path(name)
         writer, _ = self._flight.do_put(descriptor, schema, options)
@@ -197,13 +202,11 @@ class Client:
 
 
 def _encoded(
-    data: Any, codecs: Mapping[str, Any], with_models: bool, some: bool = False
+    data: Any, codecs: Mapping[str, Any], with_models: bool, threads: int
 ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Schema and batches of a stream, its columns encoded; `some`: those that it has."""
+    """Schema and batches of a stream, its columns encoded."""
     reader = as_reader(data)
-    if some:
-        codecs = {name: codec for name, codec in codecs.items() if name in reader.schema.names}
-    encoder = TableEncoder(reader.schema, codecs)
+    encoder = TableEncoder(reader.schema, codecs, threads=threads)
     digests = models.digests_of(encoder.all_types.values())
     notes = {**models.note(digests), **(models.inside(digests) if with_models else {})}
     schema = encoder.schema.with_metadata({**(encoder.schema.metadata or {}), **notes})
@@ -211,35 +214,27 @@ def _encoded(
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in reader:
             for start in range(0, len(batch), BATCH_ROWS):
-                yield encoder.encode(batch.slice(start, BATCH_ROWS)).cast(schema)
+                encoded = encoder.encode(batch.slice(start, BATCH_ROWS))
+                yield encoded.replace_schema_metadata(schema.metadata)
 
     return schema, batches()
 
 
-def _decoded(
-    schema: pa.Schema, arriving: Callable[[], Iterator[pa.RecordBatch]]
-) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Schema and batches of an encoded stream, decoded."""
-    models.take_in(schema.metadata)
-    decoder = TableDecoder(schema)
+def _decoded(arriving: Any, threads: int) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
+    """Schema and batches of an encoded stream as Flight reads it, decoded."""
+    models.take_in(arriving.schema.metadata)
+    decoder = TableDecoder(arriving.schema, threads=threads)
+    schema = models.without(decoder.schema)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in arriving():
+        for chunk in arriving:
             try:
-                batch.validate(full=True)
+                chunk.data.validate(full=True)
             except pa.ArrowInvalid as error:
                 raise CodecError(f"a batch that arrived is damaged: {error}") from error
-            plain = decoder.decode(batch)
-            yield plain.replace_schema_metadata(out.metadata)
+            yield decoder.decode(chunk.data).replace_schema_metadata(schema.metadata)
 
-    out = models.without(decoder.schema)
-    return out, batches()
-
-
-def _chunks(reader: Any) -> Iterator[pa.RecordBatch]:
-    """Batches of what Flight calls a reader."""
-    for chunk in reader:
-        yield chunk.data
+    return schema, batches()
 
 
 def _packed() -> pa.ipc.IpcWriteOptions:

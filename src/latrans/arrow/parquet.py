@@ -7,7 +7,6 @@ common with the one before only once: of frames, the header.  All readers of Par
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,9 +15,10 @@ import pyarrow.parquet as pq
 
 from ..errors import ConfigError
 from . import models
-from .columns import SLICE_NBYTES, TableEncoder
+from .columns import SLICE_NBYTES
 from .dataset import dataset
 from .files import writing
+from .tables import TableEncoder
 
 GROUP_NBYTES = 64 << 20  # of decoded rows in a row group
 MAX_GROUP_ROWS = 1 << 20
@@ -210,9 +210,3 @@ def _leaves(schema: pa.Schema) -> list[str]:
     pq.ParquetWriter(empty, schema).close()
     found = pq.ParquetFile(pa.BufferReader(empty.getvalue())).schema
     return [found.column(i).path for i in range(len(found))]
-
-
-def models_of(where: Any) -> dict[str, str]:
-    """Names of a file's models by digest, without touching them."""
-    metadata = dataset(where, decode=False).metadata
-    return dict(json.loads(metadata.get(models.MODELS, b"{}")))
