@@ -1,8 +1,8 @@
 """Write a Zarr array as a folder of Parquet files, a row per item of its first dimension, or back.
 
-Each row is one frame in a column that pyarrow, polars, pandas and duckdb read; the models lie in
-the files. Parts are written whole or not at all: a job that was killed goes on where it stopped
-when the same command runs again. A target that ends in .zarr makes a Zarr array of such a folder.
+Each row is one frame in a column that pyarrow, polars, pandas and duckdb read. Parts are written
+whole or not at all: a job that was killed goes on where it stopped when the same command runs
+again. A target that ends in .zarr makes a Zarr array of such a folder.
 
     python pipelines/to_parquet.py digits.zarr digits-rows --model digits-1 --column image
     python pipelines/to_parquet.py digits-rows digits-again.zarr --model digits-1 --workers 4
@@ -10,8 +10,8 @@ when the same command runs again. A target that ends in .zarr makes a Zarr array
 
 from __future__ import annotations
 
+import functools
 import sys
-from functools import partial
 
 import dask
 import numpy as np
@@ -19,7 +19,6 @@ import zarr
 
 from latrans.arrow import folders
 from latrans.dask import console
-from latrans.errors import ConfigError
 from latrans.transfer.stores import open_target
 from latrans.zarr import LatransCodec
 
@@ -34,13 +33,11 @@ def run(args):
 
 def to_rows(args):
     source = console.open_input(args, args.source)
-    if not hasattr(source, "shape"):
-        raise ConfigError(f"{args.source} is not a Zarr array; expected one")
     folder = folders.plan(source, args.target, args.column, args.rows)
     if args.overwrite:
         folders.remove_parts(args.target)
-    codec = console.codec_of(args)
-    return [partial(folders.write_part, folder, source, codec, i) for i in folder.starts]
+    how = console.codec_of(args), args.model_in_footer
+    return [functools.partial(folders.write_part, folder, source, i, *how) for i in folder.starts]
 
 
 def from_rows(args):
@@ -59,13 +56,7 @@ def from_rows(args):
         dimension_names=folder.dimension_names,
         overwrite=args.overwrite,
     )
-    return [partial(copy_part, folder, target, i) for i in folder.starts]
-
-
-def copy_part(folder, target, start):
-    rows = folders.read_part(folder, start)
-    target[start : start + len(rows)] = rows
-    return rows.nbytes
+    return [functools.partial(folders.copy_part, folder, target, i) for i in folder.starts]
 
 
 def compute(tasks, where):
@@ -81,5 +72,6 @@ if __name__ == "__main__":
     parser.add_argument("target", help="folder, path or URL; NAME.zarr for the way back")
     parser.add_argument("--column", default="array", help="of the rows (default: array)")
     parser.add_argument("--rows", type=int, metavar="N", help="of each part, whole chunks")
+    parser.add_argument("--model-in-footer", action="store_true", help="put the model into files")
     console.add_codec(parser)
     sys.exit(console.main(run, parser))

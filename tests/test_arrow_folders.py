@@ -24,7 +24,7 @@ IMAGES = drawings(22)
 def written(path: Any, source: Any = IMAGES, **options: Any) -> folders.Folder:
     folder = folders.plan(source, path, part_rows=8, **options)
     for start in folder.starts:
-        folders.write_part(folder, source, "digits-1", start)
+        folders.write_part(folder, source, start, "digits-1")
     return folder
 
 
@@ -35,9 +35,11 @@ def test_an_array_comes_back_from_its_parts(tmp_path: Path, where: str) -> None:
     path = tmp_path / "rows" if where == "local" else f"memory://rows{id(tmp_path)}"
     folder = written(path, column="image")
     assert folders.open_folder(path) == folder
+    target = np.zeros_like(IMAGES)
+    assert sum(folders.copy_part(folder, target, i) for i in folder.starts) == IMAGES.nbytes
+    assert np.array_equal(target, IMAGES)
     parts = [folders.read_part(folder, start) for start in folder.starts]
     assert list(map(len, parts)) == [8, 8, 6]
-    assert np.array_equal(np.concatenate(parts), IMAGES)
     table = read_parquet(path)
     assert table["index"].to_pylist() == list(range(22))
     assert table.column_names == ["index", "image"]
@@ -60,8 +62,9 @@ def test_parts_that_are_there_are_not_written_again(
             return IMAGES[rows]
 
     with ThreadPoolExecutor(2) as pool:
-        args = (folder, Watched(), "digits-1")
-        sizes = list(pool.map(lambda start: folders.write_part(*args, start), folder.starts))
+        sizes = list(
+            pool.map(lambda i: folders.write_part(folder, Watched(), i, "digits-1"), folder.starts)
+        )
     assert taken == [slice(8, 16)]
     assert sizes == [path.stat().st_size for path in sorted(tmp_path.iterdir())]
     assert folders.open_folder(tmp_path) == folder
@@ -69,12 +72,12 @@ def test_parts_that_are_there_are_not_written_again(
 
 def test_parts_of_another_array_or_codec_are_not_taken_for_done(tmp_path: Path) -> None:
     folder = written(tmp_path)
-    assert folders.write_part(folder, IMAGES, "digits-1", 8)
+    assert folders.write_part(folder, IMAGES, 8, "digits-1")
     with pytest.raises(ConfigError, match="another codec"):
-        folders.write_part(folder, IMAGES, "image-1", 8)
+        folders.write_part(folder, IMAGES, 8, "image-1")
     other = folders.plan(IMAGES[:20], tmp_path, part_rows=8)
     with pytest.raises(ConfigError, match="another array"):
-        folders.write_part(other, IMAGES[:20], "digits-1", 8)
+        folders.write_part(other, IMAGES[:20], 8, "digits-1")
 
 
 def test_damaged_and_swapped_parts_are_noticed(tmp_path: Path) -> None:
@@ -99,6 +102,8 @@ def test_what_is_no_array_of_rows_is_refused(tmp_path: Path) -> None:
         folders.plan(np.zeros((2, 5), "M8[s]"), tmp_path)
     with pytest.raises(ConfigError, match="at least 1"):
         folders.plan(IMAGES, tmp_path, part_rows=0)
+    with pytest.raises(ConfigError, match="not a group"):
+        folders.plan({}, tmp_path)
     with pytest.raises(ConfigError, match="no folder"):
         folders.open_folder(tmp_path)
 
@@ -122,7 +127,7 @@ def test_the_pipeline_goes_there_and_back(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    run("a.zarr", "rows", "--rows", 8, "--column", "image", "--threads", 2)
+    run("a.zarr", "rows", "--rows", 8, "--column", "image", "--model-in-footer")
     assert len(list((tmp_path / "rows").iterdir())) == 3
     run("rows", "b.zarr", "--threads", 2)
     back = zarr.open_array(tmp_path / "b.zarr")

@@ -95,6 +95,8 @@ def plan(
     ConfigError
         If the array has fewer than two dimensions, or values that no column holds.
     """
+    if not hasattr(source, "shape"):
+        raise ConfigError(f"{source!r:.80} is no array; expected one, not a group")
     shape, dtype = tuple(source.shape), np.dtype(source.dtype).newbyteorder("=")
     if len(shape) < 2 or not shape[0]:
         raise ConfigError(f"an array of shape {shape} has no rows that are arrays")
@@ -119,7 +121,7 @@ def plan(
 
 
 def write_part(
-    folder: Folder, source: Any, codec: Any, start: int, model_in_footer: bool = True
+    folder: Folder, source: Any, start: int, codec: Any, model_in_footer: bool = False
 ) -> int:
     """Write one part, unless it is there; returns the bytes that it takes.
 
@@ -168,6 +170,13 @@ def read_part(folder: Folder, start: int, threads: int | None = None) -> Array:
     if table[INDEX].to_pylist() != list(range(start, stop)) or column.type.storage_type != expected:
         raise CodecError(f"{path} does not hold rows {start} to {stop - 1} of {folder.shape}")
     return np.asarray(column.to_numpy_ndarray())
+
+
+def copy_part(folder: Folder, target: Any, start: int) -> int:
+    """Write the rows of one part to an array; returns the bytes that they are."""
+    rows = read_part(folder, start)
+    target[start : start + len(rows)] = rows
+    return rows.nbytes
 
 
 def open_folder(path: str | os.PathLike[str]) -> Folder:
