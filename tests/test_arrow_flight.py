@@ -142,6 +142,14 @@ def test_models_are_sent_along_where_asked_for() -> None:
             """)
 
 
+def test_large_batches_are_sent_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flight, "BATCH_NBYTES", 5000)
+    with flight.Server(tables={"t": table(30)}, codecs=IMAGE) as server:
+        found = flight.Client(server.location).fetch("t").read_all()
+    assert found["image"].num_chunks >= 5
+    assert found.combine_chunks() == table(30).combine_chunks()
+
+
 def test_functions_make_a_stream_for_each_client() -> None:
     def latest() -> Any:
         return table(4).to_reader()

@@ -136,6 +136,31 @@ def test_memory_holds_one_batch_of_a_stream(path: Path) -> None:
     assert dataset(path).count_rows() == 120
 
 
+def test_a_long_stream_needs_little_memory(path: Path) -> None:
+    run_python(f"""
+        import resource
+        import numpy as np, pyarrow as pa, latrans.arrow as la
+        kind = pa.fixed_shape_tensor(pa.uint16(), (512, 512))
+        schema = pa.schema([("image", kind)])
+        def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+        def batches(n):
+            for i in range(n):
+                rows = np.full((8, 512, 512), i, np.uint16)
+                image = pa.FixedShapeTensorArray.from_numpy_ndarray(rows)
+                yield pa.RecordBatch.from_arrays([image], schema=schema)
+        def write(n):
+            stream = pa.RecordBatchReader.from_batches(schema, batches(n))
+            la.write_parquet(stream, {str(path)!r}, {{"image": "image-fast-1"}})
+        la.parquet.GROUP_NBYTES = la.columns.SLICE_NBYTES = 4 << 20
+        write(4)
+        before = peak()
+        write(30)  # 126 MB
+        assert peak() - before < 40, (before, peak())
+        assert sum(map(len, la.dataset({str(path)!r}).to_batches())) == 240
+        assert peak() - before < 60, (before, peak())
+    """)
+
+
 def test_row_groups_hold_so_many_decoded_bytes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("latrans.arrow.parquet.GROUP_NBYTES", 5 * 784)
     write_parquet(table(40), path, IMAGE)

@@ -280,6 +280,31 @@ def test_damaged_frames_and_offsets_are_codec_errors() -> None:
         pa.ExtensionArray.from_storage(encoded.type, wild).to_numpy()
 
 
+def test_rows_that_no_memory_holds_are_codec_errors() -> None:
+    cells = Cells(np.dtype(np.uint8), 2, (1 << 20, 1 << 20))
+    column = pa.array([None] * 1000, pa.large_binary())
+    wild = pa.ExtensionArray.from_storage(TensorType(cells, {"model": "auto"}), column)
+    with pytest.raises(CodecError, match="memory"):
+        decode_array(wild)
+
+
+@given(st.lists(st.none() | st.lists(st.integers(-(2**31), 2**31 - 1), max_size=40), max_size=8))
+def test_any_lists_come_back(values: list[list[int] | None]) -> None:
+    column = pa.array(values, pa.large_list(pa.int32()))
+    assert decode_array(encode_array(column, "series-1")).to_pylist() == values
+
+
+@given(st.lists(st.none() | st.binary(max_size=40), min_size=1, max_size=5))
+def test_any_bytes_decode_or_are_codec_errors(values: list[bytes | None]) -> None:
+    kind = encode_array(tensors(drawings(1)), "digits-1").type
+    column = pa.ExtensionArray.from_storage(kind, pa.array(values, pa.large_binary()))
+    if any(value is not None for value in values):
+        with pytest.raises(CodecError):
+            decode_array(column)
+    else:
+        assert decode_array(column).null_count == len(values)
+
+
 def test_a_missing_model_is_named() -> None:
     frame = bytearray(latrans.Codec("digits-1").encode(drawings(1)[0]))
     frame[6:14] = bytes(8)

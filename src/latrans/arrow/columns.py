@@ -168,14 +168,24 @@ def _stacked(array: pa.Array, cells: Cells, valid: Array | None, threads: int | 
     assert cells.shape is not None
     places = np.arange(len(array)) if valid is None else np.flatnonzero(valid)
     frames, step = _frames(array), max(1, SLICE_NBYTES // cells.row_nbytes)
-    out = np.zeros((0, *cells.shape), cells.dtype)
+    out = None
     for start in range(0, len(frames), step):
         rows = decode_frames(frames[start : start + step], cells, threads)
-        if not start:  # memory is taken when the first rows are what the column's type says
-            out = np.zeros((len(array), *cells.shape), cells.dtype)
+        if out is None:  # memory is taken when the first rows are what the column's type says
+            out = _zeros(len(array), cells)
         for i, row in zip(places[start : start + step], rows, strict=True):
             out[i] = row
-    return out if frames else np.zeros((len(array), *cells.shape), cells.dtype)
+    return _zeros(len(array), cells) if out is None else out
+
+
+def _zeros(n_rows: int, cells: Cells) -> Array:
+    try:
+        return np.zeros((n_rows, *(cells.shape or ())), cells.dtype)
+    except (MemoryError, ValueError) as error:
+        raise CodecError(
+            f"a column claims {n_rows} rows of shape {cells.shape} at once, which do not fit into "
+            "memory: take fewer of them, as in slices or batches, or it is damaged"
+        ) from error
 
 
 def _frames(array: pa.Array) -> list[bytes]:

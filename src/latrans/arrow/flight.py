@@ -30,7 +30,8 @@ from .parquet import as_reader
 from .tables import TableDecoder, TableEncoder
 
 QUEUE = 4  # batches that may wait between two threads
-BATCH_ROWS = 1024  # that a table is sent by; streams go in the batches that they come in
+BATCH_ROWS = 1024  # of larger batches, that are sent together
+BATCH_NBYTES = 8 << 20  # likewise, before they are encoded
 ANYWHERE = "grpc://127.0.0.1:0"  # of this machine, a free port
 
 
@@ -213,8 +214,10 @@ def _encoded(
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in reader:
-            for start in range(0, len(batch), BATCH_ROWS):
-                encoded = encoder.encode(batch.slice(start, BATCH_ROWS))
+            fitting = BATCH_NBYTES * len(batch) // max(1, batch.nbytes)
+            n_rows = max(1, min(BATCH_ROWS, fitting))
+            for start in range(0, len(batch), n_rows):
+                encoded = encoder.encode(batch.slice(start, n_rows))
                 yield encoded.replace_schema_metadata(schema.metadata)
 
     return schema, batches()
@@ -232,7 +235,8 @@ def _decoded(arriving: Any, threads: int) -> tuple[pa.Schema, Iterator[pa.Record
                 chunk.data.validate(full=True)
             except pa.ArrowInvalid as error:
                 raise CodecError(f"a batch that arrived is damaged: {error}") from error
-            yield decoder.decode(chunk.data).replace_schema_metadata(schema.metadata)
+            for batch in decoder.batches(chunk.data):
+                yield batch.replace_schema_metadata(schema.metadata)
 
     return schema, batches()
 
