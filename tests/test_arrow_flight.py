@@ -83,6 +83,14 @@ def test_streams_arrive_while_they_are_made() -> None:
     assert rest["image"].chunk(7) == table(4)["image"].chunk(0)
 
 
+def test_a_server_that_ends_accepts_nothing_more() -> None:
+    with flight.Server() as server, ThreadPoolExecutor(1) as pool:
+        accepting = pool.submit(server.accept)
+        time.sleep(0.2)
+        server.__exit__()
+        assert accepting.result(timeout=30) is None
+
+
 def test_a_slow_reader_slows_the_sender_down() -> None:
     made: list[int] = []
     rows = np.random.default_rng(0).integers(0, 256, (1, 1 << 20), np.uint8)

@@ -71,6 +71,16 @@ def test_pandas_decodes_in_one_line(path: Path) -> None:
     assert np.array_equal(latrans.Codec().decode_batch(frame["image"]), IMAGES)
 
 
+def test_pandas_frames_are_written(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    frame = pandas.DataFrame({"n": range(40), "image": [image.tobytes() for image in IMAGES]})
+    how = {"shapes": {"image": (28, 28)}, "dtypes": {"image": "u1"}}
+    write_parquet(frame, tmp_path / "p.parquet", {"image": "digits-1"}, **how)
+    found = pandas.read_parquet(tmp_path / "p.parquet")
+    assert found["n"].tolist() == list(range(40))
+    assert np.array_equal(latrans.Codec().decode_batch(found["image"]), IMAGES)
+
+
 def test_polars_without_latrans(path: Path, frames: list[bytes]) -> None:
     pytest.importorskip("polars", reason="polars is not installed")
     run_python(f"""

@@ -94,6 +94,7 @@ def test_scalars_and_arrays_decode(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(encoded.to_numpy_ndarray(), images)
     assert sum(counts) == 2 * len(images)
     assert all(map(np.array_equal, encoded.to_pylist(), images))
+    assert encoded.decode() == decode_array(encoded)
     assert np.array_equal(encoded[4:7].to_numpy_ndarray(), images[4:7])
 
 

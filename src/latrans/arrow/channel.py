@@ -68,9 +68,14 @@ class Reader(Generic[Item]):
         return self
 
     def __next__(self) -> Item:
-        if self._gone.is_set():
-            raise StopIteration
-        item, error = self._items.get()
+        while True:
+            if self._gone.is_set():
+                raise StopIteration
+            try:
+                item, error = self._items.get(timeout=_PATIENCE_SECONDS)
+                break
+            except queue.Empty:
+                continue
         if error is not None:
             self.close()
             raise error

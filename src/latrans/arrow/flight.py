@@ -91,13 +91,13 @@ class Server(fl.FlightServerBase):  # type: ignore[misc]
         self._accepting = self._arrivals.reader()
         self._lock = threading.Lock()
 
-    def accept(self) -> Arrival:
-        """The next stream that a client sends, once one does.
+    def accept(self) -> Arrival | None:
+        """The next stream that a client sends, once one does; None where the server ends.
 
         Its batches wait, and the client with them, until they are read.
         """
         with self._lock:
-            return next(self._accepting)
+            return next(self._accepting, None)
 
     def do_get(self, context: Any, ticket: fl.Ticket) -> fl.RecordBatchStream:
         """Send a table; called by Flight."""
