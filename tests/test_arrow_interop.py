@@ -133,6 +133,19 @@ def test_polars_and_arrow_hand_each_other_tables(path: Path, tmp_path: Path) -> 
     assert decode_table(encode_table(plain, {"image": "digits-1"})).schema == found.schema
 
 
+def test_files_that_others_wrote_anew_decode(path: Path, tmp_path: Path) -> None:
+    pl = pytest.importorskip("polars", reason="polars is not installed")
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed")
+    pl.scan_parquet(path).filter(pl.col("label") == 3).collect().write_parquet(
+        tmp_path / "p.parquet"
+    )
+    found = read_parquet(tmp_path / "p.parquet")["image"]  # polars keeps the type
+    assert np.array_equal(found.combine_chunks().to_numpy_ndarray(), SURVIVORS)
+    duckdb.sql(f"copy (select image from '{path}' where label = 3) to '{tmp_path / 'd.parquet'}'")
+    found = decode_array(read_parquet(tmp_path / "d.parquet")["image"])  # duckdb keeps bytes
+    assert np.array_equal(found.combine_chunks().to_numpy_ndarray(), SURVIVORS)
+
+
 def test_duckdb_without_latrans(path: Path, frames: list[bytes]) -> None:
     pytest.importorskip("duckdb", reason="duckdb is not installed")
     run_python(f"""

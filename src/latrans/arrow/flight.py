@@ -83,8 +83,8 @@ class Server(fl.FlightServerBase):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__(location, **options)
-        host = location.rpartition(":")[0]
-        self.location = f"{host}:{self.port}"
+        # A socket of the file system has no port.
+        self.location = f"{location.rpartition(':')[0]}:{self.port}" if self.port else location
         self._tables, self._codecs = dict(tables or {}), dict(codecs or {})
         self._size, self._models, self._threads = queue, models, threads
         self._arrivals: Channel[Arrival] = Channel(queue)
