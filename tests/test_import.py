@@ -60,3 +60,15 @@ zarr.create_array({str(tmp_path / "a.zarr")!r}, data=array, serializer=LatransCo
 assert (zarr.open_array({str(tmp_path / "a.zarr")!r}, mode="r")[...] == array).all()
 """
     assert loaded(program, "torch", "dask", "pyarrow") == []
+
+
+def test_tables_load_nothing_beside_pyarrow(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    program = f"""
+import numpy as np, pyarrow as pa, latrans.arrow as la
+rows = np.arange(600, dtype=np.uint16).reshape(2, 15, 20)
+table = pa.table({{"a": pa.FixedShapeTensorArray.from_numpy_ndarray(rows)}})
+la.write_parquet(table, {str(tmp_path / "a.parquet")!r}, {{"a": "image-1"}})
+assert la.read_parquet({str(tmp_path / "a.parquet")!r}) == table
+"""
+    assert loaded(program, "torch", "zarr", "dask", "polars", "duckdb", "fsspec") == []

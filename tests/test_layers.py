@@ -20,6 +20,10 @@ HOMES = {
     "dask": ("dask",),
     "distributed": ("dask",),
     "pyarrow": ("arrow", "rivals.parquet"),
+    "fsspec": ("arrow.files",),
+    "pandas": (),
+    "polars": (),
+    "duckdb": (),
     "rich": ("bar", "train"),
     "matplotlib": ("cli",),
 }

@@ -80,7 +80,8 @@ def encoded(stack: Path) -> Path:
 
 
 def test_there_is_a_script_for_each_job() -> None:
-    assert SCRIPTS == ["encode.py", "latents.py", "train.py", "transcode.py", "verify.py"]
+    names = ["encode", "latents", "to_parquet", "train", "transcode", "verify"]
+    assert SCRIPTS == [f"{name}.py" for name in names]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -24,7 +24,7 @@ def blocks(language: str) -> list[tuple[int, str]]:
 
 
 def test_every_python_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for package in ("zarr", "torch", "dask.array", "distributed"):
+    for package in ("zarr", "torch", "dask.array", "distributed", "pyarrow", "polars", "duckdb"):
         pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
     found = blocks("python")

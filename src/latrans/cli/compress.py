@@ -11,7 +11,7 @@ import numpy as np
 from ..chunking import default_chunks
 from ..errors import ConfigError, TransferError
 from ..transfer.blocks import BLOCK_NBYTES
-from . import arrays
+from . import arrays, tables
 
 
 def add_command(commands: Any) -> None:
@@ -24,9 +24,10 @@ def add_command(commands: Any) -> None:
         "that was stopped half-way says so, and the same command goes on where it stopped.",
     )
     parser.add_argument(
-        "source", metavar="SRC", help="a.npy, a.npz, a.npz:key, a Zarr array or group, or a URL"
+        "source", metavar="SRC", help="a.npy, a.npz, a.npz:key, a Zarr array or group, a URL, or "
+        "a.parquet"
     )
-    parser.add_argument("target", metavar="DST.zarr", help="path or URL")
+    parser.add_argument("target", metavar="DST.zarr|DST.parquet", help="path or URL")
     parser.add_argument("--model", default="image-1", help="name, file or auto (default: image-1)")
     parser.add_argument(
         "--mode",
@@ -74,10 +75,13 @@ def add_command(commands: Any) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--workers", type=int, default=1, metavar="N", help="processes (default 1)")
     where.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster that does it")
+    tables.add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.columns or tables.is_table(args.source):
+        return tables.compress(args)
     with arrays.open_source(args.source, groups=True) as source:
         codec = _codec(args, source)
         options = {

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError
-from . import arrays, console
+from . import arrays, console, tables
 
 
 def add_command(commands: Any) -> None:
@@ -18,13 +18,15 @@ def add_command(commands: Any) -> None:
         description="Decode a Zarr array block by block, to .npy or to a Zarr v3 array that is "
         "compressed with zstd and needs no latrans to read.",
     )
-    parser.add_argument("source", metavar="SRC.zarr")
-    parser.add_argument("target", metavar="DST.npy|DST.zarr")
+    parser.add_argument("source", metavar="SRC.zarr|SRC.parquet")
+    parser.add_argument("target", metavar="DST.npy|DST.zarr|DST.parquet")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing target")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    if tables.is_table(args.source):
+        return tables.decompress(args)
     import zarr
 
     if not args.target.endswith((".npy", ".zarr")):

@@ -1,0 +1,77 @@
+"""Write a Zarr array as a folder of Parquet files, a row per item of its first dimension, or back.
+
+Each row is one frame in a column that pyarrow, polars, pandas and duckdb read. Parts are written
+whole or not at all: a job that was killed goes on where it stopped when the same command runs
+again. A target that ends in .zarr makes a Zarr array of such a folder.
+
+    python pipelines/to_parquet.py digits.zarr digits-rows --model digits-1 --column image
+    python pipelines/to_parquet.py digits-rows digits-again.zarr --model digits-1 --workers 4
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+import dask
+import numpy as np
+import zarr
+
+from latrans.arrow import folders
+from latrans.dask import console
+from latrans.transfer.stores import open_target
+from latrans.zarr import LatransCodec
+
+
+def run(args):
+    back = args.target.rstrip("/").endswith(".zarr")
+    with console.cluster(args) as where:
+        total = sum(compute(from_rows(args) if back else to_rows(args), where))
+    print(f"{args.target}\nbytes in the parts  {total:,}")
+    return 0
+
+
+def to_rows(args):
+    source = console.open_input(args, args.source)
+    folder = folders.plan(source, args.target, args.column, args.rows)
+    if args.overwrite:
+        folders.remove_parts(args.target)
+    how = console.codec_of(args), args.model_in_footer
+    return [functools.partial(folders.write_part, folder, source, i, *how) for i in folder.starts]
+
+
+def from_rows(args):
+    folder = folders.open_folder(args.source)
+    chunks = args.chunks or folder.chunks
+    if chunks in (None, "source") or folder.part_rows % chunks[0]:
+        chunks = (folder.part_rows, *folder.shape[1:])  # parts must not share a chunk
+    target = zarr.create_array(
+        open_target(args.target, console.options_of(args) if "://" in args.target else None),
+        shape=folder.shape,
+        dtype=np.dtype(folder.dtype),
+        chunks=chunks,
+        serializer=LatransCodec(**console.codec_of(args).to_mapping()),
+        compressors=None,
+        attributes=folder.attributes,
+        dimension_names=folder.dimension_names,
+        overwrite=args.overwrite,
+    )
+    return [functools.partial(folders.copy_part, folder, target, i) for i in folder.starts]
+
+
+def compute(tasks, where):
+    work = [dask.delayed(task, pure=False, traverse=False)() for task in tasks]
+    if "client" in where:
+        return where["client"].gather(where["client"].compute(work))
+    return dask.compute(*work, scheduler=where["scheduler"])
+
+
+if __name__ == "__main__":
+    parser = console.parser(__doc__)
+    parser.add_argument("source", help="Zarr array, or a folder that this script has written")
+    parser.add_argument("target", help="folder, path or URL; NAME.zarr for the way back")
+    parser.add_argument("--column", default="array", help="of the rows (default: array)")
+    parser.add_argument("--rows", type=int, metavar="N", help="of each part, whole chunks")
+    parser.add_argument("--model-in-footer", action="store_true", help="put the model into files")
+    console.add_codec(parser)
+    sys.exit(console.main(run, parser))

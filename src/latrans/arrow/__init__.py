@@ -1,0 +1,31 @@
+"""latrans for Apache Arrow: columns of arrays in tables, Parquet files and streams.
+
+Importing this package makes pyarrow know the extension type ``latrans.tensor``, so that tables,
+files and streams that hold one come back with it.  Readers without latrans see bytes and all other
+columns; ``latrans.Codec().decode_batch(column)`` decodes these bytes anywhere.
+"""
+
+from __future__ import annotations
+
+from .columns import decode_array, encode_array
+from .dataset import Dataset, dataset
+from .parquet import read_parquet, write_parquet
+from .tables import decode_table, encode_table
+from .types import Cells, TensorArray, TensorScalar, TensorType, register
+
+__all__ = [
+    "Cells",
+    "Dataset",
+    "TensorArray",
+    "TensorScalar",
+    "TensorType",
+    "dataset",
+    "decode_array",
+    "decode_table",
+    "encode_array",
+    "encode_table",
+    "read_parquet",
+    "write_parquet",
+]
+
+register()

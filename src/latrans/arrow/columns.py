@@ -1,0 +1,242 @@
+"""Columns: arrays in rows encoded, and decoded again.
+
+A batch of rows is encoded and decoded together, by `Codec.encode_batch` and `Codec.decode_batch`;
+its frames are those of its rows one by one, and null rows stay null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..codec import Codec
+from ..config import Configured
+from ..errors import CodecError, ConfigError
+from ..frame import unpack
+from ..store import open_model
+from .types import Cells, TensorType, tensor_type
+from .values import decoded_type, describe, from_rows, from_stacked, rows_of
+
+Array = np.ndarray[Any, Any]
+
+SLICE_NBYTES = 64 << 20  # of decoded rows that are in work at a time
+
+
+def as_codec(codec: Any) -> Codec:
+    """A codec from a `latrans.Codec`, a stored configuration, or whatever names a model."""
+    if isinstance(codec, Codec):
+        return codec
+    if isinstance(codec, Configured):
+        return codec._codec
+    if isinstance(codec, Mapping):
+        return Configured.from_mapping(codec)._codec
+    return Codec(codec)
+
+
+def configuration(codec: Codec) -> dict[str, Any]:
+    """The stored form of a codec, its model by digest ("auto" stays)."""
+    model = codec.model if codec.model == "auto" else f"sha256:{open_model(codec.model).digest}"
+    return Configured(
+        model,
+        codec.mode,
+        codec.max_error,
+        codec.fill_value,
+        codec.axes,
+        codec.quality,
+        codec.step,
+    ).to_mapping()
+
+
+def encode_array(
+    array: pa.Array | pa.ChunkedArray,
+    codec: Any = "image-1",
+    shape: Sequence[int] | None = None,
+    dtype: Any = None,
+    threads: int | None = None,
+) -> pa.Array | pa.ChunkedArray:
+    """Encode a column of arrays.
+
+    Parameters
+    ----------
+    array : pyarrow.Array or ChunkedArray
+        Fixed-shape tensors, lists, or bytes, see `latrans.arrow.values`.
+    codec : Codec, stored configuration, or what names a model
+    shape, dtype : optional
+        Of each row, where the column's type does not say them.
+    threads : int, optional
+        As in `Codec.encode_batch`.
+
+    Raises
+    ------
+    ConfigError
+        If the column holds no arrays of numbers, or a row has a null inside.
+    """
+    chosen, cells = as_codec(codec), describe(array.type, shape, dtype)
+    kind = TensorType(cells, configuration(chosen))
+    if isinstance(array, pa.ChunkedArray):
+        parts = [encoded(chunk, kind, chosen, dtype, threads) for chunk in array.chunks]
+        return pa.chunked_array(parts, kind)
+    return encoded(array, kind, chosen, dtype, threads)
+
+
+def decode_array(
+    array: pa.Array | pa.ChunkedArray, kind: TensorType | None = None, threads: int | None = None
+) -> pa.Array | pa.ChunkedArray:
+    """Decode a column of frames.
+
+    Parameters
+    ----------
+    array : pyarrow.Array or ChunkedArray
+        Of type `latrans.tensor`, or of bytes that are frames.
+    kind : TensorType, optional
+        What the column's type does not say; by default what the first frame holds.
+    threads : int, optional
+        As in `Codec.decode_batch`.
+
+    Returns
+    -------
+    pyarrow.Array or ChunkedArray
+        Of fixed-shape tensors; where rows differ in shape, of lists, or of structs of data and
+        shape for more than one dimension.
+
+    Raises
+    ------
+    CodecError
+        If a frame is damaged, or not of the column's type.
+    ModelNotFoundError
+        If the model that wrote a frame is not at hand.
+    """
+    kind = kind or tensor_type(array.type)
+    cells = kind.cells if kind is not None else _cells_of(array)
+    if isinstance(array, pa.ChunkedArray):
+        parts = [decoded(chunk, cells, threads) for chunk in array.chunks]
+        return pa.chunked_array(parts, decoded_type(cells))
+    return decoded(array, cells, threads)
+
+
+def decode_frames(frames: Sequence[bytes], cells: Cells, threads: int | None = None) -> list[Array]:
+    """Arrays of frames, each checked against the column's type."""
+    rows = Codec().decode_batch(frames, threads)
+    for row in rows:
+        cells.check(row)
+    return rows
+
+
+def decode_rows(array: pa.Array, threads: int | None = None) -> list[Array | None]:
+    """Arrays of a column's rows, None for null rows."""
+    found = iter(decode_frames(_frames(array), array.type.cells, threads))
+    return [next(found) if valid else None for valid in _valid(array)]
+
+
+def decode_stacked(array: pa.Array, threads: int | None = None) -> Array:
+    """All rows of a column in one array, (rows, *shape)."""
+    cells = array.type.cells
+    if cells.shape is None:
+        raise ConfigError("rows differ in shape: use to_pylist or to_numpy, one array per row")
+    if array.null_count:
+        raise ConfigError("the column has nulls: drop_null() first, or use to_pylist")
+    return _stacked(array, cells, None, threads)
+
+
+def encoded(
+    array: pa.Array, kind: TensorType, codec: Codec, dtype: Any, threads: int | None
+) -> pa.Array:
+    frames: list[bytes | None] = list(
+        codec.encode_batch(rows_of(array, kind.cells, dtype), threads)
+    )
+    if array.null_count:
+        there = iter(frames)
+        frames = [next(there) if valid else None for valid in _valid(array)]
+    return pa.ExtensionArray.from_storage(kind, pa.array(frames, pa.large_binary()))
+
+
+def decoded(array: pa.Array, cells: Cells, threads: int | None) -> pa.Array:
+    valid = _valid(array) if array.null_count else None
+    if cells.shape is not None:
+        return from_stacked(_stacked(array, cells, valid, threads), valid, cells)
+    rows = iter(decode_frames(_frames(array), cells, threads))
+    there = _valid(array)
+    return from_rows([next(rows) if is_there else None for is_there in there], cells)
+
+
+def _stacked(array: pa.Array, cells: Cells, valid: Array | None, threads: int | None) -> Array:
+    """Rows of one shape in one array, with zeros for null rows."""
+    assert cells.shape is not None
+    places = np.arange(len(array)) if valid is None else np.flatnonzero(valid)
+    frames, step = _frames(array), max(1, SLICE_NBYTES // cells.row_nbytes)
+    out = None
+    for start in range(0, len(frames), step):
+        rows = decode_frames(frames[start : start + step], cells, threads)
+        if out is None:  # memory is taken when the first rows are what the column's type says
+            out = _zeros(len(array), cells)
+        for i, row in zip(places[start : start + step], rows, strict=True):
+            out[i] = row
+    return _zeros(len(array), cells) if out is None else out
+
+
+def _zeros(n_rows: int, cells: Cells) -> Array:
+    try:
+        return np.zeros((n_rows, *(cells.shape or ())), cells.dtype)
+    except (MemoryError, ValueError) as error:
+        raise CodecError(
+            f"a column claims {n_rows} rows of shape {cells.shape} at once, which do not fit into "
+            "memory: take fewer of them, as in slices or batches, or it is damaged"
+        ) from error
+
+
+def _frames(array: pa.Array) -> list[bytes]:
+    """Bytes of the rows that are not null."""
+    storage = _storage(array).drop_null()
+    if not len(storage):
+        return []
+    offsets = np.frombuffer(storage.buffers()[1], np.int64)[storage.offset :][: len(storage) + 1]
+    data = memoryview(storage.buffers()[2] or b"")
+    return [bytes(data[a:b]) for a, b in pairwise(offsets)]
+
+
+def _storage(array: pa.Array) -> pa.Array:
+    """A column as large_binary, with offsets that are inside of its bytes."""
+    storage = array.storage if isinstance(array, pa.ExtensionArray) else array
+    try:
+        storage = storage.cast(pa.large_binary())
+    except pa.ArrowNotImplementedError as error:
+        raise ConfigError(f"a column of {array.type} holds no frames; expected bytes") from error
+    try:
+        # Columns that came over a connection may claim anything.
+        storage.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise CodecError(f"a column of frames is damaged: {error}") from error
+    return storage
+
+
+def _valid(array: pa.Array) -> Array:
+    return np.asarray(array.is_valid())
+
+
+def _cells_of(array: pa.Array | pa.ChunkedArray) -> Cells:
+    """What plain bytes hold, as their first frames tell."""
+    chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+    headers = [unpack(frame) for chunk in chunks for frame in _frames(chunk)]
+    if not headers:
+        raise ConfigError("a column of bytes without frames has no shape: give its type")
+    first = headers[0]
+    alike = all(header.shape == first.shape for header in headers)
+    return Cells(first.dtype.newbyteorder("="), len(first.shape), first.shape if alike else None)
+
+
+def fitting(array: pa.Array, cells: Cells) -> int:
+    """How many of the first rows may be decoded together, at least one."""
+    if cells.shape is not None:
+        return max(1, SLICE_NBYTES // cells.row_nbytes)
+    total = 0
+    for i, value in enumerate(_storage(array)):
+        if value.is_valid:
+            header = unpack(value.as_py())
+            total += int(np.prod(header.shape, dtype=object)) * header.dtype.itemsize
+        if i and total > SLICE_NBYTES:
+            return i
+    return max(1, len(array))

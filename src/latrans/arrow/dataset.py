@@ -1,0 +1,227 @@
+"""Datasets: files with tensor columns, scanned, with what was asked for decoded.
+
+Filters and row groups are pyarrow's own: a row that is filtered out is never decoded, and a
+column that is not projected is not even read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from ..errors import CodecError, ConfigError
+from . import models
+from .files import locate, reading
+from .tables import TableDecoder, index_of
+from .types import TensorType, tensor_type
+
+
+class Dataset:
+    """Parquet files as one table, decoded while it is scanned.
+
+    Made by `dataset`.
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Of what scans give.
+    encoded_schema : pyarrow.Schema
+        Of the files, with `latrans.tensor` columns.
+    metadata : dict from bytes to bytes
+        Of the first file's footer.
+    """
+
+    def __init__(
+        self, inner: ds.Dataset, name: str, decode: bool = True, threads: int | None = None
+    ) -> None:
+        self._name, self._decode, self._threads = name, decode, threads
+        with reading(name):
+            first = next(iter(inner.get_fragments()), None)
+            self.metadata = dict((first and first.metadata.metadata) or {})
+        found = {field.name: tensor_type(field) for field in inner.schema}
+        self._types = {k: kind for k, kind in found.items() if kind is not None}
+        self.encoded_schema = models.without(inner.schema) if decode else inner.schema
+        # As bytes, so that files whose columns were written by different codecs go together.
+        stored = inner.schema
+        for column in self._types:
+            i = index_of(stored, column)
+            stored = stored.set(i, pa.field(column, pa.large_binary(), stored.field(i).nullable))
+            field = self.encoded_schema.field(i).with_type(self._types[column])
+            self.encoded_schema = self.encoded_schema.set(i, field)
+        self._inner, self._stored = inner, stored
+        self.schema = self._decoder(None).schema if decode else self.encoded_schema
+
+    def to_batches(
+        self, columns: Sequence[str] | None = None, filter: Any = None, **options: Any
+    ) -> Iterator[pa.RecordBatch]:
+        """Scan, batch by batch.
+
+        Parameters
+        ----------
+        columns : sequence of str, optional
+            Which columns to read and decode.
+        filter : pyarrow.compute.Expression or list of tuples, optional
+            Which rows; the others are not decoded.
+        **options
+            Of `pyarrow.dataset.Fragment.scanner`, such as `batch_size`.
+
+        Raises
+        ------
+        CodecError, ConfigError, ModelNotFoundError
+            As `read_parquet`.
+        """
+        names = self._names(columns)
+        projected = pa.schema([self.encoded_schema.field(name) for name in names])
+        decoder = self._decoder(names)
+        where = _expression(filter)
+        try:
+            fragments = iter(list(self._inner.get_fragments(where)))
+        except pa.ArrowException as error:
+            raise ConfigError(f"{self._name} cannot be filtered so: {error}") from error
+        while True:
+            with reading(self._name):
+                fragment = next(fragments, None)
+                if fragment is None:
+                    return
+                self._prepare(fragment, names)
+            try:
+                scanner = fragment.scanner(
+                    schema=self._stored, columns=names, filter=where, **options
+                )
+            except (pa.ArrowException, TypeError) as error:
+                raise ConfigError(f"{self._name} cannot be scanned so: {error}") from error
+            batches = iter(scanner.to_batches())
+            while True:
+                with reading(self._name):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                if not names:
+                    yield batch
+                elif len(batch) and self._decode:
+                    yield from decoder.batches(batch)
+                elif len(batch):
+                    yield self._typed(batch, projected)
+
+    def to_reader(
+        self, columns: Sequence[str] | None = None, filter: Any = None, **options: Any
+    ) -> pa.RecordBatchReader:
+        """The same as a stream, which any reader of Arrow takes."""
+        schema = self._schema_of(self._names(columns))
+        batches = self.to_batches(columns, filter, **options)
+        return pa.RecordBatchReader.from_batches(schema, batches)
+
+    def to_table(
+        self, columns: Sequence[str] | None = None, filter: Any = None, **options: Any
+    ) -> pa.Table:
+        """The same as a table."""
+        batches = list(self.to_batches(columns, filter, **options))
+        return pa.Table.from_batches(batches, self._schema_of(self._names(columns)))
+
+    def count_rows(self, filter: Any = None) -> int:
+        """How many rows there are; decodes nothing."""
+        with reading(self._name):
+            return int(self._inner.count_rows(filter=_expression(filter)))
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self.to_reader().__arrow_c_stream__(requested_schema)
+
+    def _names(self, columns: Sequence[str] | None) -> list[str]:
+        if columns is None:
+            return list(self._stored.names)
+        for name in columns:
+            index_of(self._stored, name)
+        return list(columns)
+
+    def _decoder(self, names: list[str] | None) -> TableDecoder:
+        chosen = self.encoded_schema.names if names is None else names
+        fields = [self.encoded_schema.field(name) for name in chosen]
+        schema = pa.schema(fields, self.encoded_schema.metadata)
+        return TableDecoder(schema, threads=self._threads)
+
+    def _schema_of(self, names: list[str]) -> pa.Schema:
+        if self._decode:
+            return self._decoder(names).schema
+        return pa.schema([self.encoded_schema.field(name) for name in names])
+
+    def _prepare(self, fragment: Any, names: list[str]) -> None:
+        """Check a file's columns, and take in the models that it holds."""
+        for name in names:
+            kind = self._types.get(name)
+            if kind is None or name not in fragment.physical_schema.names:
+                continue
+            other = tensor_type(fragment.physical_schema.field(name))
+            if other is None or other.cells != kind.cells:
+                raise CodecError(
+                    f"column {name!r} is {_say(other)} in {fragment.path} and {_say(kind)} in "
+                    "the first file: read these files one by one"
+                )
+        if self._decode and any(name in self._types for name in names):
+            models.take_in(fragment.metadata.metadata)
+
+    def _typed(self, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+        columns = [
+            pa.ExtensionArray.from_storage(field.type, column)
+            if isinstance(field.type, TensorType)
+            else column
+            for field, column in zip(schema, batch.columns, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def dataset(where: Any, decode: bool = True, threads: int | None = None, **options: Any) -> Dataset:
+    """Open Parquet files as one table.
+
+    Parameters
+    ----------
+    where : path, list of paths, fsspec URL or binary file
+        A folder stands for all files in it.
+    decode : bool
+        Whether scans give decoded columns; else `latrans.tensor`.
+    threads : int, optional
+        As in `Codec.decode_batch`.
+    **options
+        Of `pyarrow.dataset.dataset`, such as `partitioning`.
+
+    Raises
+    ------
+    CodecError
+        If a file is damaged or no Parquet file.
+    """
+    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    kind = ds.ParquetFileFormat(default_fragment_scan_options=checked)
+    if hasattr(where, "read"):
+        with reading("the file"):
+            fragment = kind.make_fragment(pa.PythonFile(where, "r"))
+            inner = ds.FileSystemDataset([fragment], fragment.physical_schema, kind)
+        return Dataset(inner, "the file", decode, threads)
+    several = isinstance(where, (list, tuple))
+    located = [locate(one) for one in (where if several else [where])]
+    paths, files = [path for _, path in located], located[0][0] if located else None
+    name = paths[0] if len(paths) == 1 else f"one of {len(paths)} files"
+    if files is None and not several and not os.path.exists(paths[0]):
+        raise FileNotFoundError(2, "No such file or directory", paths[0])
+    with reading(name):
+        inner = ds.dataset(paths if several else paths[0], filesystem=files, format=kind, **options)
+    return Dataset(inner, name, decode, threads)
+
+
+def _expression(given: Any) -> Any:
+    """A filter as an expression."""
+    if given is None or isinstance(given, ds.Expression):
+        return given
+    try:
+        return pq.filters_to_expression(given)
+    except (ValueError, TypeError, pa.ArrowException) as error:
+        raise ConfigError(f"filter {given!r} cannot be used: {error}") from error
+
+
+def _say(kind: TensorType | None) -> str:
+    if kind is None:
+        return "no tensor"
+    return f"{kind.cells.dtype} of shape {kind.shape}"

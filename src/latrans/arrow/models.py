@@ -1,0 +1,100 @@
+"""Models of a file: their digests in its metadata, and the models themselves where asked for.
+
+Metadata entry ``latrans.models`` is JSON, ``{"<digest>": "<name>"}``; entry
+``latrans.model.<digest>`` is a model file in base64, with which a file needs nothing beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+
+from ..errors import ModelError
+from ..frame import unpack
+from ..model import MAX_NBYTES, Model
+from ..store import find, is_loaded, register
+from .types import TensorType
+
+MODELS = b"latrans.models"
+MODEL = b"latrans.model."
+_DIGEST = re.compile(rb"[0-9a-f]{64}\Z")
+_MAX_BASE64 = -(-MAX_NBYTES // 3) * 4  # of all models of a file together
+
+
+def digests_of(types: Iterable[TensorType]) -> set[str]:
+    """Full digests of the models that columns name; those of "auto" show in their frames."""
+    named = (str(kind.configuration["model"]) for kind in types)
+    return {model.removeprefix("sha256:") for model in named if model != "auto"}
+
+
+def digests_in(column: pa.Array) -> set[str]:
+    """Full digests of the models that wrote a column's frames."""
+    found = {unpack(frame).model_digest for frame in column.storage.drop_null().to_pylist()}
+    return {find(prefix.hex()).digest for prefix in found if prefix is not None}
+
+
+def note(digests: Iterable[str]) -> dict[bytes, bytes]:
+    """The entry that names models."""
+    names = {digest: find(digest).name for digest in sorted(digests)}
+    return {MODELS: json.dumps(names).encode()}
+
+
+def inside(digests: Iterable[str]) -> dict[bytes, bytes]:
+    """Entries that hold models."""
+    entries = {MODEL + d.encode(): base64.b64encode(find(d).data) for d in sorted(digests)}
+    nbytes = sum(map(len, entries.values()))
+    if nbytes > _MAX_BASE64:
+        raise ModelError(
+            f"models of {nbytes} bytes in base64 do not go into a file's metadata, at most "
+            f"{_MAX_BASE64}: leave model_in_footer out and hand the models on beside it"
+        )
+    return entries
+
+
+def take_in(metadata: Mapping[bytes, bytes] | None) -> None:
+    """Make models that a file holds known to this process.
+
+    Raises
+    ------
+    ModelError
+        If an entry is too large, is no model, or not the one that it claims to be.
+    """
+    entries = {k: v for k, v in (metadata or {}).items() if k.startswith(MODEL)}
+    left = _MAX_BASE64
+    for key, text in entries.items():
+        name = key.removeprefix(MODEL)
+        if not _DIGEST.match(name):
+            raise ModelError(f"metadata entry {key[:80]!r} names no model by its digest")
+        left -= len(text)
+        if left < 0:
+            raise ModelError(f"models in a file's metadata exceed {_MAX_BASE64} bytes")
+        digest = name.decode()
+        if is_loaded(digest):
+            continue
+        try:
+            data = base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            raise ModelError(f"model {digest} in a file's metadata is damaged: {error}") from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != digest:
+            raise ModelError(
+                f"model {digest} in a file's metadata has digest {found}: it is damaged, or not "
+                "the model that it claims to be"
+            )
+        register(Model.from_bytes(data))
+
+
+def without(schema: pa.Schema) -> pa.Schema:
+    """A schema that says nothing of models."""
+    kept = {
+        key: value
+        for key, value in (schema.metadata or {}).items()
+        if key != MODELS and not key.startswith(MODEL)
+    }
+    return schema.with_metadata(kept) if kept else schema.remove_metadata()

@@ -1,0 +1,224 @@
+"""Tables: streams and tables with tensor columns encoded, and decoded again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from ..errors import ConfigError
+from .columns import as_codec, configuration, decoded, encoded, fitting
+from .types import EXTENSION_NAME, TensorType, tensor_type
+from .values import decoded_type, describe
+
+
+class TableEncoder:
+    """Encodes batches of one schema, whatever they come from.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Of the batches before.
+    codecs : mapping from column to codec
+    shapes, dtypes : mappings from column to shape and dtype, optional
+    threads : int, optional
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Of the batches after.
+    types, all_types : dicts from column to TensorType
+        Of the columns that are encoded here; and of those that were before, too.
+    """
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        codecs: Mapping[str, Any] | None,
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        dtypes: Mapping[str, Any] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.types: dict[str, TensorType] = {}
+        self._codecs = {name: as_codec(codec) for name, codec in (codecs or {}).items()}
+        self._shapes, self._dtypes, self._threads = shapes or {}, dtypes or {}, threads
+        for option in (self._shapes, self._dtypes):
+            for name in option:
+                if name not in self._codecs:
+                    raise ConfigError(f"column {name!r} has a shape or a dtype, but no codec")
+        for name, codec in self._codecs.items():
+            i = index_of(schema, name)
+            try:
+                shape, dtype = self._shapes.get(name), self._dtypes.get(name)
+                cells = describe(schema.field(i).type, shape, dtype)
+            except ConfigError as error:
+                raise ConfigError(f"column {name!r}: {error}") from error
+            self.types[name] = TensorType(cells, configuration(codec))
+            schema = schema.set(i, schema.field(i).with_type(self.types[name]))
+        self.schema = schema
+        found = {field.name: tensor_type(field.type) for field in schema}
+        self.all_types = {name: kind for name, kind in found.items() if kind is not None}
+
+    def encode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Encode a batch."""
+        columns = list(batch.columns)
+        for name, kind in self.types.items():
+            i = index_of(batch.schema, name)
+            dtype, codec = self._dtypes.get(name), self._codecs[name]
+            try:
+                columns[i] = encoded(columns[i], kind, codec, dtype, self._threads)
+            except ConfigError as error:
+                raise ConfigError(f"column {name!r}: {error}") from error
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+
+class TableDecoder:
+    """Decodes batches of one schema.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Of the encoded batches.
+    columns : sequence of str, optional
+        Which columns to decode: all that are `latrans.tensor` by default.
+    threads : int, optional
+
+    Attributes
+    ----------
+    schema : pyarrow.Schema
+        Of the decoded batches.
+    """
+
+    def __init__(
+        self,
+        schema: pa.Schema,
+        columns: Sequence[str] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        found = {i: tensor_type(field) for i, field in enumerate(schema)}
+        wanted = None if columns is None else {index_of(schema, name) for name in columns}
+        self._types = {
+            i: kind
+            for i, kind in found.items()
+            if kind is not None and (wanted is None or i in wanted)
+        }
+        for i in (wanted or set()) - set(self._types):
+            raise ConfigError(
+                f"column {schema.names[i]!r} is {schema.types[i]}, not {EXTENSION_NAME}: there is "
+                "nothing to decode; for plain bytes that are frames use decode_array"
+            )
+        self._threads = threads
+        for i, kind in self._types.items():
+            metadata = {
+                key: value
+                for key, value in (schema.field(i).metadata or {}).items()
+                if not key.startswith(b"ARROW:extension:")
+            }
+            field = schema.field(i).with_type(decoded_type(kind.cells))
+            schema = schema.set(i, field.with_metadata(metadata or None))
+        self.schema = schema
+
+    def decode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Decode a batch."""
+        columns = list(batch.columns)
+        for i, kind in self._types.items():
+            columns[i] = decoded(columns[i], kind.cells, self._threads)
+        return pa.RecordBatch.from_arrays(columns, schema=self.schema)
+
+    def batches(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        """Decode a batch in slices, so that not too many rows are decoded at a time."""
+        start = 0
+        while start < len(batch):
+            n = min(
+                (fitting(batch.column(i)[start:], kind.cells) for i, kind in self._types.items()),
+                default=len(batch),
+            )
+            yield self.decode(batch.slice(start, n))
+            start += n
+
+
+def encode_table(
+    table: Any,
+    codecs: Mapping[str, Any],
+    shapes: Mapping[str, Sequence[int]] | None = None,
+    dtypes: Mapping[str, Any] | None = None,
+    threads: int | None = None,
+) -> pa.Table:
+    """Encode columns of a table; the others are taken over as they are.
+
+    Parameters
+    ----------
+    table : pyarrow.Table, RecordBatch, or anything with the Arrow C stream interface
+    codecs : mapping from column to codec
+        A `latrans.Codec`, a stored configuration, or what names a model.
+    shapes : mapping from column to shape, optional
+        Of rows that are plain lists or bytes.
+    dtypes : mapping from column to NumPy dtype, optional
+        Of rows that are bytes.
+    threads : int, optional
+        As in `Codec.encode_batch`.
+
+    Raises
+    ------
+    ConfigError
+        If a column is not there or holds no arrays of numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, pyarrow as pa
+    >>> from latrans.arrow import decode_table, encode_table
+    >>> images = np.zeros((5, 28, 28), np.uint8)
+    >>> column = pa.FixedShapeTensorArray.from_numpy_ndarray(images)
+    >>> table = pa.table({"label": range(5), "image": column})
+    >>> encoded = encode_table(table, {"image": "digits-1"})
+    >>> encoded.schema.field("image").type.shape
+    (28, 28)
+    >>> decode_table(encoded) == table
+    True
+    """
+    source = as_table(table)
+    encoder = TableEncoder(source.schema, codecs, shapes, dtypes, threads)
+    batches = [encoder.encode(batch) for batch in source.to_batches()]
+    return pa.Table.from_batches(batches, encoder.schema)
+
+
+def decode_table(
+    table: Any, columns: Sequence[str] | None = None, threads: int | None = None
+) -> pa.Table:
+    """Decode the `latrans.tensor` columns of a table, all or those named.
+
+    Raises
+    ------
+    CodecError
+        If a frame is damaged, or not of its column's type.
+    ModelNotFoundError
+        If the model that wrote a frame is not at hand.
+    """
+    source = as_table(table)
+    decoder = TableDecoder(source.schema, columns, threads)
+    batches = [decoder.decode(batch) for batch in source.to_batches()]
+    return pa.Table.from_batches(batches, decoder.schema)
+
+
+def as_table(table: Any) -> pa.Table:
+    """A table from whatever pyarrow makes one of."""
+    if isinstance(table, pa.Table):
+        return table
+    if isinstance(table, pa.RecordBatch):
+        return pa.Table.from_batches([table])
+    if not hasattr(table, "__arrow_c_stream__"):
+        raise ConfigError(
+            f"{type(table).__name__} is no table; expected a pyarrow.Table or an object with the "
+            "Arrow C stream interface, such as a polars.DataFrame"
+        )
+    return pa.table(table)
+
+
+def index_of(schema: pa.Schema, name: str) -> int:
+    """Where a column is; `ConfigError` if there is none of that name, or more than one."""
+    found = schema.get_all_field_indices(name)
+    if len(found) != 1:
+        what = "no" if not found else "more than one"
+        raise ConfigError(f"there is {what} column {name!r}; there are {', '.join(schema.names)}")
+    return int(found[0])

@@ -1,0 +1,282 @@
+"""The extension type ``latrans.tensor``: a column of arrays, one frame per row.
+
+Storage is ``large_binary``.  A value is one self-describing frame (FORMAT.md 2), byte for byte what
+`latrans.Codec.encode` makes of the row's array and what a Zarr chunk holds, so each row decodes
+alone and readers that know nothing of latrans see bytes.  The type's parameters are JSON::
+
+    {"version": 1, "value_type": "uint8", "shape": [28, 28], "dim_names": ["y", "x"],
+     "codec": {"model": "sha256:7395de16...", "mode": "lossless"}}
+
+``shape`` is null where rows differ in it; then ``ndim`` says how many dimensions each has.
+``codec`` is a stored configuration (`latrans.config`) with the model by its digest.  It says how
+the column was written; what decodes a row follows from its frame alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from ..config import Configured
+from ..errors import CodecError, ConfigError, LatransError
+from ..frame import MAX_NBYTES, MAX_NDIM
+
+if TYPE_CHECKING:
+    from ..codec import Codec
+
+EXTENSION_NAME = "latrans.tensor"
+TYPE_VERSION = 1
+VALUE_TYPES = (
+    "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
+    "float16", "float32", "float64",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What the arrays in the rows of a column have in common.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        In the machine's byte order.
+    ndim : int
+    shape : tuple of int, optional
+        None where rows differ in it.
+    dim_names : tuple of str, optional
+    """
+
+    dtype: np.dtype[Any]
+    ndim: int
+    shape: tuple[int, ...] | None = None
+    dim_names: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype.name not in VALUE_TYPES:
+            raise ConfigError(
+                f"values are {self.dtype}; a tensor column holds {', '.join(VALUE_TYPES)}: cast "
+                "the column first, as in timestamps to int64"
+            )
+        if not 1 <= self.ndim <= MAX_NDIM:
+            raise ConfigError(f"rows have {self.ndim} dimensions; expected 1 to {MAX_NDIM}")
+        if self.shape is not None and (len(self.shape) != self.ndim or min(self.shape) < 1):
+            raise ConfigError(f"shape is {self.shape}; expected {self.ndim} numbers from 1")
+        if self.row_nbytes > MAX_NBYTES:
+            raise ConfigError(f"rows of shape {self.shape} exceed {MAX_NBYTES} bytes: split them")
+        if self.dim_names is not None and len(self.dim_names) != self.ndim:
+            raise ConfigError(f"dim_names {self.dim_names} do not name {self.ndim} dimensions")
+
+    @property
+    def row_nbytes(self) -> int:
+        """Bytes of a decoded row; 0 where rows differ."""
+        return 0 if self.shape is None else math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def value_type(self) -> pa.DataType:
+        return pa.from_numpy_dtype(self.dtype)
+
+    def check(self, array: np.ndarray[Any, Any]) -> None:
+        """Raise `CodecError` if a row is not what the column's type says."""
+        shape = (array.ndim,) if self.shape is None else array.shape
+        if array.dtype != self.dtype or shape != (self.shape or (self.ndim,)):
+            what = f"{self.ndim} dimensions" if self.shape is None else f"shape {self.shape}"
+            raise CodecError(
+                f"frame holds {array.dtype} of shape {array.shape}, the column's type says "
+                f"{self.dtype} and {what}: this frame and this column do not belong together"
+            )
+
+
+class TensorScalar(pa.ExtensionScalar):  # type: ignore[misc]
+    """One row; `as_py` decodes it."""
+
+    def as_py(self, **_: Any) -> np.ndarray[Any, Any] | None:
+        """The row's array, or None."""
+        if self.value is None:
+            return None
+        from .columns import decode_frames
+
+        return decode_frames([self.value.as_py()], self.type.cells)[0]
+
+
+class TensorArray(pa.ExtensionArray):  # type: ignore[misc]
+    """Rows of frames; what asks for values decodes all of them in one batch."""
+
+    def to_pylist(self, **_: Any) -> list[np.ndarray[Any, Any] | None]:
+        """Arrays, None for null rows."""
+        from .columns import decode_rows
+
+        return decode_rows(self)
+
+    def to_numpy(self, zero_copy_only: bool = False, writable: bool = True) -> np.ndarray[Any, Any]:
+        """`to_numpy_ndarray` where rows are alike and none is null, else an array of objects."""
+        if self.type.cells.shape is not None and not self.null_count:
+            return self.to_numpy_ndarray()
+        rows = np.empty(len(self), object)
+        for i, row in enumerate(self.to_pylist()):
+            rows[i] = row
+        return rows
+
+    def to_numpy_ndarray(self) -> np.ndarray[Any, Any]:
+        """One array of all rows, (rows, \\*shape).
+
+        Raises
+        ------
+        ConfigError
+            If rows differ in shape, or one is null.
+        """
+        from .columns import decode_stacked
+
+        return decode_stacked(self)
+
+    def decode(self, threads: int | None = None) -> pa.Array:
+        """The column as `latrans.arrow.decode_array` gives it."""
+        from .columns import decode_array
+
+        return decode_array(self, threads=threads)
+
+
+class TensorType(pa.ExtensionType):  # type: ignore[misc]
+    """The type of an encoded column.
+
+    Parameters
+    ----------
+    cells : Cells
+        What the rows' arrays have in common.
+    configuration : dict
+        The stored form of the codec that wrote them, see `latrans.config.Configured`.
+
+    Examples
+    --------
+    >>> import numpy as np, pyarrow as pa
+    >>> from latrans.arrow import encode_array
+    >>> column = pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros((3, 28, 28), np.uint8))
+    >>> encode_array(column, "digits-1").type.shape
+    (28, 28)
+    """
+
+    def __init__(self, cells: Cells, configuration: dict[str, Any]) -> None:
+        self.cells = cells
+        self.configuration = Configured.from_mapping(configuration).to_mapping()
+        super().__init__(pa.large_binary(), EXTENSION_NAME)
+
+    @property
+    def value_type(self) -> pa.DataType:
+        return self.cells.value_type
+
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        return self.cells.shape
+
+    @property
+    def dim_names(self) -> tuple[str, ...] | None:
+        return self.cells.dim_names
+
+    @property
+    def codec(self) -> Codec:
+        """A codec like the one that wrote the column."""
+        return Configured.from_mapping(self.configuration)._codec
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        cells = self.cells
+        parameters: dict[str, Any] = {
+            "version": TYPE_VERSION,
+            "value_type": cells.dtype.name,
+            "shape": cells.shape,
+            "dim_names": cells.dim_names,
+            "codec": self.configuration,
+        }
+        if cells.shape is None:
+            parameters["ndim"] = cells.ndim
+        return json.dumps(parameters, separators=(",", ":")).encode()
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> TensorType:
+        if not (pa.types.is_large_binary(storage_type) or pa.types.is_binary(storage_type)):
+            raise CodecError(f"a {EXTENSION_NAME} column is stored as {storage_type}, not binary")
+        return cls(*parse(serialized))
+
+    def __arrow_ext_class__(self) -> type:
+        return TensorArray
+
+    def __arrow_ext_scalar_class__(self) -> type:
+        return TensorScalar
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, TensorType):
+            return False
+        return (self.cells, self.configuration) == (other.cells, other.configuration)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # pyarrow's own sees neither parameter
+
+    def __hash__(self) -> int:
+        return hash(self.__arrow_ext_serialize__())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _from_bytes, (self.__arrow_ext_serialize__(),)
+
+
+def parse(serialized: bytes) -> tuple[Cells, dict[str, Any]]:
+    """Parameters of a type from their stored form; `CodecError` for what is none."""
+    try:
+        found = json.loads(serialized)
+        version = found["version"]
+        if version != TYPE_VERSION:
+            raise CodecError(
+                f"{EXTENSION_NAME} has version {version}; this latrans reads {TYPE_VERSION}: "
+                "update latrans"
+            )
+        if found["value_type"] not in VALUE_TYPES:
+            raise CodecError(f"{EXTENSION_NAME} of unknown value type {found['value_type']!r}")
+        shape, names = found["shape"], found["dim_names"]
+        if shape is not None and not all(type(n) is int for n in shape):
+            raise CodecError(f"{EXTENSION_NAME} has shape {shape!r}, expected whole numbers")
+        cells = Cells(
+            np.dtype(found["value_type"]),
+            int(found["ndim"]) if shape is None else len(shape),
+            None if shape is None else tuple(shape),
+            None if names is None else tuple(map(str, names)),
+        )
+        return cells, Configured.from_mapping(found["codec"]).to_mapping()
+    except CodecError:
+        raise
+    except (LatransError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CodecError(
+            f"parameters of a {EXTENSION_NAME} column are damaged ({type(error).__name__}: "
+            f"{error}); found {serialized[:80]!r}"
+        ) from error
+
+
+def tensor_type(field: pa.Field | pa.DataType) -> TensorType | None:
+    """The tensor type of a field or type, also where another copy of latrans registered it.
+
+    A field that lost its type but kept its metadata, as through readers without extension types,
+    has it as well.
+    """
+    kind = field.type if isinstance(field, pa.Field) else field
+    if isinstance(kind, TensorType):
+        return kind
+    if getattr(kind, "extension_name", None) == EXTENSION_NAME:
+        return TensorType(*parse(kind.__arrow_ext_serialize__()))
+    metadata = (field.metadata or {}) if isinstance(field, pa.Field) else {}
+    if metadata.get(b"ARROW:extension:name") == EXTENSION_NAME.encode():
+        return TensorType(*parse(metadata.get(b"ARROW:extension:metadata", b"")))
+    return None
+
+
+def register() -> None:
+    """Make pyarrow know the type; harmless where it does already."""
+    example = TensorType(Cells(np.dtype(np.uint8), 1), {"model": "auto"})
+    try:
+        pa.register_extension_type(example)
+    except pa.ArrowKeyError:  # by an earlier import, or by another copy of latrans
+        return
+
+
+def _from_bytes(serialized: bytes) -> TensorType:
+    return TensorType(*parse(serialized))

@@ -1,0 +1,117 @@
+"""Tables on the command line: Parquet files whose columns of arrays become frames, and back."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from . import arrays, console
+
+SUFFIX = ".parquet"
+_OF_ARRAYS = ("array", "chunks", "shards", "relative_error", "scheduler")  # options of `compress`
+# Rows may be large.
+_SCAN: dict[str, Any] = {"batch_size": 256, "batch_readahead": 1, "fragment_readahead": 1}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of `compress` that are for tables."""
+    table = parser.add_argument_group("Parquet files", "from SRC.parquet to DST.parquet")
+    table.add_argument("--columns", metavar="NAME=MODEL,...", help="columns of arrays to compress")
+    table.add_argument("--shapes", metavar="NAME=NxN,...", help="of rows that are lists or bytes")
+    table.add_argument("--dtypes", metavar="NAME=DTYPE,...", help="of rows that are bytes")
+    table.add_argument("--row-group-size", type=int, metavar="N", help="in rows")
+    table.add_argument(
+        "--model-in-footer", action="store_true", help="put the models into the file"
+    )
+
+
+def is_table(path: str) -> bool:
+    return path.endswith(SUFFIX)
+
+
+def compress(args: argparse.Namespace) -> int:
+    """``latrans compress SRC.parquet DST.parquet --columns image=digits-1``."""
+    from .. import Codec
+    from ..arrow import dataset, write_parquet
+
+    _check(args.source, args.target)
+    if not args.columns:
+        raise ConfigError("say which columns to compress, as in --columns image=image-1")
+    for name in _OF_ARRAYS:
+        if getattr(args, name):
+            raise ConfigError(f"--{name.replace('_', '-')} is for arrays, not for tables")
+    mode = args.mode or ("lossless" if args.max_error is None else "bounded")
+    options = (mode, args.max_error, args.fill_value, args.axes, None, args.quality, args.step)
+    codecs = {name: Codec(model, *options) for name, model in _pairs(args.columns).items()}
+    shapes = {name: _shape(text) for name, text in _pairs(args.shapes).items()}
+    source = dataset(args.source, decode=False)
+    n_rows, start = source.count_rows(), time.perf_counter()
+    with (
+        arrays.replacing(args.target, args.overwrite) as partial,
+        console.progress("compress", n_rows) as advance,
+    ):
+        write_parquet(
+            source.to_reader(**_SCAN),
+            partial,
+            codecs,
+            shapes=shapes,
+            dtypes=_pairs(args.dtypes),
+            row_group_size=args.row_group_size,
+            model_in_footer=args.model_in_footer,
+            progress=advance,
+        )
+    print(
+        f"{args.target}: {n_rows} rows, {_size(args.source)} to {_size(args.target)}, "
+        f"{', '.join(codecs)} {mode}"
+        + (f" within {args.max_error:g}" if args.max_error is not None else "")
+        + f", {time.perf_counter() - start:.1f} s"
+    )
+    return 0
+
+
+def decompress(args: argparse.Namespace) -> int:
+    """``latrans decompress SRC.parquet DST.parquet``: a file that needs no latrans to read."""
+    from ..arrow import dataset, write_parquet
+
+    _check(args.source, args.target)
+    source = dataset(args.source)
+    n_rows = source.count_rows()
+    with (
+        arrays.replacing(args.target, args.overwrite) as partial,
+        console.progress("decompress", n_rows) as advance,
+    ):
+        write_parquet(source.to_reader(**_SCAN), partial, progress=advance)
+    print(f"{args.target}: {n_rows} rows, {_size(args.source)} to {_size(args.target)}")
+    return 0
+
+
+def _check(source: str, target: str) -> None:
+    if not (is_table(source) and is_table(target)):
+        raise ConfigError(f"from a Parquet file to another, found {source} and {target}")
+
+
+def _pairs(text: str | None) -> dict[str, str]:
+    """``{"a": "x", "b": "y"}`` from "a=x,b=y"."""
+    found = {}
+    for part in text.split(",") if text else ():
+        name, equals, value = part.partition("=")
+        if not (name and equals and value):
+            raise ConfigError(f"{part!r} is not NAME=VALUE")
+        found[name] = value
+    return found
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(n) for n in text.split("x"))
+    except ValueError as error:
+        raise ConfigError(f"shape {text!r} is not of the form 28x28") from error
+
+
+def _size(path: str) -> str:
+    target = Path(path)
+    files = target.rglob(f"*{SUFFIX}") if target.is_dir() else [target]
+    return console.size(sum(file.stat().st_size for file in files))

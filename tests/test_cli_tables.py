@@ -1,0 +1,101 @@
+"""``latrans compress`` and ``decompress`` on Parquet files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from latrans import cli
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+from arrow_samples import drawings, frames_of, table  # noqa: E402
+from latrans.arrow import dataset, encode_table, models, read_parquet  # noqa: E402
+
+
+def run(*argv: str | Path) -> int:
+    return cli.main([str(arg) for arg in argv])
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "table.parquet"
+    pq.write_table(table(20), path, row_group_size=8)
+    return path
+
+
+def test_a_table_is_compressed_and_comes_back(
+    source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed, back = source.with_name("out.parquet"), source.with_name("back.parquet")
+    columns = ("--columns", "image=digits-1")
+    assert run("compress", source, packed, *columns, "--row-group-size", 7) == 0
+    assert "20 rows" in capsys.readouterr().out
+    assert pq.ParquetFile(packed).metadata.num_row_groups == 3
+    found = read_parquet(packed, decode=False)
+    assert frames_of(found["image"]) == frames_of(encode_table(table(20), {"image": "digits-1"})[1])
+    assert run("decompress", packed, back) == 0
+    assert pq.read_table(back).combine_chunks() == table(20).combine_chunks()
+
+
+def test_lossy_columns_shapes_and_models_in_the_footer(tmp_path: Path) -> None:
+    images = drawings(20)
+    rows = {"a": [row.tobytes() for row in images], "b": images.reshape(20, 784).tolist()}
+    source, packed = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    pq.write_table(pa.table(rows), source)
+    shapes = ("--shapes", "a=28x28,b=28x28", "--dtypes", "a=uint8,b=uint8")
+    columns = ("--columns", "a=digits-1,b=digits-1", "--mode", "lossy", "--model-in-footer")
+    assert run("compress", source, packed, *columns, *shapes) == 2  # b says its type itself
+    pq.write_table(
+        pa.table({"a": rows["a"], "b": pa.array(rows["b"], pa.list_(pa.uint8()))}), source
+    )
+    shapes = ("--shapes", "a=28x28,b=28x28", "--dtypes", "a=uint8")
+    assert run("compress", source, packed, *columns, *shapes) == 0
+    found = read_parquet(packed)
+    assert np.array_equal(*(found[name].combine_chunks().to_numpy_ndarray() for name in "ab"))
+    assert any(key.startswith(models.MODEL) for key in dataset(packed).metadata)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "--columns"),
+        (("--columns", "image"), "NAME=VALUE"),
+        (("--columns", "picture=digits-1"), "no column 'picture'"),
+        (("--columns", "label=digits-1"), "holds no arrays"),
+        (("--columns", "image=nothing-1"), "no model named"),
+        (("--columns", "image=digits-1", "--shapes", "image=axb"), "28x28"),
+        (("--columns", "image=digits-1", "--chunks", "4,4"), "for arrays"),
+        (("--columns", "image=digits-1", "--row-group-size", "0"), "row_group_size"),
+    ],
+)
+def test_errors_are_one_line_and_leave_nothing(
+    source: Path, options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed = source.with_name("out.parquet")
+    assert run("compress", source, packed, *options) == 2
+    found = capsys.readouterr().err
+    assert message in found
+    assert found.count("\n") == 1
+    assert list(source.parent.iterdir()) == [source]
+
+
+def test_targets_are_parquet_and_replaced_only_when_asked(source: Path) -> None:
+    columns = ("--columns", "image=digits-1")
+    assert run("compress", source, source.with_name("out.zarr"), *columns) == 2
+    assert run("compress", source.with_name("x.npy"), source.with_name("o.parquet"), *columns) == 2
+    assert run("decompress", source, source.with_name("out.npy")) == 2
+    before = source.read_bytes()
+    assert run("compress", source, source, *columns) == 2
+    assert source.read_bytes() == before
+    assert run("compress", source, source, *columns, "--overwrite") == 0
+    assert read_parquet(source).combine_chunks() == table(20).combine_chunks()
+
+
+def test_damaged_files_are_one_line(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source.write_bytes(source.read_bytes()[:-9])
+    assert run("decompress", source, source.with_name("back.parquet")) == 2
+    assert "cannot be read as Parquet" in capsys.readouterr().err
