@@ -1,0 +1,259 @@
+"""Sheets: some rows of several numeric columns as one value (FORMAT.md 12.3).
+
+Columns that are stored alike travel in one frame, (rows, columns), so that each is predicted from
+the others, too.  Which rows are null is told apart, and nothing else is said of them.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..codec import Codec
+from ..errors import CodecError
+from ..frame import unpack as frame_parts
+from ..wire import Reader, pack_varint
+from . import carry
+
+Array = np.ndarray[Any, Any]
+
+VERSION = 1
+MAX_ROWS = 1 << 20
+AXES = "tc"
+
+_TOGETHER, _BOUNDED, _APART, _NOTHING = range(4)  # FORMAT.md 12.3
+_NULLS, _OFFSET = 4, 8
+
+
+@dataclass(frozen=True)
+class Column:
+    """Numbers of one column.
+
+    Attributes
+    ----------
+    numbers : (rows,)
+    valid : (rows,) bool, optional
+        Which are not null; None where all are.
+    bound : float, optional
+        Largest absolute error; exact where None.
+    """
+
+    numbers: Array
+    valid: Array | None = None
+    bound: float | None = None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What a value says of a column."""
+
+    place: int
+    nulls: bool
+    offset: int = 0
+    scale: float = 0.0
+
+    def write(self) -> bytes:
+        out = bytes((self.place | self.nulls * _NULLS | bool(self.offset) * _OFFSET,))
+        if self.offset:
+            out += struct.pack("<Q", self.offset % (1 << 64))
+        return out + (struct.pack("<d", self.scale) if self.place == _BOUNDED else b"")
+
+    @classmethod
+    def read(cls, reader: Reader) -> _Entry:
+        kind = reader.byte()
+        if kind & ~(3 | _NULLS | _OFFSET):
+            raise CodecError(f"a value is damaged: unknown kind 0x{kind:02x} of a column")
+        offset = struct.unpack("<Q", reader.take(8))[0] if kind & _OFFSET else 0
+        scale = struct.unpack("<d", reader.take(8))[0] if kind & 3 == _BOUNDED else 0.0
+        return cls(kind & 3, bool(kind & _NULLS), offset, scale)
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A value, taken apart."""
+
+    n_rows: int
+    entries: list[_Entry]
+    frames: list[bytes]
+
+    def at(self, place: int) -> list[int]:
+        """The columns that are stored in one way."""
+        return [i for i, entry in enumerate(self.entries) if entry.place == place]
+
+    @property
+    def with_nulls(self) -> list[int]:
+        return [i for i, entry in enumerate(self.entries) if entry.nulls]
+
+    @property
+    def n_frames(self) -> int:
+        together = (self.with_nulls, self.at(_TOGETHER), self.at(_BOUNDED))
+        return sum(map(bool, together)) + len(self.at(_APART))
+
+    def write(self) -> bytes:
+        out = bytes((VERSION,)) + pack_varint(self.n_rows) + pack_varint(len(self.entries))
+        out += b"".join(entry.write() for entry in self.entries)
+        out += b"".join(pack_varint(len(frame)) + frame for frame in self.frames)
+        return out + struct.pack("<I", zlib.crc32(out))
+
+    @classmethod
+    def read(cls, data: bytes) -> _Sheet:
+        if len(data) < 5 or zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
+            raise CodecError("a value of columns is damaged or cut short: its checksum is wrong")
+        reader = Reader(data[:-4])
+        version = reader.byte()
+        if version != VERSION:
+            raise CodecError(f"a value has version {version}, this latrans reads {VERSION}: update")
+        n_rows, n_columns = reader.varint(), reader.varint()
+        if not 0 < n_rows <= MAX_ROWS or n_columns > reader.remaining:
+            raise CodecError(f"a value is damaged: {n_columns} columns of {n_rows} rows")
+        sheet = cls(n_rows, [_Entry.read(reader) for _ in range(n_columns)], [])
+        for _ in range(sheet.n_frames):
+            sheet.frames.append(bytes(reader.take(reader.varint())))
+        if reader.remaining:
+            raise CodecError("a value is damaged: bytes are left over")
+        return sheet
+
+
+def pack(columns: Sequence[Column], codec: Codec) -> bytes:
+    """One value of columns of equal length, 1 to `MAX_ROWS`.
+
+    Columns with a bound keep it, or are exact where that is smaller or the bound cannot be kept.
+    """
+    exact = _packed([replace(column, bound=None) for column in columns], codec)
+    tried = [_keepable(column) for column in columns]
+    while any(column.bound is not None for column in tried):
+        within = _packed(tried, codec)
+        found = unpack(within, [column.numbers.dtype for column in columns])
+        missed = {i for i, pair in enumerate(zip(tried, found, strict=True)) if _missed(*pair)}
+        if not missed:
+            return min(exact, within, key=len)
+        tried = [replace(c, bound=None) if i in missed else c for i, c in enumerate(tried)]
+    return exact
+
+
+def unpack(data: bytes, dtypes: Sequence[np.dtype[Any]]) -> list[Column]:
+    """Columns of a value, as the types of their numbers are.
+
+    Raises
+    ------
+    CodecError
+        If the value is damaged, or holds other columns.
+    ModelNotFoundError
+        If the model that wrote it is not at hand.
+    """
+    sheet = _Sheet.read(data)
+    n = sheet.n_rows
+    if len(sheet.entries) != len(dtypes):
+        raise CodecError(
+            f"a value has {len(sheet.entries)} columns, the column's type says {len(dtypes)}"
+        )
+    frames = iter(sheet.frames)
+    valid: dict[int, Array] = {}
+    if sheet.with_nulls:
+        size = -(-n * len(sheet.with_nulls) // 8)
+        bits = _decoded(next(frames), (size,), {np.dtype(np.uint8)})
+        nulls = np.unpackbits(bits, count=n * len(sheet.with_nulls)).astype(bool)
+        valid = dict(zip(sheet.with_nulls, ~nulls.reshape(-1, n), strict=True))
+    numbers = {i: np.zeros(n, dtypes[i]) for i in sheet.at(_NOTHING)}
+    for place in (_TOGETHER, _BOUNDED):
+        if members := sheet.at(place):
+            possible = {np.dtype(np.float64)} | {dtypes[i] for i in members if place == _TOGETHER}
+            carried = _decoded(next(frames), (n, len(members)), possible)
+            for i, part in zip(members, np.ascontiguousarray(carried.T), strict=True):
+                numbers[i] = _uncarried(part, dtypes[i], sheet.entries[i])
+    for i in sheet.at(_APART):
+        numbers[i] = _decoded(next(frames), (n,), {dtypes[i]})
+    return [Column(numbers[i], valid.get(i)) for i in range(len(dtypes))]
+
+
+def n_rows_of(data: bytes) -> int:
+    """How many rows a value has."""
+    return _Sheet.read(data).n_rows
+
+
+def frames_in(data: bytes) -> list[bytes]:
+    """The frames that a value is made of."""
+    return _Sheet.read(data).frames
+
+
+def _packed(columns: Sequence[Column], codec: Codec) -> bytes:
+    entries = [_entry(column) for column in columns]
+    sheet = _Sheet(len(columns[0].numbers), entries, [])
+    if sheet.with_nulls:
+        nulls = np.stack([~_all(columns[i].valid) for i in sheet.with_nulls])
+        sheet.frames.append(Codec().encode(np.packbits(nulls).tobytes()))
+    if members := sheet.at(_TOGETHER):
+        parts = [columns[i].numbers for i in members]
+        if len({part.dtype for part in parts}) > 1 or any(entries[i].offset for i in members):
+            parts = [carry.widened(columns[i].numbers, entries[i].offset) for i in members]
+        sheet.frames.append(_like(codec, AXES).encode(np.stack(parts, 1)))
+    if members := sheet.at(_BOUNDED):
+        parts = [carry.scaled(columns[i].numbers, entries[i].scale) for i in members]
+        sheet.frames.append(_like(codec, AXES, 1.0).encode(np.stack(parts, 1)))
+    for i in sheet.at(_APART):
+        sheet.frames.append(_like(codec, AXES[0]).encode(columns[i].numbers))
+    return sheet.write()
+
+
+def _entry(column: Column) -> _Entry:
+    """How a column is stored."""
+    nulls = column.valid is not None and not bool(column.valid.all())
+    if column.valid is not None and not column.valid.any():
+        return _Entry(_NOTHING, nulls)
+    if column.bound is not None:
+        scale = carry.scale_of(column.numbers, column.bound)
+        if scale is not None:
+            return _Entry(_BOUNDED, nulls, scale=scale)
+    offset = carry.offset_of(column.numbers)
+    if offset is None:
+        return _Entry(_APART, nulls)
+    return _Entry(_TOGETHER, nulls, offset)
+
+
+def _keepable(column: Column) -> Column:
+    """The column without a bound that nothing can be made of."""
+    bounded = column.bound is not None and _entry(column).place == _BOUNDED
+    return column if bounded else replace(column, bound=None)
+
+
+def _missed(column: Column, found: Column) -> bool:
+    if column.bound is None:
+        return False
+    there = slice(None) if column.valid is None else column.valid
+    return carry.misses(column.numbers[there], found.numbers[there], column.bound)
+
+
+def _uncarried(carried: Array, dtype: np.dtype[Any], entry: _Entry) -> Array:
+    if entry.place == _BOUNDED:
+        return carry.unscaled(carried, entry.scale, dtype)
+    if carried.dtype == dtype and not entry.offset:
+        return carried
+    if carried.dtype != np.float64:
+        raise CodecError(f"a value is damaged: {carried.dtype} where {dtype} is expected")
+    return carry.narrowed(carried, dtype, entry.offset)
+
+
+def _decoded(frame: bytes, shape: tuple[int, ...], possible: set[np.dtype[Any]]) -> Array:
+    """Array of a frame; what it claims to hold is looked at before memory is taken for it."""
+    parts = frame_parts(frame)
+    if parts.shape != shape or parts.dtype not in possible:
+        raise CodecError(
+            f"a value is damaged: a frame of {parts.dtype} and shape {parts.shape}, expected "
+            f"{' or '.join(sorted(map(str, possible)))} and {shape}"
+        )
+    return Codec().decode(frame)
+
+
+def _like(codec: Codec, axes: str, max_error: float | None = None) -> Codec:
+    mode = "lossless" if max_error is None else "bounded"
+    return Codec(codec.model, mode, max_error, codec.fill_value, axes, codec.engine)
+
+
+def _all(valid: Array | None) -> Array:
+    assert valid is not None
+    return valid
