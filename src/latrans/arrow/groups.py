@@ -8,19 +8,22 @@ Parquet stores these numbers in next to nothing.
 
 The type's parameters are JSON::
 
-    {"version": 1, "schema": "<base64>", "positions": [1, 2], "bounds": [null, 0.5],
+    {"version": 1, "columns": {"temperature": "double", "state": "int8"}, "positions": [1, 2],
+     "bounds": {"temperature": 0.5}, "required": ["state"],
      "codec": {"model": "sha256:2753c0b4...", "mode": "lossless"}}
 
-``schema`` is the IPC message of the columns' schema, ``positions`` say where in the table each one
-was, ``bounds`` are largest absolute errors, null for columns that come back bit for bit.
+``columns`` are names and types, as pyarrow prints these.  ``positions`` say where in the table each
+one was.  Of those that may be absent, ``bounds`` are largest absolute errors, ``required`` the
+columns that may not be null, ``metadata`` that of the columns' fields.
 """
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import math
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +38,7 @@ Array = np.ndarray[Any, Any]
 
 EXTENSION_NAME = "latrans.columns"
 TYPE_VERSION = 1
+_ZONED = re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]")
 ROW, DATA = "row", "data"
 STORAGE = pa.struct([(ROW, pa.int64()), (DATA, pa.large_binary())])
 ROW_BITS = (MAX_ROWS - 1).bit_length()  # of a row's number in its value; those above name it
@@ -74,11 +78,17 @@ class ColumnsType(pa.ExtensionType):  # type: ignore[misc]
         return [number_dtype(kind) for kind in self.columns.types]
 
     def __arrow_ext_serialize__(self) -> bytes:
+        names = self.columns.names
+        optional = {
+            "bounds": {n: b for n, b in zip(names, self.bounds, strict=True) if b is not None},
+            "required": [field.name for field in self.columns if not field.nullable],
+            "metadata": {f.name: _texts(f.metadata) for f in self.columns if f.metadata},
+        }
         parameters = {
             "version": TYPE_VERSION,
-            "schema": base64.b64encode(self.columns.serialize()).decode(),
+            "columns": {field.name: str(field.type) for field in self.columns},
             "positions": self.positions,
-            "bounds": self.bounds,
+            **{key: value for key, value in optional.items() if value},
             "codec": self.configuration,
         }
         return json.dumps(parameters, separators=(",", ":")).encode()
@@ -174,30 +184,46 @@ def _parse(serialized: bytes) -> ColumnsType:
                 f"{EXTENSION_NAME} has version {version}; this latrans reads {TYPE_VERSION}: "
                 "update latrans"
             )
-        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(found["schema"], validate=True)))
+        metadata, required = found.get("metadata", {}), found.get("required", ())
+        fields = [
+            pa.field(name, _type(text), name not in required, _bytes(metadata.get(name)))
+            for name, text in found["columns"].items()
+        ]
+        for field in fields:
+            number_dtype(field.type)
         positions = tuple(found["positions"])
-        bounds = tuple(None if b is None else float(b) for b in found["bounds"])
-        if not all(type(n) is int and n >= 0 for n in positions):
-            raise CodecError(f"positions {positions} of columns are not whole numbers")
+        if len(positions) != len(fields) or not all(type(n) is int and n >= 0 for n in positions):
+            raise CodecError(f"positions {positions} of {len(fields)} columns are no whole numbers")
+        given = found.get("bounds", {})
+        bounds = tuple(float(given[f.name]) if f.name in given else None for f in fields)
         if not all(b is None or 0 < b < math.inf for b in bounds):
             raise CodecError(f"bounds {bounds} of columns are not above 0")
-        if not len(schema) == len(positions) == len(bounds):
-            raise CodecError(
-                f"{len(schema)} columns, {len(positions)} positions and {len(bounds)} bounds"
-            )
-        for kind in schema.types:
-            number_dtype(kind)
-        return ColumnsType(schema, positions, bounds, found["codec"])
+        return ColumnsType(pa.schema(fields), positions, bounds, found["codec"])
     except CodecError:
         raise
     except (
-        LatransError, ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError,
+        LatransError, ValueError, TypeError, KeyError, AttributeError, RecursionError,
         pa.ArrowException,
     ) as error:  # fmt: skip
         raise CodecError(
             f"parameters of a {EXTENSION_NAME} column are damaged ({type(error).__name__}: "
             f"{error}); found {serialized[:80]!r}"
         ) from error
+
+
+def _type(text: str) -> pa.DataType:
+    """Inverse of ``str`` of a type of numbers."""
+    zoned = _ZONED.fullmatch(text)
+    return pa.timestamp(*zoned.groups()) if zoned else pa.type_for_alias(text)
+
+
+def _texts(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {key.decode("latin-1"): value.decode("latin-1") for key, value in metadata.items()}
+
+
+def _bytes(metadata: Mapping[str, str] | None) -> dict[bytes, bytes]:
+    given = (metadata or {}).items()
+    return {key.encode("latin-1"): value.encode("latin-1") for key, value in given}
 
 
 def register() -> None:

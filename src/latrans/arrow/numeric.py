@@ -53,11 +53,16 @@ def to_numbers(array: pa.Array) -> tuple[Array, Array | None]:
     if not array.null_count:
         return numbers, None
     valid = np.asarray(array.is_valid())
+    return held(numbers, valid), valid
+
+
+def held(numbers: Array, valid: Array) -> Array:
+    """Numbers with those that are not valid replaced by the one before, else by the first."""
     there = np.flatnonzero(valid)
     if not there.size:
-        return np.zeros(n, dtype), valid
-    before = np.searchsorted(there, np.arange(n), "right") - 1
-    return numbers[there[np.maximum(before, 0)]], valid
+        return np.zeros_like(numbers)
+    before = np.searchsorted(there, np.arange(len(numbers)), "right") - 1
+    return numbers[there[np.maximum(before, 0)]]
 
 
 def from_numbers(numbers: Array, valid: Array | None, kind: pa.DataType) -> pa.Array:

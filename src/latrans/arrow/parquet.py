@@ -85,7 +85,7 @@ def write_parquet(
     encoder = TableEncoder(reader.schema, codecs, shapes, dtypes, threads)
     together = GroupEncoder(encoder.schema, tables, threads)
     kinds = {f.name: kind for f in together.schema if (kind := columns_type(f)) is not None}
-    types = {**encoder.all_types, **kinds}
+    types: dict[str, Any] = {**encoder.all_types, **kinds}
     digests = models.digests_of(types.values())
     chosen = [name for name, kind in types.items() if kind.configuration["model"] == "auto"]
     known = {**(encoder.schema.metadata or {}), **(models.note(digests) if types else {})}
@@ -161,7 +161,7 @@ def as_reader(data: Any) -> pa.RecordBatchReader:
 def _groups(
     reader: Iterable[pa.RecordBatch], encoder: TableEncoder, size: int | None
 ) -> Iterator[pa.Table]:
-    """Row groups of a stream, arrays in rows encoded: of `size` rows, or of so many decoded bytes."""
+    """Row groups of a stream, tensors encoded: of `size` rows, or of so many decoded bytes."""
     parts: list[pa.RecordBatch] = []
     n_rows = nbytes = 0
     for batch in reader:

@@ -1,7 +1,7 @@
 """Sheets: some rows of several numeric columns as one value (FORMAT.md 12.3).
 
 Columns that are stored alike travel in one frame, (rows, columns), so that each is predicted from
-the others, too.  Which rows are null is told apart, and nothing else is said of them.
+the others, too.  Nulls are marked beside it, and NaNs where they all have the usual bits.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from .. import numbers
 from ..codec import Codec
 from ..errors import CodecError
 from ..frame import unpack as frame_parts
 from ..wire import Reader, pack_varint
 from . import carry
+from .numeric import held
 
 Array = np.ndarray[Any, Any]
 
@@ -27,7 +29,8 @@ MAX_ROWS = 1 << 20
 AXES = "tc"
 
 _TOGETHER, _BOUNDED, _APART, _NOTHING = range(4)  # FORMAT.md 12.3
-_NULLS, _OFFSET = 4, 8
+_NULLS, _OFFSET, _NAN = 4, 8, 16
+_MARKED = 32  # columns whose marks go together
 
 
 @dataclass(frozen=True)
@@ -50,15 +53,15 @@ class Column:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What a value says of a column."""
+    """What a value says of a column; `marks` are `_NULLS`, `_NAN` or 0."""
 
     place: int
-    nulls: bool
+    marks: int = 0
     offset: int = 0
     scale: float = 0.0
 
     def write(self) -> bytes:
-        out = bytes((self.place | self.nulls * _NULLS | bool(self.offset) * _OFFSET,))
+        out = bytes((self.place | self.marks | bool(self.offset) * _OFFSET,))
         if self.offset:
             out += struct.pack("<Q", self.offset % (1 << 64))
         return out + (struct.pack("<d", self.scale) if self.place == _BOUNDED else b"")
@@ -66,11 +69,11 @@ class _Entry:
     @classmethod
     def read(cls, reader: Reader) -> _Entry:
         kind = reader.byte()
-        if kind & ~(3 | _NULLS | _OFFSET):
+        if kind & ~(3 | _NULLS | _OFFSET | _NAN) or (kind & _NULLS and kind & _NAN):
             raise CodecError(f"a value is damaged: unknown kind 0x{kind:02x} of a column")
         offset = struct.unpack("<Q", reader.take(8))[0] if kind & _OFFSET else 0
         scale = struct.unpack("<d", reader.take(8))[0] if kind & 3 == _BOUNDED else 0.0
-        return cls(kind & 3, bool(kind & _NULLS), offset, scale)
+        return cls(kind & 3, kind & (_NULLS | _NAN), offset, scale)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class _Sheet:
 
     n_rows: int
     entries: list[_Entry]
+    marks: bytes
     frames: list[bytes]
 
     def at(self, place: int) -> list[int]:
@@ -86,18 +90,18 @@ class _Sheet:
         return [i for i, entry in enumerate(self.entries) if entry.place == place]
 
     @property
-    def with_nulls(self) -> list[int]:
-        return [i for i, entry in enumerate(self.entries) if entry.nulls]
+    def marked(self) -> list[int]:
+        return [i for i, entry in enumerate(self.entries) if entry.marks]
 
     @property
     def n_frames(self) -> int:
-        together = (self.with_nulls, self.at(_TOGETHER), self.at(_BOUNDED))
-        return sum(map(bool, together)) + len(self.at(_APART))
+        return bool(self.at(_TOGETHER)) + bool(self.at(_BOUNDED)) + len(self.at(_APART))
 
     def write(self) -> bytes:
         out = bytes((VERSION,)) + pack_varint(self.n_rows) + pack_varint(len(self.entries))
         out += b"".join(entry.write() for entry in self.entries)
-        out += b"".join(pack_varint(len(frame)) + frame for frame in self.frames)
+        marks = [self.marks] if self.marked else []
+        out += b"".join(pack_varint(len(part)) + part for part in (*marks, *self.frames))
         return out + struct.pack("<I", zlib.crc32(out))
 
     @classmethod
@@ -111,7 +115,9 @@ class _Sheet:
         n_rows, n_columns = reader.varint(), reader.varint()
         if not 0 < n_rows <= MAX_ROWS or n_columns > reader.remaining:
             raise CodecError(f"a value is damaged: {n_columns} columns of {n_rows} rows")
-        sheet = cls(n_rows, [_Entry.read(reader) for _ in range(n_columns)], [])
+        sheet = cls(n_rows, [_Entry.read(reader) for _ in range(n_columns)], b"", [])
+        if sheet.marked:
+            sheet = replace(sheet, marks=bytes(reader.take(reader.varint())))
         for _ in range(sheet.n_frames):
             sheet.frames.append(bytes(reader.take(reader.varint())))
         if reader.remaining:
@@ -153,22 +159,22 @@ def unpack(data: bytes, dtypes: Sequence[np.dtype[Any]]) -> list[Column]:
             f"a value has {len(sheet.entries)} columns, the column's type says {len(dtypes)}"
         )
     frames = iter(sheet.frames)
-    valid: dict[int, Array] = {}
-    if sheet.with_nulls:
-        size = -(-n * len(sheet.with_nulls) // 8)
-        bits = _decoded(next(frames), (size,), {np.dtype(np.uint8)})
-        nulls = np.unpackbits(bits, count=n * len(sheet.with_nulls)).astype(bool)
-        valid = dict(zip(sheet.with_nulls, ~nulls.reshape(-1, n), strict=True))
-    numbers = {i: np.zeros(n, dtypes[i]) for i in sheet.at(_NOTHING)}
+    valid = dict(zip(sheet.marked, ~_read_marks(sheet.marks, len(sheet.marked), n), strict=True))
+    found = {i: np.zeros(n, dtypes[i]) for i in sheet.at(_NOTHING)}
     for place in (_TOGETHER, _BOUNDED):
         if members := sheet.at(place):
             possible = {np.dtype(np.float64)} | {dtypes[i] for i in members if place == _TOGETHER}
             carried = _decoded(next(frames), (n, len(members)), possible)
             for i, part in zip(members, np.ascontiguousarray(carried.T), strict=True):
-                numbers[i] = _uncarried(part, dtypes[i], sheet.entries[i])
+                found[i] = _uncarried(part, dtypes[i], sheet.entries[i])
     for i in sheet.at(_APART):
-        numbers[i] = _decoded(next(frames), (n,), {dtypes[i]})
-    return [Column(numbers[i], valid.get(i)) for i in range(len(dtypes))]
+        found[i] = _decoded(next(frames), (n,), {dtypes[i]})
+    for i, entry in enumerate(sheet.entries):
+        if entry.marks == _NAN:
+            if dtypes[i].kind != "f":
+                raise CodecError(f"a value is damaged: NaN among {dtypes[i]}")
+            found[i] = np.where(valid.pop(i), found[i], dtypes[i].type(np.nan))
+    return [Column(found[i], valid.get(i)) for i in range(len(dtypes))]
 
 
 def n_rows_of(data: bytes) -> int:
@@ -181,12 +187,14 @@ def frames_in(data: bytes) -> list[bytes]:
     return _Sheet.read(data).frames
 
 
-def _packed(columns: Sequence[Column], codec: Codec) -> bytes:
-    entries = [_entry(column) for column in columns]
-    sheet = _Sheet(len(columns[0].numbers), entries, [])
-    if sheet.with_nulls:
-        nulls = np.stack([~_all(columns[i].valid) for i in sheet.with_nulls])
-        sheet.frames.append(Codec().encode(np.packbits(nulls).tobytes()))
+def _packed(given: Sequence[Column], codec: Codec) -> bytes:
+    marked = [_marked(column) for column in given]
+    columns = [column for column, _ in marked]
+    entries = [_entry(column, marks) for column, marks in marked]
+    sheet = _Sheet(len(columns[0].numbers), entries, b"", [])
+    valid = [column.valid for column in columns if column.valid is not None]
+    if valid:
+        sheet = replace(sheet, marks=_write_marks(~np.stack(valid)))
     if members := sheet.at(_TOGETHER):
         parts = [columns[i].numbers for i in members]
         if len({part.dtype for part in parts}) > 1 or any(entries[i].offset for i in members):
@@ -200,24 +208,68 @@ def _packed(columns: Sequence[Column], codec: Codec) -> bytes:
     return sheet.write()
 
 
-def _entry(column: Column) -> _Entry:
+def _marked(column: Column) -> tuple[Column, int]:
+    """A column with what is marked in place of its valid numbers, and how it is."""
+    values, valid = column.numbers, column.valid
+    if valid is not None and not valid.all():
+        return column, _NULLS
+    column = replace(column, valid=None)
+    if values.dtype.kind != "f" or not (nan := np.isnan(values)).any():
+        return column, 0
+    # NaNs of other bits are left to the frame.
+    usual = np.array(np.nan, values.dtype).tobytes()
+    if values[nan].tobytes() != usual * int(nan.sum()):
+        return column, 0
+    return replace(column, numbers=held(values, ~nan), valid=~nan), _NAN
+
+
+def _entry(column: Column, marks: int) -> _Entry:
     """How a column is stored."""
-    nulls = column.valid is not None and not bool(column.valid.all())
     if column.valid is not None and not column.valid.any():
-        return _Entry(_NOTHING, nulls)
+        return _Entry(_NOTHING, marks)
     if column.bound is not None:
         scale = carry.scale_of(column.numbers, column.bound)
         if scale is not None:
-            return _Entry(_BOUNDED, nulls, scale=scale)
+            return _Entry(_BOUNDED, marks, scale=scale)
     offset = carry.offset_of(column.numbers)
     if offset is None:
-        return _Entry(_APART, nulls)
-    return _Entry(_TOGETHER, nulls, offset)
+        return _Entry(_APART, marks)
+    return _Entry(_TOGETHER, marks, offset)
+
+
+def _write_marks(marks: Array) -> bytes:
+    """Marks (columns, rows) by the rows where those of some columns change."""
+    out = b""
+    for block in _blocks(len(marks)):
+        weights = np.int64(1) << np.arange(len(block))
+        now = (marks[block] * weights[:, None]).sum(0)
+        out += numbers.pack_sparse(now ^ np.concatenate([[0], now[:-1]]))
+    return out
+
+
+def _read_marks(data: bytes, n_columns: int, n_rows: int) -> Array:
+    """Inverse of `_write_marks`."""
+    reader = Reader(data)
+    marks = np.zeros((n_columns, n_rows), bool)
+    for block in _blocks(n_columns):
+        changes = np.zeros(n_rows, np.int64)
+        positions, values = numbers.unpack_sparse(reader, n_rows)
+        changes[positions] = values
+        now = np.bitwise_xor.accumulate(changes)
+        for j, i in enumerate(block):
+            marks[i] = now >> j & 1
+    if reader.remaining:
+        raise CodecError("a value is damaged: bytes are left over")
+    return marks
+
+
+def _blocks(n: int) -> list[range]:
+    return [range(start, min(start + _MARKED, n)) for start in range(0, n, _MARKED)]
 
 
 def _keepable(column: Column) -> Column:
     """The column without a bound that nothing can be made of."""
-    bounded = column.bound is not None and _entry(column).place == _BOUNDED
+    bounded = column.bound is not None and _entry(*_marked(column)).place == _BOUNDED
     return column if bounded else replace(column, bound=None)
 
 
@@ -252,8 +304,3 @@ def _decoded(frame: bytes, shape: tuple[int, ...], possible: set[np.dtype[Any]])
 def _like(codec: Codec, axes: str, max_error: float | None = None) -> Codec:
     mode = "lossless" if max_error is None else "bounded"
     return Codec(codec.model, mode, max_error, codec.fill_value, axes, codec.engine)
-
-
-def _all(valid: Array | None) -> Array:
-    assert valid is not None
-    return valid
