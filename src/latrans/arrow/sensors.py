@@ -159,7 +159,8 @@ def decode_columns(
     ModelNotFoundError
         If the model that wrote a value is not at hand.
     """
-    source = as_table(table)
+    # Polars exports structs of an extension type wrongly through the C stream, but not so.
+    source = as_table(table.to_arrow() if hasattr(table, "to_arrow") else table)
     known = {f.name: kind for f in schema or () if (kind := columns_type(f)) is not None}
     typed, found = source.schema, {}
     for i, field in enumerate(source.schema):
