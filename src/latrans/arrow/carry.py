@@ -21,8 +21,8 @@ _UNSIGNED = {2: np.uint16, 4: np.uint32, 8: np.uint64}
 
 
 def offset_of(numbers: Array) -> int | None:
-    """What to take away from integers so that float64 holds them: 0 mostly; None if nothing."""
-    if numbers.dtype.itemsize < 8 or not numbers.size:
+    """What to take away from numbers so that float64 holds them: 0 mostly; None if nothing."""
+    if numbers.dtype.kind == "f" or numbers.dtype.itemsize < 8 or not numbers.size:
         return 0
     lo, hi = int(numbers.min()), int(numbers.max())
     if max(-lo, hi) <= EXACT:
