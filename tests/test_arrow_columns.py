@@ -371,8 +371,11 @@ def test_only_what_is_asked_for_is_decoded(path: Path, monkeypatch: pytest.Monke
     # Rows 250 to 266 lie in one row group, and the filter is of a column that is not encoded.
     table = station(1000).append_column("n", pa.array(range(1000)))
     write_parquet(table, path, tables=GROUPS, row_group_size=100)
-    read_parquet(path, ["pressure"], (pc.field("n") >= 250) & (pc.field("n") < 267))
+    one_group = (pc.field("n") >= 250) & (pc.field("n") < 267)
+    read_parquet(path, ["pressure"], one_group)
     assert calls == [2]
+    read_parquet(path, ["name"], one_group & (pc.field("count") > 3))
+    assert calls == [2, 2]
 
 
 def test_filters_of_no_column_are_refused(path: Path) -> None:
@@ -501,7 +504,7 @@ def test_values_of_other_columns_are_refused() -> None:
     newer = bytearray(value)
     newer[0] = 2
     with pytest.raises(CodecError, match="version 2"):
-        sheet.n_rows_of(resealed(bytes(newer)))
+        sheet.frames_in(resealed(bytes(newer)))
 
 
 def test_rows_that_claim_other_places_are_refused() -> None:

@@ -78,7 +78,8 @@ class Groups:
         columns = {f"c{i}": ds.field(name) for i, name in enumerate(plain)}
         columns |= {f"g{i}": ds.field(name, ROW) for i, name in enumerate(homes)}
         early = None if late else where
-        for part in fragment.split_by_row_group(early, schema=self.stored):
+        # What a filter says of other columns leaves row groups out, whatever else it asks for.
+        for part in fragment.split_by_row_group(where, schema=schema if late else self.stored):
             rows = scanner(part, self.stored, columns, early, options).to_table()
             if not len(rows):
                 continue

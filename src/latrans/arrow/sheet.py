@@ -177,11 +177,6 @@ def unpack(data: bytes, dtypes: Sequence[np.dtype[Any]]) -> list[Column]:
     return [Column(found[i], valid.get(i)) for i in range(len(dtypes))]
 
 
-def n_rows_of(data: bytes) -> int:
-    """How many rows a value has."""
-    return _Sheet.read(data).n_rows
-
-
 def frames_in(data: bytes) -> list[bytes]:
     """The frames that a value is made of."""
     return _Sheet.read(data).frames
