@@ -1,7 +1,8 @@
-"""Columns of arrays: Parquet files, memory of a long stream, bytes on the wire.
+"""Columns of arrays and of numbers: Parquet files, memory of a long stream, bytes on the wire.
 
-``python benchmarks/columns.py --data ../shared/data`` measures all three, or those that are named
-(``digits``, ``stream``, ``flight``).  Sizes are those of whole files, with all that Parquet adds.
+``python benchmarks/columns.py --data ../shared/data`` measures all four, or those that are named
+(``digits``, ``sensors``, ``stream``, ``flight``).  Sizes are those of whole files, with all that
+Parquet adds, unless they are called bare.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import pcodec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pcodec import standalone
 
 import latrans
 import latrans.arrow as la
@@ -30,6 +33,10 @@ from latrans.arrow import flight
 Array = np.ndarray[Any, Any]
 
 WINDOW = 6500  # samples of a recording per row
+STATION = ("PM2.5", "PM10", "SO2", "NO2", "CO", "O3", "TEMP", "PRES", "DEWP", "RAIN", "WSPM")
+WHOLE = ("PM2.5", "PM10", "CO")
+DECIMAL = ("TEMP", "PRES", "DEWP", "WSPM")
+BOUNDS = {"PM2.5": 2, "PM10": 2, "CO": 50, "TEMP": 0.25, "PRES": 0.25, "DEWP": 0.25, "WSPM": 0.25}
 
 
 def digits(data: Path) -> None:
@@ -57,7 +64,7 @@ def digits(data: Path) -> None:
             seconds = middle - start, time.perf_counter() - middle
             if mode == "lossless" and found != table:
                 raise SystemExit("the digits did not come back")
-            sizes[f"latrans, {mode}"] = file.tell()
+            sizes[f"latrans, {mode}"] = len(file.getbuffer())
             print(f"{name} {mode}: written in {seconds[0]:.1f} s, read in {seconds[1]:.1f} s")
         for label, nbytes in sizes.items():
             ratio = images.nbytes / nbytes
@@ -68,6 +75,88 @@ def parquet(table: pa.Table, **options: Any) -> int:
     file = io.BytesIO()
     pq.write_table(table, file, **options)
     return file.tell()
+
+
+def sensors(data: Path) -> None:
+    """The table of a station that no model was trained on: as it is, and of mixed types."""
+    values = np.load(data / "sensor_table" / "beijing_Gucheng_f32.npz")["data"]
+    columns = dict(zip(STATION, np.ascontiguousarray(values.T), strict=True))
+    plain = pa.table({name: pa.array(column) for name, column in columns.items()})
+    measure("float32", plain)
+    # Whole numbers and decimals in types of their own, nulls for what was not measured; the others
+    # keep NaN.
+    for name in (*WHOLE, *DECIMAL):
+        column = columns[name]
+        missing = np.isnan(column)
+        if name in WHOLE:
+            numbers = np.where(missing, 0, column).astype(np.int32 if name == "CO" else np.int16)
+        else:
+            numbers = np.array([float(str(value)) for value in column])
+        columns[name] = pa.array(numbers, mask=missing)
+    measure("mixed types", pa.table(columns))
+
+
+def measure(title: str, table: pa.Table) -> None:
+    """Sizes of a table of numbers."""
+    names = table.column_names
+    zstd = {"compression": "zstd", "compression_level": 19}
+    split = [f.name for f in table.schema]
+    packed = [numbers_and_nulls(table[name]) for name in names]
+    pcodecs = pa.table({n: [b"".join(parts)] for n, parts in zip(names, packed, strict=True)})
+    plain = {"use_dictionary": False, "write_statistics": False}
+    sizes = {
+        "raw": sum(map(len_of, table.columns)),
+        "Parquet zstd-19, byte stream split": parquet(
+            table, use_dictionary=False, use_byte_stream_split=split, **zstd
+        ),
+        "Parquet zstd-19, dictionaries": parquet(table, **zstd),
+        "pcodec per column, bare": sum(len(part) for parts in packed for part in parts),
+        "pcodec per column, in Parquet": parquet(pcodecs, compression="none", **plain),
+    }
+    for bounds in (None, BOUNDS):
+        label = "latrans, lossless" if bounds is None else "latrans, within bounds"
+        file = io.BytesIO()
+        start = time.perf_counter()
+        la.write_parquet(table, file, tables={"station": (names, "table-1", bounds)})
+        middle = time.perf_counter()
+        found = la.read_parquet(file)
+        seconds = middle - start, time.perf_counter() - middle
+        for name in names:
+            expect(table[name], found[name], 0 if bounds is None else bounds.get(name, 0))
+        frames = [v["data"] for v in la.read_parquet(file, decode=False)["station"].to_pylist()]
+        sizes[f"{label}, bare"] = sum(len(frame) for frame in frames if frame is not None)
+        sizes[label] = len(file.getbuffer())
+        print(f"{title}, {label}: written in {seconds[0]:.1f} s, read in {seconds[1]:.1f} s")
+    for label, nbytes in sizes.items():
+        like = "latrans, lossless, bare" if label.endswith("bare") else "latrans, lossless"
+        saved = 1 - sizes[like] / nbytes
+        print(f"  {label:35} {nbytes:9,}  {like} is smaller by {saved:6.1%}")
+
+
+def numbers_and_nulls(column: pa.ChunkedArray) -> list[bytes]:
+    """A column as pcodec has it, the best of two levels, and where its nulls are."""
+    array = np.ascontiguousarray(column.drop_null().to_numpy())
+    levels = [pcodec.ChunkConfig(compression_level=level) for level in (8, 12)]
+    parts = [min((standalone.simple_compress(array, level) for level in levels), key=len)]
+    if column.null_count:
+        nulls = np.packbits(np.asarray(column.is_null())).tobytes()
+        parts.append(pa.Codec("zstd", 19).compress(nulls, asbytes=True))
+    return parts
+
+
+def len_of(column: pa.ChunkedArray) -> int:
+    return len(column) * column.type.bit_width // 8 + -(-len(column) // 8) * bool(column.null_count)
+
+
+def expect(column: pa.ChunkedArray, found: pa.ChunkedArray, bound: float) -> None:
+    """Leave where a column did not come back: bit for bit, or within a bound."""
+    same = column.type == found.type and column.is_null().equals(found.is_null())
+    one, other = (np.asarray(c.drop_null()) for c in (column, found))
+    if bound:
+        off = np.abs(one.astype(float) - other.astype(float))
+        same = same and np.array_equal(np.isnan(one), np.isnan(other)) and np.nanmax(off) <= bound
+    if not same or (not bound and one.tobytes() != other.tobytes()):
+        raise SystemExit("a column did not come back")
 
 
 def stream(nbytes: int) -> None:
@@ -159,17 +248,24 @@ def counted(location: str) -> Iterator[tuple[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("parts", nargs="*", help="digits, stream, flight; all by default")
+    parser.add_argument("parts", nargs="*", help="digits, sensors, stream, flight; all by default")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--gigabytes", type=float, default=2.0, help="of the stream")
     args = parser.parse_args()
-    parts = args.parts or ["stream", "digits", "flight"]  # the peak is that of all before it
+    parts = args.parts or [
+        "stream",
+        "digits",
+        "sensors",
+        "flight",
+    ]  # the peak is that of all before it
     for part in parts:
         print(part)
         if part == "stream":
             stream(int(args.gigabytes * 1e9))
         elif part == "digits":
             digits(args.data)
+        elif part == "sensors":
+            sensors(args.data)
         elif part == "flight":
             wire(args.data)
         else:

@@ -9,23 +9,30 @@ from __future__ import annotations
 
 from .columns import decode_array, encode_array
 from .dataset import Dataset, dataset
+from .groups import ColumnsType
+from .groups import register as _register_columns
 from .parquet import read_parquet, write_parquet
+from .sensors import decode_columns, encode_columns
 from .tables import decode_table, encode_table
 from .types import Cells, TensorArray, TensorScalar, TensorType, register
 
 __all__ = [
     "Cells",
+    "ColumnsType",
     "Dataset",
     "TensorArray",
     "TensorScalar",
     "TensorType",
     "dataset",
     "decode_array",
+    "decode_columns",
     "decode_table",
     "encode_array",
+    "encode_columns",
     "encode_table",
     "read_parquet",
     "write_parquet",
 ]
 
 register()
+_register_columns()

@@ -1,7 +1,8 @@
 """Datasets: files with tensor columns, scanned, with what was asked for decoded.
 
-Filters and row groups are pyarrow's own: a row that is filtered out is never decoded, and a
-column that is not projected is not even read.
+Filters and row groups are pyarrow's own: a tensor that is filtered out is never decoded, and a
+column that is not projected is not even read.  Columns that are stored as one are decoded by
+`latrans.arrow.scan`, whatever the filter leaves of their rows.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import pyarrow.parquet as pq
 from ..errors import CodecError, ConfigError
 from . import models
 from .files import locate, reading
+from .groups import ColumnsType, columns_type, restored
+from .scan import Groups, scanner
 from .tables import TableDecoder, index_of
 from .types import TensorType, tensor_type
 
@@ -31,7 +34,7 @@ class Dataset:
     schema : pyarrow.Schema
         Of what scans give.
     encoded_schema : pyarrow.Schema
-        Of the files, with `latrans.tensor` columns.
+        Of the files, with `latrans.tensor` and `latrans.columns` columns.
     metadata : dict from bytes to bytes
         Of the first file's footer.
     """
@@ -48,13 +51,23 @@ class Dataset:
         self.encoded_schema = models.without(inner.schema) if decode else inner.schema
         # As bytes, so that files whose columns were written by different codecs go together.
         stored = inner.schema
-        for column in self._types:
+        for column, kind in self._types.items():
             i = index_of(stored, column)
             stored = stored.set(i, pa.field(column, pa.large_binary(), stored.field(i).nullable))
-            field = self.encoded_schema.field(i).with_type(self._types[column])
-            self.encoded_schema = self.encoded_schema.set(i, field)
-        self._inner, self._stored = inner, stored
+            self._encode(i, kind)
+        groups = {f.name: group for f in inner.schema if (group := columns_type(f)) is not None}
+        for column, group in groups.items():
+            self._encode(index_of(stored, column), group)
+        self._groups = Groups(groups, stored)
+        self._inner, self._stored = inner, self._groups.stored
+        # With the columns that are stored as one, and tensors still encoded.
+        self._between = restored(self.encoded_schema) if decode else self.encoded_schema
         self.schema = self._decoder(None).schema if decode else self.encoded_schema
+
+    def _encode(self, i: int, kind: pa.DataType) -> None:
+        """Give a column its type, which it may have as metadata only."""
+        field = self.encoded_schema.field(i).with_type(kind)
+        self.encoded_schema = self.encoded_schema.set(i, field)
 
     def to_batches(
         self, columns: Sequence[str] | None = None, filter: Any = None, **options: Any
@@ -76,11 +89,11 @@ class Dataset:
             As `read_parquet`.
         """
         names = self._names(columns)
-        projected = pa.schema([self.encoded_schema.field(name) for name in names])
         decoder = self._decoder(names)
         where = _expression(filter)
+        late = self._groups.are_needed_for(where) and self._decode
         try:
-            fragments = iter(list(self._inner.get_fragments(where)))
+            fragments = iter(list(self._inner.get_fragments(None if late else where)))
         except pa.ArrowException as error:
             raise ConfigError(f"{self._name} cannot be filtered so: {error}") from error
         while True:
@@ -88,14 +101,14 @@ class Dataset:
                 fragment = next(fragments, None)
                 if fragment is None:
                     return
-                self._prepare(fragment, names)
-            try:
-                scanner = fragment.scanner(
-                    schema=self._stored, columns=names, filter=where, **options
+                self._prepare(fragment, names, late)
+            if late or (self._decode and self._groups.hold(names)):
+                batches = self._groups.batches(
+                    fragment, self._between, names, where, self._threads, options
                 )
-            except (pa.ArrowException, TypeError) as error:
-                raise ConfigError(f"{self._name} cannot be scanned so: {error}") from error
-            batches = iter(scanner.to_batches())
+            else:
+                scanned = scanner(fragment, self._stored, names, where, options)
+                batches = iter(scanned.to_batches())
             while True:
                 with reading(self._name):
                     batch = next(batches, None)
@@ -106,7 +119,7 @@ class Dataset:
                 elif len(batch) and self._decode:
                     yield from decoder.batches(batch)
                 elif len(batch):
-                    yield self._typed(batch, projected)
+                    yield self._typed(batch, self._schema_of(names))
 
     def to_reader(
         self, columns: Sequence[str] | None = None, filter: Any = None, **options: Any
@@ -124,24 +137,27 @@ class Dataset:
         return pa.Table.from_batches(batches, self._schema_of(self._names(columns)))
 
     def count_rows(self, filter: Any = None) -> int:
-        """How many rows there are; decodes nothing."""
+        """How many rows there are; decodes nothing but what the filter asks for."""
+        where = _expression(filter)
+        if self._decode and self._groups.are_needed_for(where):
+            return sum(len(batch) for batch in self.to_batches([], where))
         with reading(self._name):
-            return int(self._inner.count_rows(filter=_expression(filter)))
+            return int(self._inner.count_rows(filter=where))
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         return self.to_reader().__arrow_c_stream__(requested_schema)
 
     def _names(self, columns: Sequence[str] | None) -> list[str]:
         if columns is None:
-            return list(self._stored.names)
+            return list(self._between.names)
         for name in columns:
-            index_of(self._stored, name)
+            index_of(self._between, name)
         return list(columns)
 
     def _decoder(self, names: list[str] | None) -> TableDecoder:
-        chosen = self.encoded_schema.names if names is None else names
-        fields = [self.encoded_schema.field(name) for name in chosen]
-        schema = pa.schema(fields, self.encoded_schema.metadata)
+        chosen = self._between.names if names is None else names
+        fields = [self._between.field(name) for name in chosen]
+        schema = pa.schema(fields, self._between.metadata)
         return TableDecoder(schema, threads=self._threads)
 
     def _schema_of(self, names: list[str]) -> pa.Schema:
@@ -149,7 +165,7 @@ class Dataset:
             return self._decoder(names).schema
         return pa.schema([self.encoded_schema.field(name) for name in names])
 
-    def _prepare(self, fragment: Any, names: list[str]) -> None:
+    def _prepare(self, fragment: Any, names: list[str], late: bool) -> None:
         """Check a file's columns, and take in the models that it holds."""
         for name in names:
             kind = self._types.get(name)
@@ -161,13 +177,22 @@ class Dataset:
                     f"column {name!r} is {_say(other)} in {fragment.path} and {_say(kind)} in "
                     "the first file: read these files one by one"
                 )
-        if self._decode and any(name in self._types for name in names):
+        for name, group in self._groups.kinds.items():
+            there = name in fragment.physical_schema.names
+            other_group = columns_type(fragment.physical_schema.field(name)) if there else None
+            if other_group is None or not other_group.columns.equals(group.columns):
+                raise CodecError(
+                    f"column {name!r} holds other columns in {fragment.path} than in the first "
+                    "file: read these files one by one"
+                )
+        held = late or self._groups.hold(names)
+        if self._decode and (held or any(name in self._types for name in names)):
             models.take_in(fragment.metadata.metadata)
 
     def _typed(self, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         columns = [
             pa.ExtensionArray.from_storage(field.type, column)
-            if isinstance(field.type, TensorType)
+            if isinstance(field.type, (TensorType, ColumnsType))
             else column
             for field, column in zip(schema, batch.columns, strict=True)
         ]

@@ -19,6 +19,8 @@ from ..errors import ModelError
 from ..frame import unpack
 from ..model import MAX_NBYTES, Model
 from ..store import find, is_loaded, register
+from .groups import DATA, ColumnsType, columns_type
+from .sheet import frames_in
 from .types import TensorType
 
 MODELS = b"latrans.models"
@@ -27,7 +29,7 @@ _DIGEST = re.compile(rb"[0-9a-f]{64}\Z")
 _MAX_BASE64 = -(-MAX_NBYTES // 3) * 4  # of all models of a file together
 
 
-def digests_of(types: Iterable[TensorType]) -> set[str]:
+def digests_of(types: Iterable[TensorType | ColumnsType]) -> set[str]:
     """Full digests of the models that columns name; those of "auto" show in their frames."""
     named = (str(kind.configuration["model"]) for kind in types)
     return {model.removeprefix("sha256:") for model in named if model != "auto"}
@@ -35,7 +37,12 @@ def digests_of(types: Iterable[TensorType]) -> set[str]:
 
 def digests_in(column: pa.Array) -> set[str]:
     """Full digests of the models that wrote a column's frames."""
-    found = {unpack(frame).model_digest for frame in column.storage.drop_null().to_pylist()}
+    if columns_type(column.type) is not None:
+        values = column.storage.field(DATA).drop_null().to_pylist()
+        frames = [frame for value in values for frame in frames_in(value)]
+    else:
+        frames = column.storage.drop_null().to_pylist()
+    found = {unpack(frame).model_digest for frame in frames}
     return {find(prefix.hex()).digest for prefix in found if prefix is not None}
 
 

@@ -18,11 +18,14 @@ from . import models
 from .columns import SLICE_NBYTES
 from .dataset import dataset
 from .files import writing
+from .groups import DATA, ROW, columns_type
+from .sensors import GroupEncoder
 from .tables import TableEncoder
 
 GROUP_NBYTES = 64 << 20  # of decoded rows in a row group
 MAX_GROUP_ROWS = 1 << 20
 _ENCODING = "DELTA_BYTE_ARRAY"
+_NUMBERS = "DELTA_BINARY_PACKED"  # of rows in their values, which count up by one
 
 
 def write_parquet(
@@ -30,6 +33,7 @@ def write_parquet(
     where: Any,
     codecs: Mapping[str, Any] | None = None,
     *,
+    tables: Mapping[str, Any] | None = None,
     shapes: Mapping[str, Sequence[int]] | None = None,
     dtypes: Mapping[str, Any] | None = None,
     row_group_size: int | None = None,
@@ -51,6 +55,8 @@ def write_parquet(
         A path or URL appears only when the file is complete.
     codecs : mapping from column to codec, optional
         As in `encode_table`.  Columns that are `latrans.tensor` already are written as they are.
+    tables : mapping from name to (columns, codec) or (columns, codec, max_error), optional
+        Numeric columns to encode together as one column of that name, as in `encode_columns`.
     shapes, dtypes : mappings from column to shape and dtype, optional
         As in `encode_table`.
     row_group_size : int, optional
@@ -77,14 +83,18 @@ def write_parquet(
         raise ConfigError(f"row_group_size is {row_group_size}; expected a number of rows from 1")
     reader = as_reader(data)
     encoder = TableEncoder(reader.schema, codecs, shapes, dtypes, threads)
-    types = encoder.all_types
+    together = GroupEncoder(encoder.schema, tables, threads)
+    kinds = {f.name: kind for f in together.schema if (kind := columns_type(f)) is not None}
+    types: dict[str, Any] = {**encoder.all_types, **kinds}
     digests = models.digests_of(types.values())
     chosen = [name for name, kind in types.items() if kind.configuration["model"] == "auto"]
     known = {**(encoder.schema.metadata or {}), **(models.note(digests) if types else {})}
-    schema = encoder.schema.with_metadata(known or None)
-    layout = _layout(schema, set(types), compression, options)
+    schema = together.schema.with_metadata(known or None)
+    encoded = {**dict.fromkeys(encoder.all_types, _ENCODING), **_encodings(kinds)}
+    layout = _layout(schema, encoded, compression, options)
     with writing(where) as file, pq.ParquetWriter(file, schema, **layout) as writer:
-        for group in _groups(reader, encoder, row_group_size):
+        for raw in _groups(reader, encoder, row_group_size):
+            group = together.encode(raw)
             for name in chosen:
                 for chunk in group.column(name).chunks:
                     digests |= models.digests_in(chunk)
@@ -151,7 +161,7 @@ def as_reader(data: Any) -> pa.RecordBatchReader:
 def _groups(
     reader: Iterable[pa.RecordBatch], encoder: TableEncoder, size: int | None
 ) -> Iterator[pa.Table]:
-    """Encoded row groups of a stream: of `size` rows, or of so many decoded bytes."""
+    """Row groups of a stream, tensors encoded: of `size` rows, or of so many decoded bytes."""
     parts: list[pa.RecordBatch] = []
     n_rows = nbytes = 0
     for batch in reader:
@@ -176,7 +186,7 @@ def _groups(
 
 def _layout(
     schema: pa.Schema,
-    encoded: set[str],
+    encoded: Mapping[str, str],
     compression: str | Mapping[str, str],
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -184,7 +194,8 @@ def _layout(
     others = [path for path in _leaves(schema) if path not in encoded]
     layout = {"write_page_checksum": True, **options}
     chosen = {path: _for(compression, path, "zstd") for path in others}
-    layout["compression"] = {**chosen, **dict.fromkeys(encoded, "none")}
+    numbers = {path for path, how in encoded.items() if how == _NUMBERS}
+    layout["compression"] = {**chosen, **{p: "zstd" if p in numbers else "none" for p in encoded}}
     if options.get("compression_level") is not None:
         levels = {path: _for(options["compression_level"], path, None) for path in others}
         layout["compression_level"] = {k: v for k, v in levels.items() if v is not None}
@@ -195,8 +206,13 @@ def _layout(
         # A column has an encoding of its own or a dictionary, not both.
         off = {*encoded, *given} if name == "use_dictionary" else encoded
         layout[name] = [path for path in here if path not in off]
-    layout["column_encoding"] = {**given, **dict.fromkeys(encoded, _ENCODING)} or None
+    layout["column_encoding"] = {**given, **encoded} or None
     return layout
+
+
+def _encodings(names: Iterable[str]) -> dict[str, str]:
+    """How the parts of columns that are stored as one are."""
+    return {f"{n}.{part}": how for n in names for part, how in ((ROW, _NUMBERS), (DATA, _ENCODING))}
 
 
 def _for(given: Any, path: str, otherwise: Any) -> Any:

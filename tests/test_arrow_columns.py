@@ -1,0 +1,578 @@
+"""Numeric columns encoded together: exact or within bounds, filtered, damaged, read elsewhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import latrans
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+pc = pytest.importorskip("pyarrow.compute")
+
+from adapter_samples import run_python  # noqa: E402
+from arrow_samples import drawings, tensors  # noqa: E402
+from latrans.arrow import (  # noqa: E402
+    ColumnsType,
+    dataset,
+    decode_columns,
+    encode_columns,
+    models,
+    read_parquet,
+    sensors,
+    sheet,
+    write_parquet,
+)
+from latrans.arrow.groups import ROW_BITS, id_of  # noqa: E402
+from latrans.errors import CodecError, ConfigError, ModelError  # noqa: E402
+from synthetic_models import make_model  # noqa: E402
+
+Array = np.ndarray[Any, Any]
+NUMBERS = ["ticks", "pressure", "warmth", "count", "open", "far"]
+FLOATS = {pa.float16(): np.uint16, pa.float32(): np.uint32, pa.float64(): np.uint64}
+KINDS = [
+    pa.bool_(), pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.int32(), pa.uint32(),
+    pa.int64(), pa.uint64(), *FLOATS, pa.date32(), pa.date64(), pa.time32("s"), pa.time64("us"),
+    pa.timestamp("ns", "Europe/Berlin"), pa.timestamp("s"), pa.duration("ms"),
+]  # fmt: skip
+
+
+def station(n: int = 500, seed: int = 0) -> pa.Table:
+    """What a station may send: mixed types and steps, gaps, and a name that is no number."""
+    rng = np.random.default_rng(seed)
+    walk = np.cumsum(rng.normal(size=n))
+    warmth = np.round(15 + walk, 1).astype(np.float32)
+    warmth[rng.random(n) < 0.05] = np.nan
+    columns = {
+        "name": [f"station {i % 3}" for i in range(n)],
+        "ticks": pa.array(1_700_000_000_000_000_000 + 60_000_000_000 * np.arange(n)).cast(
+            pa.timestamp("ns", "UTC")
+        ),
+        "pressure": pa.array(np.round(1000 + walk / 4, 2), mask=rng.random(n) < 0.03),
+        "warmth": pa.array(warmth, from_pandas=False),
+        "count": pa.array(np.abs(walk * 7).astype(np.int16), mask=rng.random(n) < 0.1),
+        "open": pa.array(walk > 0),
+        "place": pa.array(np.arange(n) % 17),
+        "far": pa.array(rng.integers(0, 1 << 63, n, np.uint64)),
+    }
+    fields = [pa.field(name, pa.array(values).type) for name, values in columns.items()]
+    fields[3] = fields[3].with_metadata({"unit": "°C"})
+    fields[5] = fields[5].with_nullable(False)
+    return pa.table([pa.array(v) for v in columns.values()], pa.schema(fields, {"kept": "yes"}))
+
+
+def same(found: pa.Table, expected: pa.Table) -> None:
+    """Assert equality of schema, of nulls, and of all other values bit for bit."""
+    assert found.schema.equals(expected.schema, check_metadata=True), found.schema
+    assert len(found) == len(expected)
+    for name in expected.schema.names:
+        one, other = (t[name].combine_chunks() for t in (found, expected))
+        one, other = (c.chunk(0) if isinstance(c, pa.ChunkedArray) else c for c in (one, other))
+        unsigned = FLOATS.get(other.type)
+        if unsigned is None:
+            assert one.equals(other), name
+            continue
+        assert np.array_equal(one.is_valid(), other.is_valid()), name
+        there = np.asarray(other.is_valid())
+        bits = [bits_of(column, unsigned)[there] for column in (one, other)]
+        assert np.array_equal(*bits), name
+
+
+def bits_of(column: pa.Array, unsigned: Any) -> Array:
+    return np.frombuffer(column.buffers()[1], unsigned)[column.offset :][: len(column)]
+
+
+def values_of(column: pa.ChunkedArray) -> list[bytes]:
+    storage = [chunk.storage for chunk in column.chunks]
+    return [v for s in storage for v in s.field("data").drop_null().to_pylist()]
+
+
+def resealed(value: bytes) -> bytes:
+    """A value with its checksum made anew."""
+    return value[:-4] + struct.pack("<I", zlib.crc32(value[:-4]))
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> pa.Table:
+    """Any numbers in columns of any kinds, any bits in floats, nulls in any place."""
+    n = draw(st.sampled_from([1, 2, 3, 17, 300]))
+    rng = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    made = {}
+    for i, kind in enumerate(draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=6))):
+        width = 1 if pa.types.is_boolean(kind) else kind.bit_width // 8
+        dtype = np.dtype(f"u{width}")
+        smooth = draw(st.booleans())
+        if pa.types.is_boolean(kind):
+            data = np.packbits(rng.random(n) < 0.5, bitorder="little").tobytes()
+        elif kind in FLOATS and smooth:
+            values = np.round(np.cumsum(rng.normal(size=n)), 1).astype(kind.to_pandas_dtype())
+            values[rng.random(n) < 0.1] = draw(st.sampled_from([np.nan, np.inf, -0.0]))
+            data = values.tobytes()
+        elif smooth and kind not in FLOATS:
+            data = rng.integers(0, 100, n).astype(dtype).tobytes()
+        else:
+            data = rng.bytes(width * n)
+        mask = rng.random(n) < draw(st.sampled_from([0, 0, 0.2, 1]))
+        valid = pa.py_buffer(np.packbits(~mask, bitorder="little")) if mask.any() else None
+        made[f"c{i}"] = pa.Array.from_buffers(kind, n, [valid, pa.py_buffer(data)])
+    return pa.table(made)
+
+
+@settings(max_examples=60, deadline=None)
+@given(columns())
+def test_any_numbers_come_back_bit_for_bit(table: pa.Table) -> None:
+    same(decode_columns(encode_columns(table, table.column_names)), table)
+
+
+@pytest.mark.parametrize("kind", FLOATS, ids=str)
+@pytest.mark.parametrize("beside", [None, pa.int8()], ids=str)
+def test_special_floats_keep_their_bits(kind: pa.DataType, beside: pa.DataType | None) -> None:
+    unsigned = FLOATS[kind]
+    nan = int(np.array(np.nan, kind.to_pandas_dtype()).view(unsigned))
+    top = 1 << (8 * np.dtype(unsigned).itemsize - 1)
+    inf = int(np.array(np.inf, kind.to_pandas_dtype()).view(unsigned))
+    patterns = [0, top, 1, nan, nan | top, nan + 1, inf + 1, inf, inf | top, 1 | top] * 20
+    array = pa.Array.from_buffers(kind, 200, [None, pa.py_buffer(np.array(patterns, unsigned))])
+    made = {"a": array} if beside is None else {"a": array, "b": pa.array([1] * 200, beside)}
+    same(decode_columns(encode_columns(pa.table(made), list(made))), pa.table(made))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 500])
+def test_a_table_comes_back_with_names_types_and_order(n: int) -> None:
+    table = station(n)
+    encoded = encode_columns(table, NUMBERS, name="sensors")
+    assert encoded.column_names == ["name", "sensors", "place"]
+    assert isinstance(encoded.schema.field("sensors").type, ColumnsType)
+    same(decode_columns(encoded), table)
+
+
+def test_chunks_do_not_matter() -> None:
+    table = station(500)
+    parts = pa.concat_tables([table[:1], table[1:1], table[1:333], table[333:]])
+    assert encode_columns(parts, NUMBERS) == encode_columns(table, NUMBERS)
+
+
+def test_columns_may_be_encoded_step_by_step() -> None:
+    table = station()
+    encoded = encode_columns(table, ["far", "pressure"], name="a")
+    same(decode_columns(encode_columns(encoded, ["count", "ticks"], name="b")), table)
+
+
+def test_long_tables_have_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sensors, "VALUE_ROWS", 100)
+    table = station(450)
+    encoded = encode_columns(table, NUMBERS, threads=2)
+    assert encoded["columns"].num_chunks == len(values_of(encoded["columns"])) == 5
+    same(decode_columns(encoded, threads=2), table)
+
+
+def test_columns_are_predicted_from_each_other() -> None:
+    walk = np.cumsum(np.random.default_rng(0).integers(-90, 90, 20000))
+    alone = pa.table({"a": walk})
+    both = pa.table({"a": walk, "b": walk.astype(np.float32) / 10})
+    sizes = [len(values_of(encode_columns(t, t.column_names)["columns"])[0]) for t in (alone, both)]
+    assert sizes[1] < 1.3 * sizes[0]
+
+
+@pytest.mark.parametrize("bound", [1e-3, 0.25, 3.0, 1e9])
+def test_bounds_hold_and_nulls_and_nans_stay(bound: float) -> None:
+    table = station(3000)
+    encoded = encode_columns(table, NUMBERS, max_error=bound)
+    assert encoded.schema.field("columns").type.bounds == (None, bound, bound, bound, None, bound)
+    found = decode_columns(encoded)
+    same(found.select(["ticks", "open", "name"]), table.select(["ticks", "open", "name"]))
+    for name in ("pressure", "warmth", "count"):
+        assert found[name].is_null().equals(table[name].is_null())
+        one, other = (t[name].drop_null().to_numpy().astype(float) for t in (found, table))
+        assert np.array_equal(np.isnan(one), np.isnan(other))
+        assert np.nanmax(np.abs(one - other)) <= bound
+
+
+def test_each_column_has_a_bound_of_its_own() -> None:
+    table = station(3000)
+    exact = values_of(encode_columns(table, NUMBERS)["columns"])[0]
+    encoded = encode_columns(table, NUMBERS, max_error={"pressure": 0.5, "count": 4})
+    assert len(values_of(encoded["columns"])[0]) < len(exact)
+    found = decode_columns(encoded)
+    off = {
+        name: np.abs(
+            found[name].drop_null().to_numpy().astype(float)
+            - table[name].drop_null().to_numpy().astype(float)
+        ).max()
+        for name in ("pressure", "count")
+    }
+    assert 0.1 < off["pressure"] <= 0.5
+    assert 1 <= off["count"] <= 4
+    rest = [name for name in table.column_names if name not in off]
+    same(found.select(rest), table.select(rest))
+
+
+def test_a_bound_that_cannot_be_kept_leaves_a_column_exact() -> None:
+    big = np.random.default_rng(0).normal(size=400).astype(np.float32) * np.float32(1e30)
+    table = pa.table({"big": big, "whole": np.arange(400) // 7, "wide": np.arange(400) + (1 << 60)})
+    bounds = {"big": 1.0, "whole": 0.5, "wide": 10}
+    same(decode_columns(encode_columns(table, table.column_names, max_error=bounds)), table)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from([pa.float16(), pa.float32(), pa.float64(), pa.int8(), pa.uint16(), pa.int64()]),
+    st.floats(1e-6, 1e6),
+    st.floats(1e-3, 1e5),
+    st.integers(0, 1 << 32),
+)
+def test_any_bound_holds(kind: pa.DataType, bound: float, size: float, seed: int) -> None:
+    dtype = np.dtype(kind.to_pandas_dtype())
+    values = np.random.default_rng(seed).normal(size=300) * size
+    if dtype.kind != "f":
+        info = np.iinfo(dtype)
+        values = np.clip(np.rint(values), info.min, info.max)
+    with np.errstate(over="ignore"):
+        values = values.astype(dtype)
+    table = pa.table({"a": pa.array(values, kind)})
+    found = decode_columns(encode_columns(table, ["a"], max_error=bound))["a"]
+    finite = np.isfinite(values)
+    back = np.asarray(found)
+    assert np.array_equal(back[~finite], values[~finite])
+    assert (np.abs(back[finite].astype(float) - values[finite].astype(float)) <= bound).all()
+
+
+def test_rows_may_be_taken_sorted_and_doubled() -> None:
+    table = station()
+    some = [0, 400, 3, 3, 499, 17]
+    encoded = encode_columns(table, NUMBERS)
+    same(decode_columns(encoded.take(some)), table.take(some))
+    same(decode_columns(encoded[:9]), table[:9])
+
+
+def test_rows_without_their_value_are_an_error_not_other_rows() -> None:
+    encoded = encode_columns(station(), NUMBERS)
+    with pytest.raises(CodecError, match=r"1 of 1 values of these rows are not there.*filters"):
+        decode_columns(encoded[1:])
+    other = encode_columns(station(seed=1), NUMBERS)
+    with pytest.raises(CodecError, match="1 of 2 values"):
+        decode_columns(pa.concat_tables([encoded, other[5:]]))
+
+
+def test_rows_that_a_join_left_empty_are_null() -> None:
+    encoded = encode_columns(pa.table({"k": range(9), "a": np.arange(9.0)}), ["a"], name="s")
+    joined = pa.table({"k": [0, 3, 77]}).join(encoded.drop(["s"]), "k")
+    assert len(joined) == 3
+    storage = encoded["s"].chunk(0).storage.take(pa.array([0, 3, None]))
+    column = pa.ExtensionArray.from_storage(encoded.schema.field("s").type, storage)
+    assert decode_columns(pa.table({"s": column}))["a"].to_pylist() == [0.0, 3.0, None]
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        (["name"], {}, "holds no numbers"),
+        (["nothing"], {}, "no column 'nothing'"),
+        ([], {}, "no columns"),
+        (["far", "far"], {}, "twice"),
+        ("far", {}, "list of names"),
+        (["far"], {"max_error": {"place": 1}}, "not among the columns"),
+        (["open"], {"max_error": {"open": 1}}, "is of bool"),
+        (["far"], {"max_error": -1}, "above 0"),
+        (["far"], {"codec": latrans.Codec("digits-1", "lossy")}, "no mode 'lossy'"),
+        (["far"], {"codec": "image-1"}, "do not suit this model"),
+        (["far"], {"name": "place"}, "more than one column 'place'"),
+    ],
+)
+def test_what_cannot_be_encoded_is_refused(columns: Any, options: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        encode_columns(station(20), columns, **options)
+
+
+# Files
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "station.parquet"
+
+
+GROUPS = {"air": (["pressure", "warmth"], "table-1"), "other": (["count", "ticks"], "series-1")}
+
+
+def test_a_file_comes_back_in_its_order(path: Path) -> None:
+    table = station(1000)
+    write_parquet(table, path, tables=GROUPS, row_group_size=300)
+    assert pq.ParquetFile(path).metadata.num_row_groups == 4
+    same(read_parquet(path), table)
+    assert dataset(path).schema.equals(table.schema, check_metadata=True)
+    digests = json.loads(dataset(path).metadata[models.MODELS])
+    assert set(digests.values()) == {"table-1", "series-1"}
+
+
+def test_tensors_and_columns_share_a_file(path: Path) -> None:
+    table = station(12).append_column("image", tensors(drawings(12)))
+    write_parquet(table, path, {"image": "digits-1"}, tables=GROUPS, row_group_size=5)
+    found = read_parquet(path, filters=pc.field("count") >= 0)
+    kept = np.flatnonzero(np.asarray(table["count"].fill_null(-1)) >= 0)
+    images = found["image"].combine_chunks().to_numpy_ndarray()
+    assert np.array_equal(images, drawings(12)[kept])
+    same(found.drop(["image"]), table.drop(["image"]).take(kept))
+
+
+def test_a_file_may_be_written_and_read_in_memory() -> None:
+    file = io.BytesIO()
+    write_parquet(station(50), file, tables=GROUPS, row_group_size=20)
+    same(read_parquet(file, filters=[("warmth", ">", 15)]), late(station(50)))
+
+
+def late(table: pa.Table) -> pa.Table:
+    return table.filter(pc.field("warmth") > 15)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        pc.field("place") == 3,
+        pc.field("warmth") > 15,
+        (pc.field("warmth") > 15) & (pc.field("place") < 9) & (pc.field("count") > 2),
+        pc.field("place") > 99,
+        pc.field("warmth") > 1e9,
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("names", [None, ["count", "name"], ["name"], ["pressure"]], ids=str)
+def test_filters_see_decoded_columns(path: Path, where: Any, names: list[str] | None) -> None:
+    table = station(1000)
+    write_parquet(table, path, tables=GROUPS, row_group_size=300)
+    expected = table.filter(where).select(names or table.column_names)
+    same(read_parquet(path, names, where), expected)
+    assert dataset(path).count_rows(where) == len(expected)
+
+
+def test_only_what_is_asked_for_is_decoded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(station(1000), path, tables=GROUPS, row_group_size=100)
+    calls: list[int] = []
+    unpack = sheet.unpack
+
+    def counted(data: bytes, dtypes: Any) -> Any:
+        calls.append(len(dtypes))
+        return unpack(data, dtypes)
+
+    monkeypatch.setattr(sensors, "unpack", counted)
+    read_parquet(path, ["name", "place"])
+    assert calls == []
+    # Rows 250 to 266 lie in one row group, and the filter is of a column that is not encoded.
+    table = station(1000).append_column("n", pa.array(range(1000)))
+    write_parquet(table, path, tables=GROUPS, row_group_size=100)
+    one_group = (pc.field("n") >= 250) & (pc.field("n") < 267)
+    read_parquet(path, ["pressure"], one_group)
+    assert calls == [2]
+    read_parquet(path, ["name"], one_group & (pc.field("count") > 3))
+    assert calls == [2, 2]
+
+
+def test_filters_of_no_column_are_refused(path: Path) -> None:
+    write_parquet(station(10), path, tables=GROUPS)
+    with pytest.raises(ConfigError, match="filter"):
+        read_parquet(path, filters=pc.field("nothing") > 1)
+    with pytest.raises(ConfigError, match="no column 'air'"):
+        read_parquet(path, ["air"])
+
+
+def test_encoded_columns_are_written_as_they_are(path: Path, tmp_path: Path) -> None:
+    table = station(1000)
+    write_parquet(table, path, tables=GROUPS, row_group_size=500)
+    encoded = read_parquet(path, decode=False)
+    assert isinstance(encoded.schema.field("air").type, ColumnsType)
+    same(decode_columns(encoded).replace_schema_metadata({"kept": "yes"}), table)
+    # Row groups need not be those of the values.
+    again = tmp_path / "again.parquet"
+    write_parquet(dataset(path, decode=False), again, row_group_size=70)
+    plain = table.replace_schema_metadata()
+    same(read_parquet(again), plain)
+    same(read_parquet(again, filters=pc.field("place") == 5), plain.filter(pc.field("place") == 5))
+
+
+def test_several_files_are_one_table(tmp_path: Path) -> None:
+    parts = [station(100, seed) for seed in range(3)]
+    for i, part in enumerate(parts):
+        write_parquet(part, tmp_path / f"{i}.parquet", tables=GROUPS, row_group_size=40)
+    same(read_parquet(tmp_path), pa.concat_tables(parts))
+    other = station(10).rename_columns(
+        ["name", "ticks", "pressure", "heat", "count", "open", "place", "far"]
+    )
+    groups = {"air": (["pressure", "heat"], "table-1"), "other": GROUPS["other"]}
+    write_parquet(other, tmp_path / "9.parquet", tables=groups)
+    with pytest.raises(CodecError, match="one by one"):
+        read_parquet(tmp_path)
+
+
+def test_numbers_of_rows_cost_next_to_nothing(path: Path) -> None:
+    write_parquet(station(20000), path, tables={"all": (NUMBERS, "table-1")})
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    parts = [group.column(i) for i in range(group.num_columns)]
+    sizes = {part.path_in_schema: part.total_compressed_size for part in parts}
+    assert sizes["all.row"] < 250
+    data = next(part for part in parts if part.path_in_schema == "all.data")
+    assert data.compression == "UNCOMPRESSED"
+
+
+def test_plain_readers_see_numbers_and_bytes(path: Path) -> None:
+    table = station(100)
+    write_parquet(table, path, tables=GROUPS)
+    run_python(f"""
+        import sys, pyarrow.parquet as pq
+        table = pq.read_table({str(path)!r})
+        assert "latrans" not in sys.modules
+        assert table.column_names == ["name", "other", "air", "open", "place", "far"]
+        assert str(table["air"].type).startswith("struct<row: int64, data: ")
+        assert table["name"][3].as_py() == "station 0"
+        assert sum(value["data"] is not None for value in table["air"].to_pylist()) == 1
+    """)
+
+
+def test_polars_filters_and_decodes(path: Path, tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    table = station(100)
+    write_parquet(table, path, tables=GROUPS)
+    frame = polars.read_parquet(path)
+    found = decode_columns(frame.filter(polars.col("place") % 5 == 0), pq.read_schema(path))
+    kept = table.filter(pc.is_in(table["place"], pa.array([0, 5, 10, 15])))
+    for name in ("pressure", "count", "ticks"):
+        assert found[name].to_pylist() == kept[name].to_pylist()
+    frame.write_parquet(tmp_path / "polars.parquet")
+    again = read_parquet(tmp_path / "polars.parquet")
+    assert again["pressure"].to_pylist() == table["pressure"].to_pylist()
+
+
+def test_duckdb_filters_and_latrans_decodes(path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    table = station(100)
+    write_parquet(table, path, tables=GROUPS)
+    found = duckdb.sql(f"select air, place from '{path}' where place < 3").to_arrow_table()
+    decoded = decode_columns(found, pq.read_schema(path))
+    kept = table.filter(pc.field("place") < 3)
+    assert decoded["pressure"].to_pylist() == kept["pressure"].to_pylist()
+    assert decoded["place"].to_pylist() == kept["place"].to_pylist()
+
+
+# Damage
+
+
+def test_damaged_values_are_refused() -> None:
+    (value,) = values_of(encode_columns(station(60), NUMBERS)["columns"])
+    dtypes = [np.dtype(t) for t in ("i8", "f8", "f4", "i2", "u1", "u8")]
+    assert len(sheet.unpack(value, dtypes)) == 6
+    for n in range(0, len(value), 7):
+        with pytest.raises(CodecError):
+            sheet.unpack(value[:n], dtypes)
+    for i in range(len(value)):
+        damaged = bytearray(value)
+        damaged[i] ^= 1 << (i % 8)
+        with pytest.raises(CodecError):
+            sheet.unpack(bytes(damaged), dtypes)
+
+
+def test_hostile_values_are_refused_or_decode() -> None:
+    table = encode_columns(station(60), NUMBERS, max_error={"pressure": 0.5, "count": 3})
+    (value,) = values_of(table["columns"])
+    dtypes = [np.dtype(t) for t in ("i8", "f8", "f4", "i2", "u1", "u8")]
+    rng = np.random.default_rng(0)
+    for _ in range(400):
+        damaged = bytearray(value)
+        damaged[int(rng.integers(0, len(value) - 4))] = int(rng.integers(0, 256))
+        try:
+            found = sheet.unpack(resealed(bytes(damaged)), dtypes)
+        except (CodecError, ModelError):
+            continue
+        assert [column.numbers.dtype for column in found] == dtypes
+
+
+def test_values_of_other_columns_are_refused() -> None:
+    (value,) = values_of(encode_columns(station(60), NUMBERS)["columns"])
+    with pytest.raises(CodecError, match="6 columns"):
+        sheet.unpack(value, [np.dtype(np.int8)])
+    with pytest.raises(CodecError):
+        sheet.unpack(value, [np.dtype(np.int8)] * 6)
+    newer = bytearray(value)
+    newer[0] = 2
+    with pytest.raises(CodecError, match="version 2"):
+        sheet.frames_in(resealed(bytes(newer)))
+
+
+def test_rows_that_claim_other_places_are_refused() -> None:
+    encoded = encode_columns(pa.table({"a": np.arange(9.0)}), ["a"])
+    kind, storage = encoded.schema.field("columns").type, encoded["columns"].chunk(0).storage
+    (value,) = values_of(encoded["columns"])
+    rows = np.arange(9) + (id_of(value) << ROW_BITS) + 3
+    parts = [pa.array(rows), storage.field("data")]
+    struct_array = pa.StructArray.from_arrays(parts, fields=list(storage.type))
+    column = pa.ExtensionArray.from_storage(kind, struct_array)
+    with pytest.raises(CodecError, match="places"):
+        decode_columns(pa.table({"columns": column}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": 2},
+        {"columns": {"a": "string"}},
+        {"columns": {"a": "no type"}},
+        {"columns": ["a"]},
+        {"positions": [-1]},
+        {"positions": []},
+        {"positions": [True]},
+        {"bounds": {"a": 0}},
+        {"codec": {"model": "x", "wrong": 1}},
+        {"columns": None},
+    ],
+    ids=str,
+)
+def test_damaged_parameters_of_the_type_are_refused(change: dict[str, Any]) -> None:
+    kind = encode_columns(pa.table({"a": [1]}), ["a"]).schema.field("columns").type
+    stored = json.loads(kind.__arrow_ext_serialize__())
+    assert ColumnsType.__arrow_ext_deserialize__(kind.storage_type, json.dumps(stored)) == kind
+    text = json.dumps({**stored, **change}).encode()
+    with pytest.raises(CodecError):
+        ColumnsType.__arrow_ext_deserialize__(kind.storage_type, text)
+
+
+def test_a_missing_model_is_named_and_may_lie_in_the_file(path: Path) -> None:
+    table = station(80)
+    model = make_model("track")
+    groups = {"air": (["pressure", "warmth"], model)}
+    write_parquet(table, path, tables=groups)
+    run_python(f"""
+        from latrans.arrow import read_parquet
+        from latrans.errors import ModelNotFoundError
+        assert len(read_parquet({str(path)!r}, ["name"])) == 80
+        try:
+            read_parquet({str(path)!r})
+        except ModelNotFoundError as error:
+            assert {model.digest[:16]!r} in str(error)
+        else:
+            raise AssertionError
+    """)
+    write_parquet(table, path, tables=groups, model_in_footer=True)
+    run_python(f"""
+        from latrans.arrow import read_parquet
+        assert read_parquet({str(path)!r})["warmth"].to_pylist()[3] == {table["warmth"][3].as_py()}
+    """)
+
+
+def test_the_type_compares_hashes_and_pickles() -> None:
+    one = encode_columns(station(20), NUMBERS).schema.field("columns").type
+    other = encode_columns(station(20), NUMBERS, max_error=1).schema.field("columns").type
+    assert one == encode_columns(station(30), NUMBERS).schema.field("columns").type
+    assert one != other
+    assert one != pa.int8()
+    copied = pickle.loads(pickle.dumps(one))
+    assert copied == one
+    assert hash(copied) == hash(one)
