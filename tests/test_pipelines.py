@@ -81,7 +81,7 @@ def encoded(stack: Path) -> Path:
 
 def test_there_is_a_script_for_each_job() -> None:
     names = ["encode", "latents", "to_parquet", "train", "transcode", "verify"]
-    assert SCRIPTS == [f"{name}.py" for name in names]
+    assert [f"{name}.py" for name in names] == SCRIPTS
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

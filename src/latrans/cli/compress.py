@@ -24,8 +24,9 @@ def add_command(commands: Any) -> None:
         "that was stopped half-way says so, and the same command goes on where it stopped.",
     )
     parser.add_argument(
-        "source", metavar="SRC", help="a.npy, a.npz, a.npz:key, a Zarr array or group, a URL, or "
-        "a.parquet"
+        "source",
+        metavar="SRC",
+        help="a.npy, a.npz, a.npz:key, a Zarr array or group, a URL, or a.parquet",
     )
     parser.add_argument("target", metavar="DST.zarr|DST.parquet", help="path or URL")
     parser.add_argument("--model", default="image-1", help="name, file or auto (default: image-1)")
