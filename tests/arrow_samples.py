@@ -11,6 +11,8 @@ from latrans import Codec
 
 Array = np.ndarray[Any, Any]
 
+FLOATS = {pa.float16(): np.uint16, pa.float32(): np.uint32, pa.float64(): np.uint64}
+
 
 def drawings(n: int = 12, seed: int = 0) -> Array:
     """Rings of 28 x 28 bytes, (n, 28, 28)."""
@@ -54,3 +56,48 @@ def counting(monkeypatch: Any) -> list[int]:
 
     monkeypatch.setattr(Codec, "_decode_some", counted)
     return counts
+
+
+def station(n: int = 500, seed: int = 0) -> pa.Table:
+    """What a station may send: mixed types and steps, gaps, and a name that is no number."""
+    rng = np.random.default_rng(seed)
+    walk = np.cumsum(rng.normal(size=n))
+    warmth = np.round(15 + walk, 1).astype(np.float32)
+    warmth[rng.random(n) < 0.05] = np.nan
+    columns = {
+        "name": [f"station {i % 3}" for i in range(n)],
+        "ticks": pa.array(1_700_000_000_000_000_000 + 60_000_000_000 * np.arange(n)).cast(
+            pa.timestamp("ns", "UTC")
+        ),
+        "pressure": pa.array(np.round(1000 + walk / 4, 2), mask=rng.random(n) < 0.03),
+        "warmth": pa.array(warmth, from_pandas=False),
+        "count": pa.array(np.abs(walk * 7).astype(np.int16), mask=rng.random(n) < 0.1),
+        "open": pa.array(walk > 0),
+        "place": pa.array(np.arange(n) % 17),
+        "far": pa.array(rng.integers(0, 1 << 63, n, np.uint64)),
+    }
+    fields = [pa.field(name, pa.array(values).type) for name, values in columns.items()]
+    fields[3] = fields[3].with_metadata({"unit": "°C"})
+    fields[5] = fields[5].with_nullable(False)
+    return pa.table([pa.array(v) for v in columns.values()], pa.schema(fields, {"kept": "yes"}))
+
+
+def same(found: pa.Table, expected: pa.Table) -> None:
+    """Assert equality of schema, of nulls, and of all other values bit for bit."""
+    assert found.schema.equals(expected.schema, check_metadata=True), found.schema
+    assert len(found) == len(expected)
+    for name in expected.schema.names:
+        one, other = (t[name].combine_chunks() for t in (found, expected))
+        one, other = (c.chunk(0) if isinstance(c, pa.ChunkedArray) else c for c in (one, other))
+        unsigned = FLOATS.get(other.type)
+        if unsigned is None:
+            assert one.equals(other), name
+            continue
+        assert np.array_equal(one.is_valid(), other.is_valid()), name
+        there = np.asarray(other.is_valid())
+        bits = [bits_of(column, unsigned)[there] for column in (one, other)]
+        assert np.array_equal(*bits), name
+
+
+def bits_of(column: pa.Array, unsigned: Any) -> Array:
+    return np.frombuffer(column.buffers()[1], unsigned)[column.offset :][: len(column)]

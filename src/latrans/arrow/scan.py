@@ -2,7 +2,7 @@
 
 A value holds many rows, so pyarrow's own filter never sees it: what it leaves of the rows' numbers
 says which values are wanted, and these are read apart.  Filters of columns that only decoding shows
-are applied to a decoded row group, of which there is one in memory at a time.
+are applied to decoded values, of which few are in memory at a time.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
 
 from ..errors import ConfigError
+from ..threads import count
 from .groups import DATA, ROW, ROW_BITS, STORAGE, ColumnsType
-from .sensors import take, values_in
+from .sensors import VALUE_ROWS, take, values_in
 
 
 class Groups:
@@ -83,17 +85,21 @@ class Groups:
             rows = scanner(part, self.stored, columns, early, options).to_table()
             if not len(rows):
                 continue
-            found = {name: rows.column(f"c{i}") for i, name in enumerate(plain)}
-            for i, home in enumerate(homes):
-                numbers = _one(rows.column(f"g{i}"))
-                values = self._values(fragment, part.row_groups[0].id, home, numbers)
-                kind = self.kinds[home]
-                parts = take(numbers, values, kind, threads)
-                found |= dict(zip(kind.columns.names, parts, strict=True))
-            table = pa.table({name: found[name] for name in dict.fromkeys(needed)})
-            if late:
-                table = table.filter(where)
-            yield from table.select(list(names)).to_batches()
+            numbers = {home: _one(rows.column(f"g{i}")) for i, home in enumerate(homes)}
+            own = part.row_groups[0].id
+            values = {h: self._values(fragment, own, h, n) for h, n in numbers.items()}
+            for start, stop in _runs(next(iter(numbers.values())), VALUE_ROWS * count(threads)):
+                some = rows.slice(start, stop - start)
+                found = {name: some.column(f"c{i}") for i, name in enumerate(plain)}
+                for home in homes:
+                    inside = numbers[home].slice(start, stop - start)
+                    kind = self.kinds[home]
+                    parts = take(inside, values[home], kind, threads)
+                    found |= dict(zip(kind.columns.names, parts, strict=True))
+                table = pa.table({name: found[name] for name in dict.fromkeys(needed)})
+                if late:
+                    table = table.filter(where)
+                yield from table.select(list(names)).to_batches()
 
     def _values(self, fragment: Any, own: int, home: str, numbers: pa.Array) -> dict[int, bytes]:
         """The values that rows of a row group belong to.
@@ -123,6 +129,18 @@ def scanner(
         return fragment.scanner(schema=schema, columns=columns, filter=where, **options)
     except (pa.ArrowException, TypeError) as error:
         raise ConfigError(f"{fragment.path} cannot be scanned so: {error}") from error
+
+
+def _runs(numbers: pa.Array, n_rows: int) -> Iterator[tuple[int, int]]:
+    """Runs of about so many rows, cut where one value's end if they can be."""
+    ids = np.asarray(numbers.fill_null(-1).to_numpy(zero_copy_only=False)) >> ROW_BITS
+    ends = np.append(np.flatnonzero(np.diff(ids)) + 1, len(ids))
+    start = 0
+    while start < len(ids):
+        within = ends[(ends > start) & (ends <= start + n_rows)]
+        stop = int(within[-1]) if within.size else min(start + n_rows, len(ids))
+        yield start, stop
+        start = stop
 
 
 def _asked(schema: pa.Schema, where: Any, names: Sequence[str]) -> list[str]:
