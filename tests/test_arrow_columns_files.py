@@ -20,9 +20,9 @@ from latrans.arrow import (  # noqa: E402
     ColumnsType,
     dataset,
     decode_columns,
+    gather,
     models,
     read_parquet,
-    sensors,
     sheet,
     write_parquet,
 )
@@ -99,7 +99,7 @@ def test_only_what_is_asked_for_is_decoded(path: Path, monkeypatch: pytest.Monke
         calls.append(len(dtypes))
         return unpack(data, dtypes)
 
-    monkeypatch.setattr(sensors, "unpack", counted)
+    monkeypatch.setattr(gather, "unpack", counted)
     read_parquet(path, ["name", "place"])
     assert calls == []
     # Rows 250 to 266 lie in one row group, and the filter is of a column that is not encoded.

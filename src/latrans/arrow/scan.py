@@ -16,8 +16,9 @@ import pyarrow.dataset as ds
 
 from ..errors import ConfigError
 from ..threads import count
+from .gather import take, values_in
 from .groups import DATA, ROW, ROW_BITS, STORAGE, ColumnsType
-from .sensors import VALUE_ROWS, take, values_in
+from .sensors import VALUE_ROWS
 
 
 class Groups:
