@@ -127,14 +127,13 @@ def choose(
         return _bounded(layout, planes, max_error, fill_value)
     mask = _find(layout, planes, fill_value, True)
     whole = cheapest(masks.hide(planes, mask), rated=False)
-    best = None
-    if planes.dtype.kind == "f":
-        # Before the map of the whole, which takes long where nothing but to store it is left.
-        best = _apart(layout, planes, mask, whole.bits(planes.size))
-    if best is None:
-        best = _applied(planes, [whole.map_], 0, _whole(planes), mask)
-        if planes.dtype.kind != "f" and best is not None and best.sections[0]:
-            best = _apart(layout, planes, mask, whole.bits(planes.size)) or best
+    best = _applied(planes, [whole.map_], 0, _whole(planes), mask)
+    if planes.dtype.kind == "f" or (best is not None and best.sections[0]):
+        axis = _best_axis(layout, planes, mask, whole.bits(planes.size))
+        if axis is not None:
+            groups = _groups(layout, axis)
+            parts = [cheapest(_hidden(planes, mask, m)).map_ for m in members_of(groups)]
+            best = _applied(planes, parts, axis, groups, mask) or best
     if best is None or all(map(field.is_stored, best.sections)):
         return None  # the fallback does the same with less around it
     if _channels(layout) == 3 and not any(best.sections):
@@ -187,16 +186,6 @@ def lossy_mapping(layout: Layout, planes: Array, fill_value: float | None) -> Ma
     shown = masks.hide(planes, _find(layout, planes, fill_value, False))
     step = (float(shown.max()) - float(shown.min())) / _LOSSY_STEPS
     return on_grid(layout, planes, step, fill_value) if step > 0 else None
-
-
-def _apart(layout: Layout, planes: Array, mask: Mask | None, bits: float) -> Mapping | None:
-    """The mapping with a map per part, where that takes clearly less than `bits`."""
-    axis = _best_axis(layout, planes, mask, bits)
-    if axis is None:
-        return None
-    groups = _groups(layout, axis)
-    parts = [cheapest(_hidden(planes, mask, m)).map_ for m in members_of(groups)]
-    return _applied(planes, parts, axis, groups, mask)
 
 
 def _best_axis(layout: Layout, planes: Array, mask: Mask | None, bits: float) -> int | None:
