@@ -12,8 +12,14 @@ from latrans import cli
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
-from arrow_samples import drawings, frames_of, table  # noqa: E402
-from latrans.arrow import dataset, encode_table, models, read_parquet  # noqa: E402
+from arrow_samples import drawings, frames_of, same, station, table  # noqa: E402
+from latrans.arrow import (  # noqa: E402
+    ColumnsType,
+    dataset,
+    encode_table,
+    models,
+    read_parquet,
+)
 
 
 def run(*argv: str | Path) -> int:
@@ -59,10 +65,25 @@ def test_lossy_columns_shapes_and_models_in_the_footer(tmp_path: Path) -> None:
     assert any(key.startswith(models.MODEL) for key in dataset(packed).metadata)
 
 
+def test_columns_of_numbers_are_compressed_together(tmp_path: Path) -> None:
+    source, packed, back = (tmp_path / f"{name}.parquet" for name in "abc")
+    pq.write_table(station(600), source)
+    air = ("--together", "air=table-1", "pressure", "warmth")
+    other = ("--together", "other=series-1", "count", "ticks")
+    assert run("compress", source, packed, *air, *other, "--row-group-size", 250) == 0
+    types = read_parquet(packed, decode=False).schema.types
+    assert sum(isinstance(kind, ColumnsType) for kind in types) == 2
+    assert run("decompress", packed, back) == 0
+    same(pq.read_table(back), station(600))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ((), "--columns"),
+        (("--together", "sensors", "label"), "NAME=VALUE"),
+        (("--together", "sensors=table-1"), "no columns"),
+        (("--together", "sensors=table-1", "image"), "holds no numbers"),
         (("--columns", "image"), "NAME=VALUE"),
         (("--columns", "picture=digits-1"), "no column 'picture'"),
         (("--columns", "label=digits-1"), "holds no arrays"),

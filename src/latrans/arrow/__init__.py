@@ -1,8 +1,9 @@
-"""latrans for Apache Arrow: columns of arrays in tables, Parquet files and streams.
+"""latrans for Apache Arrow: columns of arrays and of numbers in tables, Parquet files and streams.
 
-Importing this package makes pyarrow know the extension type ``latrans.tensor``, so that tables,
-files and streams that hold one come back with it.  Readers without latrans see bytes and all other
-columns; ``latrans.Codec().decode_batch(column)`` decodes these bytes anywhere.
+Importing this package makes pyarrow know the extension types ``latrans.tensor``, a frame per row,
+and ``latrans.columns``, numeric columns stored as one, so that tables, files and streams that hold
+some come back with them.  Readers without latrans see bytes and all other columns;
+``latrans.Codec().decode_batch(column)`` decodes those of a tensor column anywhere.
 """
 
 from __future__ import annotations

@@ -163,7 +163,8 @@ class Dataset:
     def _schema_of(self, names: list[str]) -> pa.Schema:
         if self._decode:
             return self._decoder(names).schema
-        return pa.schema([self.encoded_schema.field(name) for name in names])
+        fields = [self.encoded_schema.field(name) for name in names]
+        return models.without(pa.schema(fields, self.encoded_schema.metadata))
 
     def _prepare(self, fragment: Any, names: list[str], late: bool) -> None:
         """Check a file's columns, and take in the models that it holds."""

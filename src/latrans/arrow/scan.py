@@ -16,8 +16,9 @@ import pyarrow.dataset as ds
 
 from ..errors import ConfigError
 from ..threads import count
+from .gather import take, values_in
 from .groups import DATA, ROW, ROW_BITS, STORAGE, ColumnsType
-from .sensors import VALUE_ROWS, take, values_in
+from .sensors import VALUE_ROWS
 
 
 class Groups:
@@ -107,7 +108,8 @@ class Groups:
         They are in the same row group as `write_parquet` writes files, before it or anywhere as
         other writers do.
         """
-        wanted = {n >> ROW_BITS for n in numbers.drop_null().unique().to_pylist()}
+        ids = np.asarray(numbers.drop_null()) >> ROW_BITS
+        wanted = set(np.unique(ids).tolist())
         found: dict[int, bytes] = {}
         others = [*range(own - 1, -1, -1), *range(own + 1, fragment.num_row_groups)]
         for group in (own, *others):

@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from .. import numbers
 from ..codec import Codec
 from ..errors import CodecError
 from ..frame import unpack as frame_parts
 from ..wire import Reader, pack_varint
-from . import carry
+from . import carry, marks
 from .numeric import held
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +29,6 @@ AXES = "tc"
 
 _TOGETHER, _BOUNDED, _APART, _NOTHING = range(4)  # FORMAT.md 12.3
 _NULLS, _OFFSET, _NAN = 4, 8, 16
-_MARKED = 32  # columns whose marks go together
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Column:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What a value says of a column; `marks` are `_NULLS`, `_NAN` or 0."""
+    """What a value says of a column; `marks` says what they stand for, `_NULLS`, `_NAN` or 0."""
 
     place: int
     marks: int = 0
@@ -100,8 +98,8 @@ class _Sheet:
     def write(self) -> bytes:
         out = bytes((VERSION,)) + pack_varint(self.n_rows) + pack_varint(len(self.entries))
         out += b"".join(entry.write() for entry in self.entries)
-        marks = [self.marks] if self.marked else []
-        out += b"".join(pack_varint(len(part)) + part for part in (*marks, *self.frames))
+        first = [self.marks] if self.marked else []
+        out += b"".join(pack_varint(len(part)) + part for part in (*first, *self.frames))
         return out + struct.pack("<I", zlib.crc32(out))
 
     @classmethod
@@ -159,7 +157,7 @@ def unpack(data: bytes, dtypes: Sequence[np.dtype[Any]]) -> list[Column]:
             f"a value has {len(sheet.entries)} columns, the column's type says {len(dtypes)}"
         )
     frames = iter(sheet.frames)
-    valid = dict(zip(sheet.marked, ~_read_marks(sheet.marks, len(sheet.marked), n), strict=True))
+    valid = dict(zip(sheet.marked, ~marks.read(sheet.marks, len(sheet.marked), n), strict=True))
     found = {i: np.zeros(n, dtypes[i]) for i in sheet.at(_NOTHING)}
     for place in (_TOGETHER, _BOUNDED):
         if members := sheet.at(place):
@@ -185,11 +183,11 @@ def frames_in(data: bytes) -> list[bytes]:
 def _packed(given: Sequence[Column], codec: Codec) -> bytes:
     marked = [_marked(column) for column in given]
     columns = [column for column, _ in marked]
-    entries = [_entry(column, marks) for column, marks in marked]
+    entries = [_entry(column, mark) for column, mark in marked]
     sheet = _Sheet(len(columns[0].numbers), entries, b"", [])
     valid = [column.valid for column in columns if column.valid is not None]
     if valid:
-        sheet = replace(sheet, marks=_write_marks(~np.stack(valid)))
+        sheet = replace(sheet, marks=marks.write(~np.stack(valid)))
     if members := sheet.at(_TOGETHER):
         parts = [columns[i].numbers for i in members]
         if len({part.dtype for part in parts}) > 1 or any(entries[i].offset for i in members):
@@ -218,48 +216,18 @@ def _marked(column: Column) -> tuple[Column, int]:
     return replace(column, numbers=held(values, ~nan), valid=~nan), _NAN
 
 
-def _entry(column: Column, marks: int) -> _Entry:
+def _entry(column: Column, mark: int) -> _Entry:
     """How a column is stored."""
     if column.valid is not None and not column.valid.any():
-        return _Entry(_NOTHING, marks)
+        return _Entry(_NOTHING, mark)
     if column.bound is not None:
         scale = carry.scale_of(column.numbers, column.bound)
         if scale is not None:
-            return _Entry(_BOUNDED, marks, scale=scale)
+            return _Entry(_BOUNDED, mark, scale=scale)
     offset = carry.offset_of(column.numbers)
     if offset is None:
-        return _Entry(_APART, marks)
-    return _Entry(_TOGETHER, marks, offset)
-
-
-def _write_marks(marks: Array) -> bytes:
-    """Marks (columns, rows) by the rows where those of some columns change."""
-    out = b""
-    for block in _blocks(len(marks)):
-        weights = np.int64(1) << np.arange(len(block))
-        now = (marks[block] * weights[:, None]).sum(0)
-        out += numbers.pack_sparse(now ^ np.concatenate([[0], now[:-1]]))
-    return out
-
-
-def _read_marks(data: bytes, n_columns: int, n_rows: int) -> Array:
-    """Inverse of `_write_marks`."""
-    reader = Reader(data)
-    marks = np.zeros((n_columns, n_rows), bool)
-    for block in _blocks(n_columns):
-        changes = np.zeros(n_rows, np.int64)
-        positions, values = numbers.unpack_sparse(reader, n_rows)
-        changes[positions] = values
-        now = np.bitwise_xor.accumulate(changes)
-        for j, i in enumerate(block):
-            marks[i] = now >> j & 1
-    if reader.remaining:
-        raise CodecError("a value is damaged: bytes are left over")
-    return marks
-
-
-def _blocks(n: int) -> list[range]:
-    return [range(start, min(start + _MARKED, n)) for start in range(0, n, _MARKED)]
+        return _Entry(_APART, mark)
+    return _Entry(_TOGETHER, mark, offset)
 
 
 def _keepable(column: Column) -> Column:

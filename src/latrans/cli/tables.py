@@ -1,4 +1,4 @@
-"""Tables on the command line: Parquet files whose columns of arrays become frames, and back."""
+"""Tables on the command line: Parquet files whose columns become frames, and back."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Options of `compress` that are for tables."""
     table = parser.add_argument_group("Parquet files", "from SRC.parquet to DST.parquet")
     table.add_argument("--columns", metavar="NAME=MODEL,...", help="columns of arrays to compress")
+    table.add_argument(
+        "--together",
+        nargs="+",
+        action="append",
+        metavar=("NAME=MODEL", "COLUMN"),
+        help="columns of numbers to compress as one of that name; may be given more than once",
+    )
     table.add_argument("--shapes", metavar="NAME=NxN,...", help="of rows that are lists or bytes")
     table.add_argument("--dtypes", metavar="NAME=DTYPE,...", help="of rows that are bytes")
     table.add_argument("--row-group-size", type=int, metavar="N", help="in rows")
@@ -38,14 +45,21 @@ def compress(args: argparse.Namespace) -> int:
     from ..arrow import dataset, write_parquet
 
     _check(args.source, args.target)
-    if not args.columns:
-        raise ConfigError("say which columns to compress, as in --columns image=image-1")
+    if not (args.columns or args.together):
+        raise ConfigError(
+            "say which columns to compress, as in --columns image=image-1 or --together "
+            "sensors=table-1 time temperature"
+        )
     for name in _OF_ARRAYS:
         if getattr(args, name):
             raise ConfigError(f"--{name.replace('_', '-')} is for arrays, not for tables")
     mode = args.mode or ("lossless" if args.max_error is None else "bounded")
     options = (mode, args.max_error, args.fill_value, args.axes, None, args.quality, args.step)
     codecs = {name: Codec(model, *options) for name, model in _pairs(args.columns).items()}
+    tables = {}
+    for named, *together in args.together or ():
+        for name, model in _pairs(named).items():
+            tables[name] = (together, Codec(model, *options))
     shapes = {name: _shape(text) for name, text in _pairs(args.shapes).items()}
     source = dataset(args.source, decode=False)
     n_rows, start = source.count_rows(), time.perf_counter()
@@ -57,6 +71,7 @@ def compress(args: argparse.Namespace) -> int:
             source.to_reader(**_SCAN),
             partial,
             codecs,
+            tables=tables,
             shapes=shapes,
             dtypes=_pairs(args.dtypes),
             row_group_size=args.row_group_size,
@@ -65,7 +80,7 @@ def compress(args: argparse.Namespace) -> int:
         )
     print(
         f"{args.target}: {n_rows} rows, {_size(args.source)} to {_size(args.target)}, "
-        f"{', '.join(codecs)} {mode}"
+        f"{', '.join((*codecs, *tables))} {mode}"
         + (f" within {args.max_error:g}" if args.max_error is not None else "")
         + f", {time.perf_counter() - start:.1f} s"
     )
