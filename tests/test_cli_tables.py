@@ -120,3 +120,12 @@ def test_damaged_files_are_one_line(source: Path, capsys: pytest.CaptureFixture[
     source.write_bytes(source.read_bytes()[:-9])
     assert run("decompress", source, source.with_name("back.parquet")) == 2
     assert "cannot be read as Parquet" in capsys.readouterr().err
+
+
+def test_an_array_is_no_source_of_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((4, 4), np.uint8))
+    assert run("compress", tmp_path / "a.npy", tmp_path / "out.parquet") == 2
+    assert "pipelines/to_parquet.py" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]

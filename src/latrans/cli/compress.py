@@ -81,7 +81,7 @@ def add_command(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.columns or tables.is_table(args.source):
+    if tables.are_meant(args):
         return tables.compress(args)
     with arrays.open_source(args.source, groups=True) as source:
         codec = _codec(args, source)

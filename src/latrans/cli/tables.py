@@ -39,6 +39,11 @@ def is_table(path: str) -> bool:
     return path.endswith(SUFFIX)
 
 
+def are_meant(args: argparse.Namespace) -> bool:
+    """Whether `compress` was asked for columns of tables."""
+    return bool(args.columns or args.together) or is_table(args.source) or is_table(args.target)
+
+
 def compress(args: argparse.Namespace) -> int:
     """``latrans compress SRC.parquet DST.parquet --columns image=digits-1``."""
     from .. import Codec
@@ -105,7 +110,10 @@ def decompress(args: argparse.Namespace) -> int:
 
 def _check(source: str, target: str) -> None:
     if not (is_table(source) and is_table(target)):
-        raise ConfigError(f"from a Parquet file to another, found {source} and {target}")
+        raise ConfigError(
+            f"from a Parquet file to another, found {source} and {target}; arrays become rows of "
+            "Parquet files by pipelines/to_parquet.py"
+        )
 
 
 def _pairs(text: str | None) -> dict[str, str]:
