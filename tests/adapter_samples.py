@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import zarr
 from zarr.core.array_spec import ArrayConfig, ArraySpec
-from zarr.core.buffer import cpu, default_buffer_prototype
+from zarr.core.buffer import BufferPrototype, cpu, default_buffer_prototype
 from zarr.core.dtype import get_data_type_from_native_dtype
 
 from latrans.numcodecs import Latrans
@@ -20,6 +23,9 @@ ABSENT = "sha256:" + "0" * 64  # a model that nobody has
 
 # Every way in which a Zarr array can carry the codec.
 KINDS = ("v2", "v2-filter", "v2-filter-then-zstd", "v3", "v3-sharded", "v3-transposed")
+
+every_kind = pytest.mark.parametrize("kind", KINDS)
+whole_chunks = pytest.mark.parametrize("kind", ["v2", "v3"])  # a file is a frame
 
 DTYPES = (
     "|u1", "|i1", "<u2", "<i2", ">u2", ">i2", "<u4", "<i4", ">i4", "<u8", "<i8", ">i8",
@@ -57,20 +63,30 @@ def make_array(name: str, shape: tuple[int, ...] = (20, 12), seed: int = 1) -> n
     return flat.reshape(shape).copy()
 
 
-def make_spec(array: np.ndarray[Any, Any]) -> ArraySpec:
+def make_spec(
+    shape: tuple[int, ...],
+    dtype: Any,
+    order: str = "C",
+    prototype: BufferPrototype | None = None,
+) -> ArraySpec:
     """What Zarr tells a codec about a chunk."""
     return ArraySpec(
-        shape=array.shape,
-        dtype=get_data_type_from_native_dtype(array.dtype),
+        shape=shape,
+        dtype=get_data_type_from_native_dtype(np.dtype(dtype)),
         fill_value=0,
-        config=ArrayConfig(order="C", write_empty_chunks=False),
-        prototype=default_buffer_prototype(),
+        config=ArrayConfig(order=order, write_empty_chunks=False),
+        prototype=prototype or default_buffer_prototype(),
     )
+
+
+def make_pair(array: np.ndarray[Any, Any]) -> tuple[Any, ArraySpec]:
+    """A chunk as Zarr hands it to a codec."""
+    return cpu.NDBuffer.from_numpy_array(array), make_spec(array.shape, array.dtype)
 
 
 def make_pairs(arrays: list[np.ndarray[Any, Any]]) -> list[tuple[Any, ArraySpec]]:
     """Chunks as Zarr hands them to a codec."""
-    return [(cpu.NDBuffer.from_numpy_array(array), make_spec(array)) for array in arrays]
+    return [make_pair(array) for array in arrays]
 
 
 def create(
@@ -104,6 +120,11 @@ def create(
     return z
 
 
+def chunk_files(root: Path) -> list[Path]:
+    """Files of a Zarr array that hold chunks."""
+    return [p for p in root.rglob("*") if p.is_file() and p.name[0] not in ".z"]
+
+
 def assert_same_bits(found: Any, expected: np.ndarray[Any, Any]) -> None:
     """Equal shape, dtype up to byte order, and every bit (NaN payloads and -0.0 included)."""
     found = np.asarray(found)
@@ -112,9 +133,13 @@ def assert_same_bits(found: Any, expected: np.ndarray[Any, Any]) -> None:
     assert found.astype(expected.dtype).tobytes() == expected.tobytes()
 
 
-def run_python(source: str) -> None:
+def run_python(source: str, **environment: str) -> None:
     """Run statements in an interpreter of their own."""
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(source)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", textwrap.dedent(source)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
     )
     assert done.returncode == 0, done.stderr
