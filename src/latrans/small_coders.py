@@ -81,7 +81,7 @@ class PlaneCoder(SmallCoder):
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         backend: Any = model.backend("native")
-        self._native = backend.alone
+        self._native, self._sections = backend.alone, backend.sections
 
     def takes(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
         return dtype in _TAKEN and _size(shape) < MIN_SAMPLES
@@ -97,7 +97,7 @@ class PlaneCoder(SmallCoder):
 
     def decode(self, place: Place, sections: Sequence[Sections]) -> list[Array | None]:
         planes = np.empty((len(sections), *place.sample), np.int32)
-        done = self._native.decode_plain([residual for _, residual in sections], planes)
+        done = self._sections.decode_alone_each([residual for _, residual in sections], planes)
         if not all(done):
             raise CodecError("a frame is damaged, or unusual")
         arrays: list[Array | None] = []

@@ -216,6 +216,18 @@ class _WatchedBackend:
     def decoding(self, *args: Any) -> Any:
         return _WatchedDecoding(self._inner.decoding(*args), self._watch)
 
+    def decode_section(self, *args: Any) -> Iterator[Any] | None:
+        planes = self._inner.decode_section(*args)
+        return None if planes is None else self._watched(planes)
+
+    def _watched(self, planes: Iterator[Any]) -> Iterator[Any]:
+        while True:
+            with self._watch.stage(DECODING):
+                plane = next(planes, None)
+            if plane is None:
+                return
+            yield plane
+
 
 class _WatchedDecoding:
     def __init__(self, inner: Any, watch: _Watch) -> None:

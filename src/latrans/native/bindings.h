@@ -6,6 +6,7 @@ void bind_field(nanobind::module_ &module);
 void bind_program(nanobind::module_ &module);
 void bind_entropy(nanobind::module_ &module);
 void bind_residual(nanobind::module_ &module);
+void bind_section(nanobind::module_ &module);
 void bind_alone(nanobind::module_ &module);
 void bind_trials(nanobind::module_ &module);
 void bind_values(nanobind::module_ &module);

@@ -11,6 +11,7 @@ NB_MODULE(_native, module) {
     bind_program(module);
     bind_entropy(module);
     bind_residual(module);
+    bind_section(module);
     bind_alone(module);
     bind_trials(module);
     bind_values(module);

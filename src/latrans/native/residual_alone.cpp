@@ -5,60 +5,24 @@
 #include <stdexcept>
 
 #include "require.h"
+#include "residual_section.h"
 #include "residual_trials.h"
 
 namespace latrans {
 
 namespace {
 
-constexpr int kNoNetwork = 7;  // in an expert's place
-constexpr int kExpertShift = 5;
-constexpr uint8_t kRange = 1, kMap = 4;  // of a section's first byte
 constexpr size_t kRow = (kTables + 15) / 16 * 16;
 constexpr int32_t kMostCost = 8191;  // of a token: float32 holds the sums of a small plane
 
 uint64_t zigzag(int64_t value) {
     return static_cast<uint64_t>(value) << 1 ^ (value < 0 ? ~uint64_t{0} : 0);
 }
-int64_t unzigzag(uint64_t value) {
-    return static_cast<int64_t>(value >> 1) ^ -static_cast<int64_t>(value & 1);
-}
 
 void put_varint(std::vector<uint8_t> &out, uint64_t value) {
     for (; value >= 128; value >>= 7) out.push_back(static_cast<uint8_t>(value | 128));
     out.push_back(static_cast<uint8_t>(value));
 }
-
-// Takes a section apart; once it has run past its end all is 0 and it is not sound.
-class Reader {
-public:
-    Reader(const uint8_t *at, size_t n) : at_(at), end_(at + n) {}
-
-    uint8_t byte() {
-        if (at_ == end_) {
-            sound_ = false;
-            return 0;
-        }
-        return *at_++;
-    }
-    uint64_t varint() {
-        uint64_t value = 0;
-        for (int shift = 0; shift < 63; shift += 7) {
-            const uint8_t next = byte();
-            value |= uint64_t{next & 127u} << shift;
-            if (next < 128) return value;
-        }
-        sound_ = false;
-        return 0;
-    }
-    const uint8_t *at() const { return at_; }
-    size_t left() const { return static_cast<size_t>(end_ - at_); }
-    bool sound() const { return sound_; }
-
-private:
-    const uint8_t *at_, *end_;
-    bool sound_ = true;
-};
 
 // Nearest code of a mean absolute error, an eighth of an octave apart.
 uint8_t code_from_sigma(double sigma) {
@@ -118,12 +82,12 @@ Alone::Section Alone::encode(const int32_t *plane, int64_t rows, int64_t columns
         entries.push_back(static_cast<uint8_t>(map[static_cast<size_t>(table)]));
     }
     if (ranged) {
-        header[0] |= kRange;
+        header[0] |= kRangeBit;
         put_varint(header, zigzag(job.lo));
         put_varint(header, static_cast<uint64_t>(int64_t{job.hi} - job.lo));
     }
     if (!entries.empty()) {
-        header[0] |= kMap;
+        header[0] |= kMapBit;
         header.push_back(static_cast<uint8_t>(entries.size() / 2));
         header.insert(header.end(), entries.begin(), entries.end());
     }
@@ -134,65 +98,6 @@ Alone::Section Alone::encode(const int32_t *plane, int64_t rows, int64_t columns
         put_varint(header, zigzag(int64_t{plane[lane * columns]} -
                                   (lane ? plane[(lane - 1) * columns] : 0)));
     return {std::move(header), latrans::encode(*model_, {classes}, map, 1)};
-}
-
-std::shared_ptr<Coded> Alone::decode(const uint8_t *section, size_t nbytes, int64_t rows,
-                                     int64_t columns) const {
-    if (rows < 1 || columns < 1 || rows >= kAloneSamples || columns >= kAloneSamples ||
-        rows * columns >= kAloneSamples)
-        return nullptr;
-    Reader whole(section, nbytes);
-    const uint64_t length = whole.varint();
-    if (!whole.sound() || length & 1 || length >> 1 > whole.left()) return nullptr;
-    const auto n_header = static_cast<size_t>(length >> 1);
-    Reader reader(whole.at(), n_header);
-    const uint8_t form = reader.byte();
-    if (form & ~(kRange | kMap)) return nullptr;
-    int64_t lo = 0, hi = 255;
-    if (form & kRange) {
-        lo = unzigzag(reader.varint());
-        const uint64_t span = reader.varint();
-        if (lo < INT32_MIN || lo > INT32_MAX || span > UINT32_MAX) return nullptr;
-        hi = lo + static_cast<int64_t>(span);
-        if (hi > INT32_MAX) return nullptr;
-    }
-    TableMap map{};
-    for (int32_t table = 0; table < kTables; ++table) map[static_cast<size_t>(table)] = table;
-    for (int left = form & kMap ? reader.byte() : 0; left > 0; --left) {
-        const uint8_t index = reader.byte(), table = reader.byte();
-        if (index >= kTables || table >= kTables) return nullptr;
-        map[index] = table;
-    }
-    const uint8_t kind = reader.byte(), code = reader.byte();
-    const size_t expert = kind >> kExpertShift;
-    if (kind & ((1 << kExpertShift) - 1)) return nullptr;
-    if (expert != kNoNetwork && expert >= source_.networks.size()) return nullptr;
-    Job job = this->job(rows, columns);
-    job.lo = static_cast<int32_t>(lo);
-    job.hi = static_cast<int32_t>(hi);
-    job.network = expert == kNoNetwork ? -1 : source_.networks[expert];
-    job.bands[0].sigma = source_.sigmas[code];
-    std::vector<int32_t> firsts;
-    for (int64_t lane = 0, last = 0; !job.schedule.plane && lane < rows; ++lane) {
-        const int64_t step = unzigzag(reader.varint());
-        if (step < -int64_t{UINT32_MAX} || step > int64_t{UINT32_MAX}) return nullptr;
-        last += step;
-        if (last < lo || last > hi) return nullptr;
-        firsts.push_back(static_cast<int32_t>(last));
-    }
-    if (!reader.sound() || reader.left()) return nullptr;
-    try {
-        job.check(*model_);
-        RansDecoder decoder(whole.at() + n_header, whole.left() - n_header, 1);
-        auto coded = latrans::decode(*model_, job, map, decoder,
-                                     firsts.empty() ? nullptr : firsts.data());
-        decoder.finish();
-        return coded;
-    } catch (const Damaged &) {
-        return nullptr;
-    } catch (const std::invalid_argument &) {
-        return nullptr;
-    }
 }
 
 Job Alone::job(int64_t rows, int64_t columns) const {

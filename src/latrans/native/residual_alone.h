@@ -1,4 +1,4 @@
-// A small plane or track on its own, planned and coded in one call: the twin of what
+// A small plane or track on its own, planned and encoded in one call: the twin of what
 // residual/coder.py does with one piece that brings neither coefficients nor references.
 #pragma once
 #include <cstdint>
@@ -33,9 +33,6 @@ public:
     };
     // Throws std::invalid_argument.
     Section encode(const int32_t *plane, int64_t rows, int64_t columns) const;
-    // Nothing where the section is damaged or of another kind.
-    std::shared_ptr<Coded> decode(const uint8_t *section, size_t nbytes, int64_t rows,
-                                  int64_t columns) const;
 
 private:
     Job job(int64_t rows, int64_t columns) const;

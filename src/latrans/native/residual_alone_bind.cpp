@@ -1,4 +1,4 @@
-// Bindings of small planes alone: arguments are checked here, then coded without the GIL.
+// Bindings of small planes alone: arguments are checked here, then encoded without the GIL.
 #include "bindings.h"
 
 #include <algorithm>
@@ -20,7 +20,6 @@ using namespace latrans;
 namespace {
 
 using Arrays = nb::ndarray<const int32_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
-using Room = nb::ndarray<int32_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 using Array = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 std::shared_ptr<Alone> make_alone(std::shared_ptr<const Model> model, std::vector<int32_t> weights,
@@ -72,42 +71,11 @@ nb::list encode_plain(const Alone &alone, Arrays planes) {
     return found;
 }
 
-std::shared_ptr<Coded> decode_alone(const Alone &alone, const nb::bytes &section, int64_t rows,
-                                    int64_t columns) {
-    const auto *data = static_cast<const uint8_t *>(section.data());
-    const size_t nbytes = section.size();
-    const nb::gil_scoped_release release;
-    return alone.decode(data, nbytes, rows, columns);
-}
-
-// Fills planes, and says of each whether it could.
-std::vector<bool> decode_plain(const Alone &alone, const std::vector<nb::bytes> &sections,
-                               Room planes) {
-    const size_t n = planes.shape(0), size = planes.shape(1) * planes.shape(2);
-    if (sections.size() != n) throw nb::value_error("every plane needs a section");
-    std::vector<std::pair<const uint8_t *, size_t>> views;
-    for (const nb::bytes &section : sections)
-        views.emplace_back(static_cast<const uint8_t *>(section.data()), section.size());
-    std::vector<bool> done(n);
-    const nb::gil_scoped_release release;
-    for (size_t i = 0; i < n; ++i) {
-        const auto coded = alone.decode(views[i].first, views[i].second,
-                                        static_cast<int64_t>(planes.shape(1)),
-                                        static_cast<int64_t>(planes.shape(2)));
-        if (!coded) continue;
-        coded->given().copy(0, static_cast<int64_t>(size), planes.data() + i * size);
-        done[i] = true;
-    }
-    return done;
-}
-
 }  // namespace
 
 void bind_alone(nb::module_ &module) {
     nb::class_<Alone>(module, "ResidualAlone")
         .def(nb::new_(&make_alone))
         .def("encode", &encode_alone)
-        .def("encode_plain", &encode_plain)
-        .def("decode", &decode_alone)
-        .def("decode_plain", &decode_plain);
+        .def("encode_plain", &encode_plain);
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -68,8 +68,17 @@ class Backend(Protocol):
     def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
         """Header and samples of a section of one small piece; None for no such shortcut."""
 
-    def decode_alone(self, section: bytes, rows: int, columns: int) -> Ints | None:
-        """Samples of such a section; None where it is damaged, or no shortcut takes it."""
+    def decode_section(
+        self,
+        section: bytes,
+        shapes: Sequence[tuple[int, int, int]],
+        reconstructions: Sequence[Ints] | None,
+        horizon: int,
+    ) -> Iterator[Ints] | None:
+        """Planes (rows, columns) of a whole section, each of `shapes` with its number of samples.
+
+        None where sections are decoded by `decoding`, plane after plane.
+        """
 
 
 class Counting(ABC):
@@ -103,7 +112,13 @@ class Counting(ABC):
     def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
         return None
 
-    def decode_alone(self, section: bytes, rows: int, columns: int) -> Ints | None:
+    def decode_section(
+        self,
+        section: bytes,
+        shapes: Sequence[tuple[int, int, int]],
+        reconstructions: Sequence[Ints] | None,
+        horizon: int,
+    ) -> Iterator[Ints] | None:
         return None
 
 

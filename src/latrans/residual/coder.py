@@ -195,16 +195,24 @@ def decoded(
     section: bytes,
 ) -> Iterator[Ints]:
     """Inverse of `encode`, plane after plane; only after the last is all known to be sound."""
-    if reconstructions is None and _is_alone(infos):
-        quick = backend.decode_alone(section, infos[0].rows, infos[0].columns)
-        if quick is not None:
-            yield quick
-            return
+    shapes = [_shape(info) for info in infos]
+    whole = backend.decode_section(section, shapes, reconstructions, horizon)
+    return whole or _decoded(backend, infos, reconstructions, horizon, section)
+
+
+def _decoded(
+    backend: Backend,
+    infos: Sequence[PlaneInfo],
+    reconstructions: Sequence[Ints] | None,
+    horizon: int,
+    section: bytes,
+) -> Iterator[Ints]:
+    """How sections are decoded."""
     predictor = backend.predictor
     header, body = inflate(section)
     reader = Reader(header)
     lo, hi, step, tables = reader.section()
-    decoding = backend.decoding(body, tables, sum(info.n_samples for info in infos))
+    decoding = backend.decoding(section[body:], tables, sum(info.n_samples for info in infos))
     plans = list(_plans(reader, predictor, infos, lo, hi))
     kept = {j for chosen, _ in plans for j in chosen.references}
     finished: list[Any] = []

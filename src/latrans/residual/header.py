@@ -95,7 +95,7 @@ class Reader(wire.Reader):
             lo = _unzigzag(self.varint())
             hi = lo + self.varint()
         if lo < -(1 << 31) or hi >= 1 << 31:
-            raise CodecError(f"frame is damaged: samples range from {lo} to {hi}")
+            raise CodecError("frame is damaged: its samples exceed 32 bits")
         step = self.byte() if form & _STEP else 1
         if step != 1 and (step < MIN_STEP or step % 2 == 0):
             raise CodecError(f"frame is damaged: samples lie {step} apart")
@@ -135,7 +135,7 @@ class Reader(wire.Reader):
         else:
             references = tuple(i - self.varint() for _ in range(kind & 7))
             if any(not 0 <= j < i for j in references) or len(references) > 4:
-                raise CodecError(f"frame is damaged: plane {i} refers to planes {references}")
+                raise CodecError(f"frame is damaged: plane {i} refers to impossible planes")
             chosen = self._sets(kind, predictor, references, rows)
         chosen = replace(chosen, expert=expert)
         if n_lanes == 0:
@@ -180,16 +180,16 @@ def deflate(header: bytes) -> bytes:
     return pack_varint(len(body) << 1 | squeeze) + body
 
 
-def inflate(section: bytes) -> tuple[bytes, bytes]:
-    """(header, rest) of a section."""
+def inflate(section: bytes) -> tuple[bytes, int]:
+    """The header of a section, and where the rest starts."""
     reader = wire.Reader(section)
     code = reader.varint()
-    body, rest = bytes(reader.take(code >> 1)), bytes(reader.rest())
+    packed, rest = bytes(reader.take(code >> 1)), len(section) - reader.remaining
     if not code & 1:
-        return body, rest
+        return packed, rest
     inflater = zlib.decompressobj()
     try:
-        header = inflater.decompress(body, MAX_HEADER)
+        header = inflater.decompress(packed, MAX_HEADER)
     except zlib.error as error:
         raise CodecError(f"frame is damaged: a header does not inflate ({error})") from error
     if not inflater.eof or inflater.unused_data:

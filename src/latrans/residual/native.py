@@ -6,7 +6,7 @@ coding itself runs without the GIL.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -19,6 +19,7 @@ from ..errors import CodecError, ConfigError, ModelError
 from ..program import Program
 from .backend import Counting
 from .fixed import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
+from .header import inflate
 from .job import Job
 from .predictor import NO_NETWORK, TRAINED_SHIFT, Predictor
 from .remap import COST_UNIT, WORTH, TableMap
@@ -27,6 +28,8 @@ from .surface import Surface
 from .trials import Trial, WeightSet
 
 Int32 = npt.NDArray[np.int32]
+
+_TOGETHER = 1 << 22  # samples that are decoded in one call, and held until they are handed out
 
 
 @dataclass(frozen=True)
@@ -148,11 +151,39 @@ class NativeBackend(Counting):
             raise ConfigError(f"plane cannot be coded: {error}") from error
         return found
 
-    def decode_alone(self, section: bytes, rows: int, columns: int) -> Ints | None:
-        if self.alone is None:
-            return None
-        handle = self.alone.decode(section, rows, columns)
-        return None if handle is None else handle.samples()
+    def decode_section(
+        self,
+        section: bytes,
+        shapes: Sequence[tuple[int, int, int]],
+        reconstructions: Sequence[Ints] | None,
+        horizon: int,
+    ) -> Iterator[Ints]:
+        header, body = inflate(section)
+        pictures = None if reconstructions is None else [_int32(r) for r in reconstructions]
+        try:
+            opened = self.sections.open(header, section, body, shapes, horizon, pictures)
+            while planes := opened.next(_TOGETHER):
+                for plane in planes:
+                    yield plane.samples()
+        except CodecError:
+            raise
+        except ValueError as error:
+            raise CodecError(f"frame is damaged: {error}") from error
+
+    @cached_property
+    def sections(self) -> Any:
+        """What decodes whole sections of the model."""
+        predictor = self.predictor
+        return _native.ResidualSections(
+            self._model,
+            predictor.linear.tolist(),
+            TRAINED_SHIFT,
+            [sigma_from_code(code) for code in range(256)],
+            [
+                [self._network(expert, n) for n in range(1 + predictor.n_described_references)]
+                for expert in range(len(predictor.experts))
+            ],
+        )
 
     @cached_property
     def alone(self) -> Any:

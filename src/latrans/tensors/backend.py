@@ -7,7 +7,7 @@ host takes such steps sooner than a device that has to be told of each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -137,8 +137,16 @@ class TorchBackend(Counting):
     def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
         return self.host.encode_alone(plane)
 
-    def decode_alone(self, section: bytes, rows: int, columns: int) -> Ints | None:
-        return self.host.decode_alone(section, rows, columns)
+    def decode_section(
+        self,
+        section: bytes,
+        shapes: Sequence[tuple[int, int, int]],
+        reconstructions: Sequence[Ints] | None,
+        horizon: int,
+    ) -> Iterator[Ints] | None:
+        if self._decodes_here:
+            return None
+        return self.host.decode_section(section, shapes, reconstructions, horizon)
 
     def _item(self, job: Job, plane: npt.NDArray[Any]) -> Item:
         if plane.shape != (job.rows, job.columns):
