@@ -135,6 +135,38 @@ class TestTwoLayers:
             assert again == map_
             assert again.invert(q, np.dtype(np.float32)).tobytes() == values.tobytes()
 
+    @settings(max_examples=300)
+    @given(
+        values=hnp.arrays(
+            np.float32,
+            st.integers(1, 200),
+            elements=st.floats(width=32, allow_nan=False, allow_infinity=False)
+            | st.floats(-1, 1, width=32)
+            | st.sampled_from([0.0, 1e-45, -1e-45, 0.5, -0.5]),
+        ),
+        k=st.integers(0, 5),
+    )
+    def test_compiled_layers_are_those_of_the_definition(self, values, k):
+        native = pytest.importorskip("latrans._native")
+        values = values + np.float32(0)
+        exponents = list(TwoLayer.exponents(values))
+        exponent = exponents[k % len(exponents)]
+        q, layer = floats.split(values, exponent)
+        found = np.empty_like(q)
+        compiled = native.float_split(values, exponent, found)
+        assert np.array_equal(found, q)
+        assert (compiled is None) == (layer is None)
+        low, octaves = layer or (b"", None)
+        if layer is not None:
+            assert compiled[0] == low
+            assert np.array_equal(compiled[1], octaves)
+        back = np.empty_like(values)
+        assert native.float_join(q, exponent, low, octaves, back)
+        assert back.tobytes() == floats.join(q, exponent, low, octaves).tobytes()
+        assert back.tobytes() == values.tobytes()
+        if low:
+            assert not native.float_join(q, exponent, low + b"\0", octaves, back)
+
     @given(
         st.lists(st.tuples(st.integers(0, 31), st.integers(0, 2**31 - 1)), min_size=1, max_size=60)
     )

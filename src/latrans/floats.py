@@ -15,10 +15,16 @@ from . import numbers
 from .errors import CodecError
 from .wire import Reader, pack_varint
 
+try:
+    from . import _native
+except ImportError:  # the reference engine runs without
+    _native = None
+
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
 _MANTISSA = 23
+_WRONG_LENGTH = "frame is damaged: second layer of a float map has the wrong length"
 
 
 @dataclass(frozen=True)
@@ -60,55 +66,37 @@ class TwoLayer:
     def forward(self, values: Array) -> tuple[Array, TwoLayer]:
         """Cells of the values, and the map that holds the second layer."""
         k = self.exponent
-        q = np.floor(np.ldexp(values.astype(np.float64), -k)).astype(np.int64)
-        start, bits = self._cells(q)
-        rest = (ordered(values) - start).reshape(-1)
-        inside = _at_zero(q).reshape(-1)
-        if not rest.any():
+        if _native is not None:
+            q = np.empty(values.shape, np.int64)
+            flat = np.ascontiguousarray(values, np.float32).reshape(-1)
+            layer = _native.float_split(flat, k, q.reshape(-1))
+        else:
+            q, layer = split(values, k)
+        if layer is None:
             return q, TwoLayer(k)
-        magnitude = np.abs(ordered(values).reshape(-1)[inside])
-        octaves = (self._top >> _MANTISSA) - (magnitude >> _MANTISSA)
-        rest[inside] = magnitude & ((1 << _MANTISSA) - 1)
-        bits = bits.reshape(-1)
-        bits[inside] = np.where(magnitude > 0, _MANTISSA, 0)
-        near = numbers.pack(np.where(magnitude > 0, 1 + octaves, 0))
-        return q, TwoLayer(k, _pack_bits(rest, bits), near)
+        low, octaves = layer
+        return q, TwoLayer(k, low, numbers.pack(octaves))
 
     def invert(self, integers: Array, dtype: np.dtype[Any]) -> Array:
-        integers = integers.astype(np.int64)
-        start, bits = self._cells(integers)
-        if not self.low and not self.near:
-            return unordered(start)
-        bits = bits.reshape(-1)
-        inside = _at_zero(integers).reshape(-1)
-        octaves = numbers.unpack(Reader(self.near), int(inside.sum()))
-        if octaves.size and int(octaves.max()) - 1 > self._top >> _MANTISSA:
-            raise CodecError("frame is damaged: a float is too close to zero")
-        bits[inside] = np.where(octaves > 0, _MANTISSA, 0)
-        rest = _unpack_bits(self.low, bits)
-        found = start.reshape(-1) + rest
-        magnitude = ((self._top >> _MANTISSA) + 1 - octaves << _MANTISSA) | rest[inside]
-        magnitude[octaves == 0] = 0
-        found[inside] = np.where(integers.reshape(-1)[inside] < 0, -magnitude, magnitude)
-        return unordered(found).reshape(integers.shape)
+        integers = np.ascontiguousarray(integers, np.int64)
+        octaves = None
+        if self.low or self.near:
+            flat = integers.reshape(-1)
+            n = int(_at_zero(flat).sum()) if _native is None else _native.float_at_zero(flat)
+            octaves = numbers.unpack(Reader(self.near), n)
+            if octaves.size and int(octaves.max()) - 1 > _top_octave(self.exponent):
+                raise CodecError("frame is damaged: a float is too close to zero")
+        if _native is None:
+            return join(integers, self.exponent, self.low, octaves)
+        values = np.empty(integers.shape, np.float32)
+        if not _native.float_join(
+            integers.reshape(-1), self.exponent, self.low, octaves, values.reshape(-1)
+        ):
+            raise CodecError(_WRONG_LENGTH)
+        return values
 
     def approximate(self, integers: Array) -> tuple[Array, TwoLayer]:
         return integers, TwoLayer(self.exponent)
-
-    @property
-    def _top(self) -> int:
-        """The float 2**k as an ordered integer."""
-        with np.errstate(over="ignore"):
-            return int(ordered(np.ldexp(np.ones(1), self.exponent).astype(np.float32))[0])
-
-    def _cells(self, q: Ints) -> tuple[Ints, Ints]:
-        """First float of each cell as an ordered integer, and the bits that say which of them."""
-        with np.errstate(over="ignore"):
-            start = ordered(np.ldexp(q.astype(np.float64), self.exponent).astype(np.float32))
-            end = ordered(np.ldexp((q + 1).astype(np.float64), self.exponent).astype(np.float32))
-        # Beyond 24 bits floats are coarser than cells.
-        width = np.where(np.abs(q) >= 1 << 24, 1, np.maximum(end - start, 1))
-        return start, _bit_length(width - 1)
 
     def write(self) -> bytes:
         head = struct.pack("<h", self.exponent)
@@ -140,6 +128,57 @@ class TwoLayer:
         body = bytes(reader.take(reader.varint()))
         near = bytes(reader.take(reader.varint()))
         return cls(exponent, body if form == 2 else unpack_checked(ZSTD, body, nbytes), near)
+
+
+def split(values: Array, exponent: int) -> tuple[Ints, tuple[bytes, Ints] | None]:
+    """Cells of values on a grid; and, unless all are the first of their cell, the second layer.
+
+    The definition, of which `_native.float_split` is the compiled twin.
+    """
+    q = np.floor(np.ldexp(values.astype(np.float64), -exponent)).astype(np.int64)
+    start, bits = _cells(q, exponent)
+    rest = (ordered(values) - start).reshape(-1)
+    if not rest.any():
+        return q, None
+    inside = _at_zero(q).reshape(-1)
+    magnitude = np.abs(ordered(values).reshape(-1)[inside])
+    octaves = _top_octave(exponent) - (magnitude >> _MANTISSA)
+    rest[inside] = magnitude & ((1 << _MANTISSA) - 1)
+    bits = bits.reshape(-1)
+    bits[inside] = np.where(magnitude > 0, _MANTISSA, 0)
+    return q, (_pack_bits(rest, bits), np.where(magnitude > 0, 1 + octaves, 0))
+
+
+def join(q: Ints, exponent: int, low: bytes, octaves: Ints | None) -> Array:
+    """Inverse of `split`; without octaves there is no second layer."""
+    start, bits = _cells(q, exponent)
+    if octaves is None:
+        return unordered(start)
+    bits = bits.reshape(-1)
+    inside = _at_zero(q).reshape(-1)
+    bits[inside] = np.where(octaves > 0, _MANTISSA, 0)
+    rest = _unpack_bits(low, bits)
+    found = start.reshape(-1) + rest
+    magnitude = (_top_octave(exponent) + 1 - octaves << _MANTISSA) | rest[inside]
+    magnitude[octaves == 0] = 0
+    found[inside] = np.where(q.reshape(-1)[inside] < 0, -magnitude, magnitude)
+    return unordered(found).reshape(q.shape)
+
+
+def _top_octave(exponent: int) -> int:
+    """Biased exponent of the float 2**exponent; 0 where it is below all normal ones."""
+    with np.errstate(over="ignore"):
+        return int(ordered(np.ldexp(np.ones(1), exponent).astype(np.float32))[0]) >> _MANTISSA
+
+
+def _cells(q: Ints, exponent: int) -> tuple[Ints, Ints]:
+    """First float of each cell as an ordered integer, and the bits that say which of them."""
+    with np.errstate(over="ignore"):
+        start = ordered(np.ldexp(q.astype(np.float64), exponent).astype(np.float32))
+        end = ordered(np.ldexp((q + 1).astype(np.float64), exponent).astype(np.float32))
+    # Beyond 24 bits floats are coarser than cells.
+    width = np.where(np.abs(q) >= 1 << 24, 1, np.maximum(end - start, 1))
+    return start, _bit_length(width - 1)
 
 
 def _at_zero(q: Ints) -> npt.NDArray[np.bool_]:
@@ -193,7 +232,7 @@ def _unpack_bits(data: bytes, bits: Ints) -> Ints:
     if not data:
         return values
     if len(data) != (int(bits.sum()) + 7) // 8:
-        raise CodecError("frame is damaged: second layer of a float map has the wrong length")
+        raise CodecError(_WRONG_LENGTH)
     flat = np.unpackbits(np.frombuffer(data, np.uint8))
     at = 0
     for width in range(1, int(bits.max(initial=0)) + 1):

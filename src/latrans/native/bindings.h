@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 
 void bind_field(nanobind::module_ &module);
+void bind_two_layer(nanobind::module_ &module);
 void bind_program(nanobind::module_ &module);
 void bind_entropy(nanobind::module_ &module);
 void bind_residual(nanobind::module_ &module);

@@ -6,6 +6,7 @@ NB_MODULE(_native, module) {
     // Threads that still hold objects when the interpreter ends are no leak.
     nanobind::set_leak_warnings(false);
     bind_field(module);
+    bind_two_layer(module);
     module.def("cpu", [] { return latrans::name(latrans::cpu()); });
     module.def("best_cpu", [] { return latrans::name(latrans::best_cpu()); });
     bind_program(module);
