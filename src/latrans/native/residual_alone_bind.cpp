@@ -11,6 +11,7 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include "gil.h"
 #include "residual_alone.h"
 #include "residual_plain.h"
 
@@ -44,7 +45,7 @@ auto as_pair(const Alone::Section &section) {
 auto encode_alone(const Alone &alone, Array plane) {
     Alone::Section section;
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         section = alone.encode(plane.data(), static_cast<int64_t>(plane.shape(0)),
                                static_cast<int64_t>(plane.shape(1)));
     }
@@ -57,7 +58,7 @@ nb::list encode_plain(const Alone &alone, Arrays planes) {
     if (size == 0) throw nb::value_error("planes are empty");
     std::vector<std::optional<Alone::Section>> sections(n);
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         for (size_t i = 0; i < n; ++i) {
             const int32_t *plane = planes.data() + i * size;
             if (is_plain(plane, size))
@@ -76,7 +77,7 @@ std::shared_ptr<Coded> decode_alone(const Alone &alone, const nb::bytes &section
                                     int64_t columns) {
     const auto *data = static_cast<const uint8_t *>(section.data());
     const size_t nbytes = section.size();
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     return alone.decode(data, nbytes, rows, columns);
 }
 
@@ -89,7 +90,7 @@ std::vector<bool> decode_plain(const Alone &alone, const std::vector<nb::bytes> 
     for (const nb::bytes &section : sections)
         views.emplace_back(static_cast<const uint8_t *>(section.data()), section.size());
     std::vector<bool> done(n);
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     for (size_t i = 0; i < n; ++i) {
         const auto coded = alone.decode(views[i].first, views[i].second,
                                         static_cast<int64_t>(planes.shape(1)),
