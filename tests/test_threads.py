@@ -189,7 +189,7 @@ assert threads.spread(lambda i: time.sleep(0.001) or i, range(20), 3) == list(ra
 child = os.fork()
 if child == 0:
     found = threads.spread(lambda i: time.sleep(0.001) or i, range(20), 3)
-    os._exit(0 if found == list(range(20)) and threads._pool is not None else 1)
+    os._exit(0 if found == list(range(20)) and threads._helpers._n_threads else 1)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 """
     done = subprocess.run(

@@ -10,6 +10,7 @@
     │   └── ModelNotFoundError        no model with that name, path or digest is at hand
     ├── EngineError (RuntimeError)    an engine that was asked for by name is not available
     ├── RivalError (RuntimeError)     a codec to compare with is not installed, or failed
+    ├── ShutdownError (RuntimeError)  the interpreter is about to end, and nothing more is coded
     └── TransferError (RuntimeError)  chunks of a transfer failed; all others are in place
 
 Each message says what was found, what was expected and what to do.  None of them derives from
@@ -54,6 +55,10 @@ class EngineError(LatransError, RuntimeError):
 
 class RivalError(LatransError, RuntimeError):
     """A codec to compare with is not installed, or failed on an array."""
+
+
+class ShutdownError(LatransError, RuntimeError):
+    """The interpreter is about to end, and what still waited to be coded was given up."""
 
 
 class TransferError(LatransError, RuntimeError):

@@ -31,6 +31,7 @@ from .residual.classes import N_SYMBOLS
 from .residual.predictor import Predictor, predictor_from
 from .residual.values import N_VALUES, ValueCoder, ValuePredictor, value_coder
 from .transform.transform import Transform
+from .whole import replacing
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder
@@ -149,13 +150,8 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, whole or not at all."""
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
+        with replacing(Path(path)) as partial:
             partial.write_bytes(self.data)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Model:

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from . import shutdown
 from .engine import VARIABLE as ENGINE
 from .errors import ConfigError
 from .threads import share, slabs
@@ -74,6 +75,7 @@ class Station:
         self._waiting: list[Job] = []
         self._pieces: deque[list[Job]] = deque()  # of the batch
         self._is_batching = False  # whether some thread waits for a batch to be full
+        self._is_closed = False
         self._n_threads = self._n_busy = 0
         self._allowed = self._threads_each = 1
         self._unfinished = 0  # chunks of batches
@@ -83,21 +85,32 @@ class Station:
 
     def submit(self, jobs: list[Job]) -> None:
         """Take jobs in; returns at once."""
+        if not shutdown.may_work():
+            _give_up(jobs)
+            return
         with self._wanted:
             self._waiting += jobs
             self._most = max(self._most, len(self._waiting) + self._unfinished)
             (self._moved if self._is_batching else self._wanted).notify()
-            if self._n_threads or self._start():
+            if (self._n_threads and not self._is_closed) or self._start():
                 return
         while self._work(forever=False):
             pass
 
+    def close(self) -> None:
+        """Give up what waits, and let threads end with what they are at."""
+        with self._wanted:
+            self._is_closed = True
+            jobs = [*self._waiting, *(job for piece in self._pieces for job in piece)]
+            self._unfinished -= sum(map(len, self._pieces))
+            self._waiting, self._pieces = [], deque()
+            self._wanted.notify_all()
+            self._moved.notify_all()
+        _give_up(jobs)
+
     def _start(self) -> bool:
-        """Start a thread; False where the interpreter is about to end."""
-        try:
-            # A daemon: whatever it works on has somebody who waits for it.
-            threading.Thread(target=self._work_on, name="latrans-station", daemon=True).start()
-        except RuntimeError:
+        """Start a thread; False where none can be."""
+        if not shutdown.start(self._work_on, "latrans-station", self.close):
             return False
         self._n_threads += 1
         return True
@@ -119,11 +132,7 @@ class Station:
             self._n_busy -= 1
             self._unfinished -= len(piece)
             self._moved.notify()
-        back: dict[Callable[[Sequence[Job]], None], list[Job]] = {}
-        for job in piece:
-            back.setdefault(job.bring_back, []).append(job)
-        for bring_back, jobs in back.items():
-            bring_back(jobs)
+        _bring_back(piece)
         return True
 
     def _next(self, forever: bool) -> tuple[list[Job], int]:
@@ -138,7 +147,7 @@ class Station:
                     return piece, self._threads_each
                 if self._waiting and not self._pieces and not self._is_batching:
                     self._make_batch()
-                elif forever:
+                elif forever and not self._is_closed:
                     self._wanted.wait()
                 else:
                     return [], 0
@@ -180,7 +189,7 @@ class Station:
             return
         end = time.monotonic() + _PATIENCE_SECONDS
         quiet = min(max(_QUIET_SECONDS, self._seconds / 4), _PATIENCE_SECONDS)
-        while len(self._waiting) < _FULL * self._expected:
+        while len(self._waiting) < _FULL * self._expected and not self._is_closed:
             if not self._moved.wait(quiet) or time.monotonic() > end:
                 return
 
@@ -212,6 +221,21 @@ def _code(jobs: Sequence[Job], threads: int) -> None:
             return
         for job in jobs:
             _code([job], threads)
+
+
+def _bring_back(jobs: Sequence[Job]) -> None:
+    """Hand jobs to those who wait for them."""
+    back: dict[Callable[[Sequence[Job]], None], list[Job]] = {}
+    for job in jobs:
+        back.setdefault(job.bring_back, []).append(job)
+    for bring_back, some in back.items():
+        bring_back(some)
+
+
+def _give_up(jobs: Sequence[Job]) -> None:
+    for job in jobs:
+        job.error = shutdown.error()
+    _bring_back(jobs)
 
 
 def on_device() -> bool:

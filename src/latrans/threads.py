@@ -11,10 +11,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from . import shutdown
 from .errors import ConfigError
 
 VARIABLE = "LATRANS_NUM_THREADS"
@@ -127,7 +129,7 @@ def spread(work: Callable[[In], Out], items: Sequence[In], threads: int) -> list
     if threads == 1 or len(items) < 2:
         return [work(item) for item in items]
     batch = Tasks(work, items)
-    helpers = _borrow(batch.run, min(threads, len(items)) - 1)
+    helpers = [_helpers.ask(batch.run) for _ in range(min(threads, len(items)) - 1)]
     try:
         batch.run()
     finally:
@@ -183,6 +185,10 @@ class Tasks:
                 i = next(self._next, None)
             if i is None:
                 return
+            if not shutdown.may_work():
+                self.stop()
+                self._failed.append((i, shutdown.error()))
+                return
             try:
                 self._results[i] = self._work(self._items[i])
             except Exception as error:
@@ -202,26 +208,59 @@ class Tasks:
         return self._results
 
 
-_lock = threading.Lock()
-_pool: ThreadPoolExecutor | None = None
+class Helpers:
+    """Threads that are asked for help; they wait for the next call between two."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Condition()
+        self._calls: deque[tuple[Future[None], Callable[[], None]]] = deque()
+        self._n_threads = self._n_idle = 0
+
+    def ask(self, run: Callable[[], None]) -> Future[None]:
+        """Have a function run by a helper, as soon as one is free."""
+        future: Future[None] = Future()
+        with self._asked:
+            self._calls.append((future, run))
+            if self._n_idle >= len(self._calls):
+                self._asked.notify()
+            elif self._n_threads < MAX_THREADS:
+                self._n_threads += shutdown.start(self._work, "latrans", self._stop)
+            if not self._n_threads:  # nobody will come
+                self._calls.clear()
+        return future
+
+    def _work(self) -> None:
+        while True:
+            with self._asked:
+                while not self._calls:
+                    if shutdown.is_over():
+                        return
+                    self._n_idle += 1
+                    self._asked.wait()
+                    self._n_idle -= 1
+                future, run = self._calls.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                run()
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+            del future, run  # and with them what they hold, while this waits
+
+    def _stop(self) -> None:
+        with self._asked:
+            self._asked.notify_all()
 
 
-def _borrow(run: Callable[[], None], n: int) -> list[Future[None]]:
-    """Ask the pool for helpers; none where the interpreter is about to end."""
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(MAX_THREADS, "latrans")
-        try:
-            return [_pool.submit(run) for _ in range(n)]
-        except RuntimeError:
-            return []
+_helpers = Helpers()
 
 
 def _forget() -> None:
-    """In a forked child: the parent's helpers are not there, nor who held its lock."""
-    global _lock, _pool
-    _lock, _pool = threading.Lock(), None
+    """In a forked child: the parent's helpers are not there, nor who held their lock."""
+    global _helpers
+    _helpers = Helpers()
 
 
 def _cores() -> int:

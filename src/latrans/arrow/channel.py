@@ -12,6 +12,9 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
+from .. import shutdown
+from ..errors import EngineError
+
 Item = TypeVar("Item")
 
 _PATIENCE_SECONDS = 0.1  # between looks at whether the other end is still there
@@ -44,6 +47,10 @@ class Channel(Generic[Item]):
             self._put((None, error or StopIteration()))
         except ChannelClosed:
             return
+
+    def close(self) -> None:
+        """Let neither end wait for the other any more."""
+        self._gone.set()
 
     def reader(self) -> Reader[Item]:
         """The reading end."""
@@ -105,5 +112,7 @@ def ahead(items: Iterable[Item], size: int) -> Reader[Item]:
         else:
             channel.end()
 
-    threading.Thread(target=work, name="latrans-ahead", daemon=True).start()
-    return channel.reader()
+    reader = channel.reader()
+    if not shutdown.start(work, "latrans-ahead", channel.close, ends=False):
+        raise shutdown.error() if shutdown.is_over() else EngineError("no thread can be started")
+    return reader

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import CodecError, ConfigError
+from ..whole import replacing
 
 
 @contextmanager
@@ -25,14 +26,8 @@ def writing(where: Any) -> Iterator[Any]:
         return
     files, path = locate(where)
     if files is None:
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                yield file
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(Path(path)) as partial, partial.open("wb") as file:
+            yield file
         return
     # Few file systems take back what was begun, so that only a complete file is sent.
     with tempfile.TemporaryDirectory(prefix="latrans-") as folder:

@@ -1,19 +1,17 @@
 """The command line: ``latrans train | suggest | compress | decompress | verify | inspect | models |
 bench | demo``.
 
-Exit codes: 0 done, 1 `verify` found a violation (or `demo` a wrong array), 2 the command could
-not be carried out; then one line on stderr says why.  Nothing heavy is imported before a command
-needs it.
+Exit codes: 0 done; 1 `verify` found a violation (or `demo` a wrong array), or the system failed
+half-way, as a full disk does; 2 the command could not be carried out; 130 it was interrupted.  Then
+one line on stderr says why.  Nothing heavy is imported before a command needs it.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
-from .. import __version__
-from ..errors import LatransError
+from .. import __version__, command
 from . import bench, compress, decompress, demo, inspect, models, suggest, train, verify
 
 _COMMANDS = (suggest, train, compress, decompress, verify, inspect, models, bench, demo)
@@ -22,16 +20,8 @@ _COMMANDS = (suggest, train, compress, decompress, verify, inspect, models, benc
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     args = _parser().parse_args(argv)
-    try:
-        return int(args.run(args))
-    except LatransError as error:
-        return _fail(str(error))
-    except ModuleNotFoundError as error:
-        return _fail(f"{error.name} is not installed: pip install 'latrans[all]'")
-    except OSError as error:
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        return _fail("interrupted")
+    target = getattr(args, "target", None) or getattr(args, "out", None)
+    return command.run(lambda: int(args.run(args)), None if target is None else str(target))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,8 +34,3 @@ def _parser() -> argparse.ArgumentParser:
     for module in _COMMANDS:
         module.add_command(commands)
     return parser
-
-
-def _fail(message: str) -> int:
-    print("latrans: " + " ".join(message.split()), file=sys.stderr)
-    return 2

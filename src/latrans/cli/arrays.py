@@ -7,15 +7,15 @@ was asked for.  What `compress` writes says itself whether it is complete, see `
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .. import whole
 from ..errors import ConfigError
 from ..transfer.blocks import BLOCK_NBYTES, Block, block_grid
 from ..transfer.sources import open_source, open_zarr
+from ..whole import remove
 
 __all__ = ["blocks", "open_source", "open_zarr", "remove", "replacing", "stored_nbytes"]
 
@@ -36,22 +36,8 @@ def replacing(path: str, overwrite: bool) -> Iterator[Path]:
     if target.exists() and not overwrite:
         raise ConfigError(f"{path} exists: choose another name, or replace it with --overwrite")
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
+    with whole.replacing(target) as partial:
         yield partial
-        if target.is_dir():  # a folder cannot be renamed onto a folder that is not empty
-            remove(target)
-        os.replace(partial, target)
-    finally:
-        remove(partial)
-
-
-def remove(path: Path) -> None:
-    """Delete a file or a folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def stored_nbytes(path: Path) -> int:

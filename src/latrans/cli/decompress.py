@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
 from ..errors import ConfigError
-from . import arrays, console, tables
+from . import arrays, console, npy, tables
 
 
 def add_command(commands: Any) -> None:
@@ -36,9 +37,14 @@ def run(args: argparse.Namespace) -> int:
     source = arrays.open_zarr(args.source)
     refuse_unfinished(source)
     nbytes = int(np.prod(source.shape, dtype=object)) * source.dtype.itemsize
-    with arrays.replacing(args.target, args.overwrite) as partial:
+    with ExitStack() as stack:
+        partial = stack.enter_context(arrays.replacing(args.target, args.overwrite))
+        target: Any
         if args.target.endswith(".npy"):
-            target = _open_npy(partial, source)
+            in_fortran = source.order == "F"
+            target = stack.enter_context(
+                npy.writing(partial, source.dtype, source.shape, in_fortran)
+            )
         else:
             target = zarr.create_array(
                 zarr.storage.LocalStore(partial),
@@ -51,21 +57,10 @@ def run(args: argparse.Namespace) -> int:
                 dimension_names=getattr(source.metadata, "dimension_names", None),
                 config={"write_empty_chunks": source.dtype.kind in "fc"},
             )
-        with console.progress("decompress", nbytes) as advance:
-            for block in arrays.blocks(source.shape, source.chunks, source.dtype.itemsize):
-                part = source[block]
-                target[block] = part
-                advance(part.nbytes)
+        advance = stack.enter_context(console.progress("decompress", nbytes))
+        for block in arrays.blocks(source.shape, source.chunks, source.dtype.itemsize):
+            part = source[block]
+            target[block] = part
+            advance(part.nbytes)
     print(f"{args.target}: {source.dtype} {source.shape}, {console.size(nbytes)} decoded")
     return 0
-
-
-def _open_npy(path: Any, source: Any) -> Any:
-    order = {"fortran_order": source.order == "F"}
-    if 0 in source.shape:  # nothing to map
-        with path.open("wb") as file:
-            np.save(file, np.empty(source.shape, source.dtype))
-        return None
-    return np.lib.format.open_memmap(
-        path, mode="w+", dtype=source.dtype, shape=source.shape, **order
-    )

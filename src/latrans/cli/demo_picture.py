@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import figures
 from .demo_data import Sample
 
 
@@ -47,5 +48,5 @@ def draw(sample: Sample, path: Path) -> Path:
         if title not in ("original", images[1][0]):
             figure.colorbar(shown, ax=panel, shrink=0.8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    figures.save(figure, path, 110)
     return path

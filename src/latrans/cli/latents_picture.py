@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from ..dask.scores import robust_z
 from ..latent_grid import LatentGrid
 from ..sizes import samples_of_chunks
 from ..store import open_model
+from . import figures
 
 Array = npt.NDArray[Any]
 
@@ -79,7 +81,7 @@ def draw(
         aspect="equal" if grid.inner else "auto",
     )
     figure.colorbar(image, ax=panels[2], shrink=0.8)
-    figure.savefig(path, dpi=100)
+    figures.save(figure, Path(path), 100)
 
 
 def components(vectors: Array, n: int = 3, share: float = 0.01) -> npt.NDArray[np.float64]:

@@ -1,14 +1,15 @@
 """What the scripts in ``pipelines`` have in common: options, clusters, reports, exit statuses.
 
-Exit status 0 is done, 1 says that chunks failed, 2 that the job could not be carried out; then
-one line on stderr says why.
+Exit status 0 is done, 1 says that chunks failed, or that the system did, as a full disk does,
+2 that the job could not be carried out, 130 that it was interrupted; then one line on stderr says
+why.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
@@ -18,14 +19,16 @@ import dask.array as da
 import numpy as np
 from zarr.storage import StorePath
 
+from .. import command
 from ..chunking import default_chunks
-from ..errors import ConfigError, LatransError, TransferError
+from ..errors import ConfigError, TransferError
 from ..model import Model
 from ..transfer import opened
 from ..transfer.blocks import block_grid
 from ..transfer.progress import refuse_unfinished
 from ..transfer.stores import open_target
 from ..transfer.summary import Summary
+from ..transfer.worker import undisturbed
 from ..zarr import LatransCodec
 
 
@@ -168,16 +171,22 @@ def cluster(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
             yield {"client": client, **options}
         return
     threads = max(1, (args.threads or os.cpu_count() or 1) // args.workers)
-    with (
-        LocalCluster(
-            n_workers=args.workers,
-            threads_per_worker=threads,
-            dashboard_address=":0",
-            resources=resources,
-        ) as local,
-        Client(local) as client,
-    ):
-        yield {"client": client, **options}
+    with ExitStack() as stack:
+        stack.callback(logging.disable, logging.root.manager.disable)
+        with undisturbed(["SIGINT"]):  # the keyboard's interrupts are for this process
+            local = LocalCluster(
+                n_workers=args.workers,
+                threads_per_worker=threads,
+                dashboard_address=":0",
+                resources=resources,
+            )
+            stack.enter_context(local)
+        client = stack.enter_context(Client(local))
+        try:
+            yield {"client": client, **options}
+        except BaseException:
+            logging.disable()  # what is lost as the cluster ends is no news
+            raise
 
 
 def report(place: str, summary: Summary) -> int:
@@ -211,17 +220,19 @@ def main(
 ) -> int:
     """Run a job and return its exit status."""
     args = made.parse_args(argv)
-    try:
-        return run(args)
-    except TransferError as error:
+    target = getattr(args, "target", None) or getattr(args, "out", None)
+    return command.run(lambda: run(args), target, _explained)
+
+
+def _explained(error: Exception) -> tuple[int, str] | None:
+    if isinstance(error, TransferError):
         print(error.summary)
-        return _fail(str(error), 1)
-    except ImportError as error:
-        return _fail(_missing(error))
-    except (LatransError, OSError, ValueError) as error:
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        return _fail("interrupted")
+        return command.FAILED, str(error)
+    if isinstance(error, ImportError):
+        return command.REFUSED, _missing(error)
+    if isinstance(error, ValueError):
+        return command.REFUSED, str(error)
+    return None
 
 
 def _missing(error: ImportError) -> str:
@@ -229,11 +240,6 @@ def _missing(error: ImportError) -> str:
     name = (error.name or "").partition(".")[0]
     advice = f"{error}: pip install {name}" if name else str(error)
     return f"{advice} (URLs need fsspec and a package for their protocol, such as s3fs for s3://)"
-
-
-def _fail(message: str, status: int = 2) -> int:
-    print("latrans: " + " ".join(message.split()), file=sys.stderr)
-    return status
 
 
 def _pair(kind: Callable[[str], Any]) -> Callable[[str], tuple[str, Any]]:

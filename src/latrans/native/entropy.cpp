@@ -15,6 +15,7 @@
 #include "arrays.h"
 #include "entropy_rans.h"
 #include "entropy_tables.h"
+#include "gil.h"
 #include "require.h"
 
 namespace nb = nanobind;
@@ -52,7 +53,7 @@ nb::bytes encode(Integers lane, Integers start, Integers frequency, Integers bit
     require(n_states >= 1 && n_states <= kMaxStates, "n_states out of range");
     std::vector<uint8_t> data;
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         bool fits = within(lane, 0, static_cast<int64_t>(n_states) - 1) &&
                     within(bits, 1, kMaxBits) && within(start, 0, 1 << kMaxBits) &&
                     within(frequency, 1, 1 << kMaxBits);
@@ -87,7 +88,7 @@ auto pop(RansDecoder &decoder, const Tables &tables, Integers lane, Integers tab
     require(last >= 0 && last < n_symbols, "the last symbol that an escape may name is none");
     std::unique_ptr<int64_t[]> symbols(new int64_t[n]), raws(new int64_t[n]);
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         require(within(lane, 0, static_cast<int64_t>(decoder.n_states()) - 1) &&
                     within(table, 0, static_cast<int64_t>(tables.n_tables()) - 1),
                 "a lane or table is out of range");

@@ -13,6 +13,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "field_passes.h"
+#include "gil.h"
 #include "require.h"
 #include "residual_kernels.h"
 #include "cpu.h"
@@ -72,7 +73,7 @@ std::optional<Counts> quantise(const Values &values, double step, double bound,
     Compared found;
     bool fits;
     {
-        nb::gil_scoped_release free;
+        latrans::GilReleased free;
         fits = pass.quantise(values.data(), values.shape(0), step, bound, range, out.data(), found);
     }
     if (!fits) return std::nullopt;
@@ -86,7 +87,7 @@ Counts compare(const Values &values, const Integers &integers, double step, doub
     const Range range{std::get<0>(limits), std::get<1>(limits)};
     Compared found;
     {
-        nb::gil_scoped_release free;
+        latrans::GilReleased free;
         pass.compare(values.data(), integers.data(), values.shape(0), step, bound, range, found);
     }
     return counts(found);
@@ -97,7 +98,7 @@ void restore(const Integers &integers, double step, std::tuple<double, double> l
     require(integers.shape(0) == out.shape(0), "as many values as integers are needed");
     const Pass &pass = field_kernel(kernel).passes[type_of(out)];
     const Range range{std::get<0>(limits), std::get<1>(limits)};
-    nb::gil_scoped_release free;
+    latrans::GilReleased free;
     pass.restore(integers.data(), integers.shape(0), step, range, out.data());
 }
 
@@ -108,7 +109,7 @@ std::tuple<double, double, int64_t, int64_t> extent(const Values &values,
     const FieldKernel &chosen = field_kernel(kernel);
     Extremes found;
     {
-        nb::gil_scoped_release free;
+        latrans::GilReleased free;
         chosen.extent[type](values.data(), values.shape(0), found);
     }
     return {found.lo, found.hi, found.wild, found.zeros};
@@ -122,7 +123,7 @@ void misses(const Planes &planes, bool plane, bool wide, const SumsArray &sums,
     const size_t n = planes.shape(0) * (plane ? rows - edge : rows) * (columns - edge);
     require(sums.shape(1) * 32 >= n && sums.shape(0) == kMostMisses, "sums have another shape");
     const FieldKernel &chosen = field_kernel(kernel);
-    nb::gil_scoped_release free;
+    latrans::GilReleased free;
     chosen.misses[wide](planes.data(), planes.shape(0), rows, columns, plane,
                          {sums.data(), sums.shape(1)});
 }

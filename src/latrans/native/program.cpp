@@ -13,6 +13,7 @@
 #include <nanobind/ndarray.h>
 
 #include "cpu.h"
+#include "gil.h"
 
 namespace nb = nanobind;
 
@@ -192,7 +193,7 @@ public:
         const size_t out_size = channels_ * height * width;
         std::unique_ptr<int32_t[]> out(new int32_t[std::max<size_t>(items * out_size, 1)]);
         {
-            nb::gil_scoped_release release;
+            latrans::GilReleased release;
             const size_t group = std::max<size_t>(
                 1, kGroup / std::max<size_t>(1, first.height * first.width));
             Batch x, y;

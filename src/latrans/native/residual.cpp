@@ -18,6 +18,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "arrays.h"
+#include "gil.h"
 #include "require.h"
 #include "residual_classes.h"
 #include "residual_coder.h"
@@ -170,7 +171,7 @@ Given given_for(const Job &job, const Samples &plane) {
 
 auto classify_plane(const Model &model, const OwnedJob &owned, Samples plane) {
     const Given samples = given_for(owned.job, plane);
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     owned.job.check(model);
     Classified result = classify(model, owned.job, samples);
     return std::pair(std::move(result.classes), std::move(result.coded));
@@ -181,7 +182,7 @@ auto contest_networks(const Model &model, const OwnedJob &owned, Samples plane,
                       int32_t per_raw_bit) {
     const Given samples = given_for(owned.job, plane);
     require(costs.shape(0) == kTables && costs.shape(1) == kTokens, "costs have another shape");
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     owned.job.check(model);
     const size_t n_references = owned.job.references.size();
     int seen = -1;
@@ -203,7 +204,7 @@ nb::bytes encode_planes(const Model &model, const std::vector<std::shared_ptr<Cl
     require(n_states >= 1 && n_states <= kLanes, "n_states out of range");
     std::vector<uint8_t> data;
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         data = encode(model, planes, tables, n_states);
     }
     return nb::bytes(data.data(), data.size());
@@ -212,7 +213,7 @@ nb::bytes encode_planes(const Model &model, const std::vector<std::shared_ptr<Cl
 auto count_plane(const Classes &classes, nb::ndarray<int64_t, nb::ndim<2>, nb::c_contig> counts) {
     require(counts.shape(0) == kTables && counts.shape(1) == kTokens,
             "counts have another shape");
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     return count(classes, counts.data());
 }
 
@@ -225,7 +226,7 @@ auto decode_plane(const Model &model, RansDecoder &decoder, const OwnedJob &owne
     require(decoder.n_states() <= size_t{kLanes}, "a section has a state for each lane at most");
     std::shared_ptr<Coded> coded;
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         owned.job.check(model);
         const std::lock_guard lock(decoder.mutex);
         coded = decode(model, owned.job, tables, decoder, firsts ? firsts->data() : nullptr);
@@ -259,7 +260,7 @@ auto take_classes(const Model &model, int64_t n_samples, Array<uint8_t, 2> table
                 "tables, low bits and offsets have different shapes");
     const Schedule schedule{model.geometry().plane, int64_t(tables.shape(0)),
                             int64_t(tables.shape(1)), n_samples};
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     return found_classes(model, schedule, {tables.data(), low_bits.data(), offsets.data()});
 }
 
@@ -268,7 +269,7 @@ auto take_plane(const Model &model, int64_t n_samples, Samples samples, int32_t 
     require(values.type != Type::kInt64, "samples to refer to have 32 bits");
     const Schedule schedule{model.geometry().plane, int64_t(samples.shape(0)),
                             int64_t(samples.shape(1)), n_samples};
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     return found_plane(schedule, values, lo, hi);
 }
 

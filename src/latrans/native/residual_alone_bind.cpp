@@ -11,6 +11,7 @@
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include "gil.h"
 #include "residual_alone.h"
 #include "residual_plain.h"
 
@@ -43,7 +44,7 @@ auto as_pair(const Alone::Section &section) {
 auto encode_alone(const Alone &alone, Array plane) {
     Alone::Section section;
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         section = alone.encode(plane.data(), static_cast<int64_t>(plane.shape(0)),
                                static_cast<int64_t>(plane.shape(1)));
     }
@@ -56,7 +57,7 @@ nb::list encode_plain(const Alone &alone, Arrays planes) {
     if (size == 0) throw nb::value_error("planes are empty");
     std::vector<std::optional<Alone::Section>> sections(n);
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         for (size_t i = 0; i < n; ++i) {
             const int32_t *plane = planes.data() + i * size;
             if (is_plain(plane, size))

@@ -16,6 +16,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "arrays.h"
+#include "gil.h"
 #include "require.h"
 #include "residual_section.h"
 
@@ -83,7 +84,7 @@ auto open_section(std::shared_ptr<const SectionModel> source, const nb::bytes &h
 }
 
 auto next_planes(OpenSection &open, int64_t n_samples) {
-    const nb::gil_scoped_release release;
+    const GilReleased release;
     const std::lock_guard lock(open.mutex);
     return open.decoder.next(n_samples);
 }
@@ -118,7 +119,7 @@ std::vector<bool> decode_alone_each(const std::shared_ptr<const SectionModel> &s
     for (const nb::bytes &section : sections)
         views.emplace_back(start_of(section), section.size());
     std::vector<bool> done(n);
-    const nb::gil_scoped_release release;
+    const GilReleased release;
     for (size_t i = 0; i < n; ++i) {
         const auto coded = decode_alone(source, views[i].first, views[i].second, piece);
         if (!coded) continue;

@@ -13,6 +13,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "gil.h"
 #include "require.h"
 #include "residual_given_bind.h"
 #include "residual_trials.h"
@@ -120,7 +121,7 @@ std::vector<std::vector<Found>> fit_trials(OwnedTrials &owned, const std::vector
     std::vector<Solution> guesses;
     if (sets) guesses = checked(*sets, looks.size());
     std::vector<std::vector<Found>> result;
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     for (size_t i = 0; i < looks.size(); ++i) {
         result.emplace_back();
         for (auto &trial : owned.trials->fit(looks[i], references, choices, rounds,
@@ -138,7 +139,7 @@ std::vector<std::pair<int64_t, int64_t>> measure_trials(OwnedTrials &owned,
     const References references = checked(owned, pieces);
     const auto solutions = checked(sets, looks.size());
     std::vector<std::pair<int64_t, int64_t>> result;
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     for (size_t i = 0; i < looks.size(); ++i) {
         const Score score = owned.trials->measure(looks[i], references, solutions[i]);
         result.emplace_back(score.error, score.cost);
@@ -156,7 +157,7 @@ std::vector<std::pair<Found, double>> coarsen_trials(OwnedTrials &owned,
     auto solutions = checked(sets, looks.size());
     require(n_samples.size() == looks.size(), "one count per subsample is needed");
     std::vector<std::pair<Found, double>> result;
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     for (size_t i = 0; i < looks.size(); ++i) {
         auto coarse = owned.trials->coarsen(looks[i], n_samples[i], references,
                                             std::move(solutions[i]));

@@ -15,6 +15,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "arrays.h"
+#include "gil.h"
 #include "require.h"
 #include "residual_values.h"
 #include "value_chunks.h"
@@ -83,7 +84,7 @@ auto classify(const ValueModel &model, Items items, Items pictures) {
     const size_t n = items.shape(0);
     std::vector<uint16_t> classes;
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         classes = model.classify(items.data(), pictures.data(), n);
     }
     return numpy(std::move(classes), {n, model.rows(), model.columns()});
@@ -94,7 +95,7 @@ nb::bytes encode(const ValueModel &model, Items items, Items pictures, size_t n_
     require(n_states >= 1 && n_states <= kLanes, "n_states out of range");
     std::vector<uint8_t> data;
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         data = model.encode(items.data(), pictures.data(), items.shape(0), n_states);
     }
     return nb::bytes(data.data(), data.size());
@@ -105,7 +106,7 @@ auto decode(const ValueModel &model, RansDecoder &decoder, Items pictures) {
     const size_t n = pictures.shape(0);
     std::vector<uint8_t> items(n * model.rows() * model.columns());
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         const std::lock_guard lock(decoder.mutex);
         model.decode(decoder, pictures.data(), n, items.data());
     }
@@ -130,7 +131,7 @@ nb::list encode_chunks(const ValueChunks &chunks, Items items) {
     check(chunks.model(), items);
     std::vector<ValueChunks::Sections> sections;
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         sections = chunks.encode(items.data(), items.shape(0));
     }
     nb::list found;
@@ -151,7 +152,7 @@ auto decode_chunks(const ValueChunks &chunks,
         views.emplace_back(view(latents), view(residual));
     std::vector<uint8_t> items(views.size() * model.area());
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         chunks.decode(views, items.data());
     }
     return numpy(std::move(items), {views.size(), model.rows(), model.columns()});

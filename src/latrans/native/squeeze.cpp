@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "gil.h"
 #include "residual_bits.h"
 
 namespace nb = nanobind;
@@ -99,7 +100,7 @@ int64_t squeezed(const nb::bytes &data, size_t item_size) {
     if (n > kMaxBytes || item_size == 0 || n % item_size)
         throw nb::value_error("data is too large, or its items are not whole");
     const auto *bytes = static_cast<const uint8_t *>(data.data());
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     int64_t least = std::min(kFrame + in_order(bytes, n), 1 + static_cast<int64_t>(n));
     if (item_size > 1) {
         std::vector<uint8_t> part(n / item_size);

@@ -6,6 +6,7 @@
 #include <nanobind/stl/string.h>
 
 #include "entropy_rans.h"
+#include "gil.h"
 #include "transform_arena.h"
 #include "transform_placed.h"
 #include "transform_quantise.h"
@@ -66,7 +67,7 @@ public:
         Owned<int32_t> values(rows, columns);
         Owned<uint8_t> classes(rows, columns);
         {
-            const nb::gil_scoped_release release;
+            const latrans::GilReleased release;
             const std::lock_guard lock(decoder.mutex);
             Arena arena;
             Stream stream = decoder.stream();
@@ -87,7 +88,7 @@ public:
             throw nb::value_error("magnitudes do not fit the band");
         Owned<uint8_t> classes(rows, columns);
         {
-            const nb::gil_scoped_release release;
+            const latrans::GilReleased release;
             Arena arena;
             std::vector<uint16_t> sizes;
             for (size_t i = 0; i < rows * columns; ++i)
@@ -155,7 +156,7 @@ public:
         for (size_t i = 0; fits && i < values.size(); ++i)
             fits = std::abs(int64_t{values.data()[i]}) < 1 << 24 && classes.data()[i] < kClasses;
         if (!fits) throw nb::value_error("values do not fit the transform");
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         writer.push_band(model, signs, values.data(), classes.data(), values.shape(0),
                          values.shape(1));
     }
@@ -166,7 +167,7 @@ private:
                            const Integers &coefficients, int weights, bool vertical) const {
         TransformChoice found;
         {
-            const nb::gil_scoped_release release;
+            const latrans::GilReleased release;
             Arena arena;
             std::vector<T> prediction;
             if (weights >= 0) {
@@ -191,7 +192,7 @@ private:
                           int64_t step) const {
         Owned<T> out(values.shape(0), values.shape(1));
         {
-            const nb::gil_scoped_release release;
+            const latrans::GilReleased release;
             T *to = out.get();
             const size_t n = values.size();
             if (low) {

@@ -3,6 +3,7 @@
 
 #include <stdexcept>
 
+#include "gil.h"
 #include "transform_arrays.h"
 #include "transform_kernels.h"
 
@@ -18,7 +19,7 @@ nb::object split_as(const Integers &plane) {
     Owned<T> low(top, left, false), horizontal(top, right, false);
     Owned<T> vertical(bottom, left, false), diagonal(bottom, right, false);
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         const Wavelet<T> wavelet(transform_kernel(cpu()));
         wavelet.split(static_cast<const T *>(plane.data()), rows, columns, low.get(),
                       horizontal.get(), vertical.get(), diagonal.get());
@@ -38,7 +39,7 @@ nb::object join_as(const Integers &low, const Integers &horizontal, const Intege
     Owned<T> out(rows, columns, false);
     const auto data = [](const Integers &part) { return static_cast<const T *>(part.data()); };
     {
-        const nb::gil_scoped_release release;
+        const latrans::GilReleased release;
         const Wavelet<T> wavelet(transform_kernel(cpu()));
         wavelet.join(data(low), data(horizontal), data(vertical), data(diagonal), rows, columns,
                      out.get());
@@ -64,7 +65,7 @@ nb::object join(const Integers &low, const Integers &horizontal, const Integers 
 
 int64_t largest(const Integers &values) {
     const bool wide = is_wide(values);
-    const nb::gil_scoped_release release;
+    const latrans::GilReleased release;
     const TransformKernel &kernel = transform_kernel(cpu());
     return wide ? kernel.largest64(static_cast<const int64_t *>(values.data()), values.size())
                 : kernel.largest32(static_cast<const int32_t *>(values.data()), values.size());

@@ -12,6 +12,7 @@
 #include <nanobind/stl/pair.h>
 
 #include "arrays.h"
+#include "gil.h"
 #include "require.h"
 #include "two_layer.h"
 
@@ -41,7 +42,7 @@ std::optional<std::pair<nb::bytes, Octaves>> split(Array<float, 1> values, int e
     require(exponent >= kLeastExponent && exponent <= kMostExponent, "no such grid");
     std::optional<SecondLayer> layer;
     {
-        const nb::gil_scoped_release release;
+        const GilReleased release;
         layer = split_floats(values.data(), values.shape(0), exponent, integers.data());
     }
     if (!layer) return std::nullopt;
@@ -50,7 +51,7 @@ std::optional<std::pair<nb::bytes, Octaves>> split(Array<float, 1> values, int e
 }
 
 size_t at_zero(Array<int64_t, 1> integers) {
-    const nb::gil_scoped_release release;
+    const GilReleased release;
     return count_at_zero(integers.data(), integers.shape(0));
 }
 
@@ -60,7 +61,7 @@ bool join(Array<int64_t, 1> integers, int exponent, const nb::bytes &low,
     require(exponent >= kLeastExponent && exponent <= kMostExponent, "no such grid");
     const auto *bytes = static_cast<const uint8_t *>(low.data());
     const size_t n = integers.shape(0), nbytes = low.size();
-    const nb::gil_scoped_release release;
+    const GilReleased release;
     if (octaves) {
         require(octaves->shape(0) == count_at_zero(integers.data(), n), "octaves are missing");
         // Beyond, there is no float.

@@ -3,6 +3,8 @@
 One small module per format.  None of them is needed to use latrans: each says which package or
 command it lacks.  All run on one thread.  Sizes are those of the format's own streams; dtype,
 shape and the lengths of streams, which a container would hold anyway, are not counted.
+`measure.measure` runs them in a process of their own: what crashes, hangs or takes all memory
+there is an error here.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..compare import difference
 from ..errors import RivalError
+from .apart import measured
 from .rival import Array, Rival, stored_nbytes
 
 
@@ -40,17 +41,35 @@ class Outcome:
 
 
 def measure(
-    rival: Rival, array: Array, axes: str, max_error: float | None, fill_value: float | None
+    rival: Rival,
+    array: Array,
+    axes: str,
+    max_error: float | None,
+    fill_value: float | None,
+    seconds: float | None = None,
 ) -> Outcome:
-    """Encode, decode, compare with a rival.
+    """Encode, decode, compare with a rival, in another process.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        After which it is given up; by default a minute and more for larger arrays.
 
     Raises
     ------
     RivalError
-        If it is not installed or fails on this array, whatever it raised itself.
+        If it is not installed or fails on this array: by an error, whatever it raised itself, by
+        a crash, or by taking too long.
     """
     if rival.missing():
         raise RivalError(rival.missing())
+    return measured(rival, array, axes, max_error, fill_value, seconds)
+
+
+def here(
+    rival: Rival, array: Array, axes: str, max_error: float | None, fill_value: float | None
+) -> Outcome:
+    """The same in this process; what a crash of the rival ends."""
     try:
         return timed(
             lambda: rival.encode(array, axes, max_error, fill_value),

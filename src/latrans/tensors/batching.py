@@ -18,6 +18,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from .. import shutdown
 from ..errors import EngineError
 from ..threads import Tasks
 from . import meter
@@ -111,36 +112,35 @@ class Conductor:
     def run(self, work: Callable[[In], Out], items: Sequence[In], in_flight: int) -> list[Out]:
         """Code all items by so many threads, with this one as the conductor."""
         tasks = Tasks(work, items)
-        threads = [
-            threading.Thread(target=self._thread, args=(tasks,), name=f"latrans-chunk-{i}")
-            for i in range(in_flight)
-        ]
         try:
             for begun in range(in_flight):
-                self._begin(threads[begun], needed=not begun)
+                self._begin(tasks, begun)
             self._lead()
         except BaseException as error:
             self._break(error)
             raise
         finally:
             tasks.stop()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
+            self._wait_for_end()
         if self._broken is not None:
             raise self._broken
         return tasks.outcome()
 
-    def _begin(self, thread: threading.Thread, needed: bool) -> None:
+    def _begin(self, tasks: Tasks, i: int) -> None:
         with self._changed:
             self._live += 1
-        try:
-            thread.start()
-        except RuntimeError as error:
-            with self._changed:
-                self._live -= 1
-            if needed:
-                raise EngineError(f"no thread for a batch can be started: {error}") from error
+        if shutdown.start(lambda: self._thread(tasks), f"latrans-chunk-{i}"):
+            return
+        with self._changed:
+            self._live -= 1
+        if i == 0:
+            if shutdown.is_over():
+                raise shutdown.error()
+            raise EngineError("no thread for a batch can be started: use fewer threads elsewhere")
+
+    def _wait_for_end(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._live == 0)
 
     def _thread(self, tasks: Tasks) -> None:
         _here.conductor = self

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from ..frames import configuration
 from ..model import Model
 from ..store import open_model, register
 from ..threads import VARIABLE
-from . import stores
+from . import stores, worker
 from .job import Job
 from .move import Plan, move
 from .summary import Record, Summary
@@ -45,9 +44,10 @@ def run(job: Job, workers: int, tell: Callable[[int], Any]) -> Summary:
     """
     tell(sum(record.nbytes for record in job.earlier))
     records = []
-    for record in _serial(job) if workers == 1 else _pooled(job, workers):
-        records.append(record)
-        tell(record.nbytes)
+    with closing(_serial(job) if workers == 1 else _pooled(job, workers)) as moved:
+        for record in moved:
+            records.append(record)
+            tell(record.nbytes)
     return job.finish(records)
 
 
@@ -66,32 +66,29 @@ def models_of(plans: Sequence[Plan]) -> tuple[bytes, ...]:
     return tuple(sorted(found))
 
 
-def _serial(job: Job) -> Iterator[Record]:
+def _serial(job: Job) -> Generator[Record, None, None]:
     for plan, i in job.pending():
         yield move(plan, i)
 
 
-def _pooled(job: Job, workers: int) -> Iterator[Record]:
+def _pooled(job: Job, workers: int) -> Generator[Record, None, None]:
     check_shared(job.plans)
     threads = max(1, (os.cpu_count() or 1) // workers)
-    spawn = multiprocessing.get_context("spawn")  # Zarr's event loop does not survive a fork
     setup = (models_of(job.plans), threads)
-    with ProcessPoolExecutor(workers, spawn, set_up, setup) as pool:
-        waiting: set[Future[Record]] = set()
+    waiting: set[Future[Record]] = set()
+    with worker.processes(workers, set_up, setup) as pool:
         try:
             for plan, i in job.pending():
-                waiting.add(pool.submit(move, plan, i))
+                waiting.add(worker.submit(pool, move, plan, i))
                 if len(waiting) >= _AHEAD * workers:
                     done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                     yield from (future.result() for future in done)
             yield from (future.result() for future in wait(waiting).done)
-        except BrokenProcessPool as error:
+        except (BrokenProcessPool, worker.Ended) as error:
             raise LatransError(
                 "a worker process died, by lack of memory or by a signal: run the same command "
                 "again, it goes on where this one stopped"
             ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def set_up(models: Sequence[bytes], threads: int) -> None:

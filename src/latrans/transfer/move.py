@@ -7,7 +7,6 @@ moved one by one.
 
 from __future__ import annotations
 
-import errno
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 
 from ..compare import Difference, difference
 from ..errors import CodecError, ConfigError, EngineError, ModelError
+from ..whole import FULL
 from ..zarr import LatransCodec
 from . import progress, stores
 from .blocks import Block, Grid
@@ -23,7 +23,6 @@ from .summary import Failure, Record
 
 # What would befall every other chunk as well.
 _FATAL = (ConfigError, ModelError, EngineError, MemoryError)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ def _one_by_one(
 
 
 def raise_if_fatal(error: Exception) -> None:
-    if isinstance(error, _FATAL) or (isinstance(error, OSError) and error.errno in _FULL):
+    if isinstance(error, _FATAL) or (isinstance(error, OSError) and error.errno in FULL):
         raise error
 
 

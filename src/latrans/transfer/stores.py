@@ -69,6 +69,18 @@ def identity(place: StorePath) -> str:
     return str(place)
 
 
+def cancel_all(seconds: float) -> None:
+    """Cancel all that Zarr has under way in this process, and wait until it has ended."""
+
+    async def cancel() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.wait_for(asyncio.gather(*others, return_exceptions=True), seconds)
+
+    sync(cancel(), timeout=seconds + 1)
+
+
 def get(store: Store, key: str) -> bytes | None:
     """An object's bytes, or None."""
     found = sync(store.get(key, default_buffer_prototype()))

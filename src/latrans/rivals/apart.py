@@ -1,0 +1,219 @@
+"""Apart: rivals run in a process of their own, since what they call may crash, hang or take all
+memory, and take a program that only compares with it.
+
+One process serves many calls, one after the other, and is replaced when it has died.  What it is
+asked for comes through its standard input, what it found goes out through its standard output, and
+it ends when the former is closed.  Times are taken inside it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ..errors import RivalError
+
+if TYPE_CHECKING:
+    from .measure import Outcome
+    from .rival import Array, Rival
+
+_START_SECONDS = 60.0
+_SAMPLES_PER_SECOND = 20_000  # of the slowest that is still waited for
+_MEMORY_NBYTES = 8 << 30  # beside the arrays
+_MEMORY_PER_BYTE = 64
+_SERVE = "from latrans.rivals.apart import serve; serve()"
+
+
+def measured(
+    rival: Rival,
+    array: Array,
+    axes: str,
+    max_error: float | None,
+    fill_value: float | None,
+    seconds: float | None = None,
+) -> Outcome:
+    """What `measure.here` gives, from another process.
+
+    Parameters
+    ----------
+    seconds : float, optional
+        After which the rival is given up; by default a minute and more for larger arrays.
+
+    Raises
+    ------
+    RivalError
+        If the rival crashed, took too long, or raised an error.
+    """
+    if seconds is None:
+        seconds = _START_SECONDS + array.size / _SAMPLES_PER_SECOND
+    name = _name(rival)
+    if name is None or not sys.executable:
+        from .measure import here
+
+        return here(rival, array, axes, max_error, fill_value)
+    with _lock:
+        return _server.ask(rival.label, (name, array, axes, max_error, fill_value), seconds)
+
+
+def _name(rival: Rival) -> bytes | str | None:
+    """What another process finds a rival by; None where it cannot."""
+    from . import all_rivals
+
+    try:
+        data = pickle.dumps(rival)
+    except (pickle.PicklingError, AttributeError, TypeError):  # some of its functions have no name
+        return rival.label if rival in all_rivals() else None
+    return None if b"__main__" in data else data
+
+
+class Server:
+    """The process, started when it is first needed."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, label: str, question: tuple[Any, ...], seconds: float) -> Outcome:
+        """Have the process measure a rival."""
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(seconds, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            pickle.dump(question, process.stdin, pickle.HIGHEST_PROTOCOL)
+            process.stdin.flush()
+            answer = pickle.load(process.stdout)
+        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            status = self.close()
+            if late.is_set():
+                raise RivalError(f"{label} timed out after {seconds:.3g} s") from error
+            raise RivalError(f"{label} crashed ({_reason(status)})") from error
+        except BaseException:  # an interrupt: what it is at is not wanted any more
+            self.close()
+            raise
+        finally:
+            timer.cancel()
+        if isinstance(answer, str):
+            raise RivalError(answer)
+        found: Outcome = answer
+        return found
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self.close()
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _SERVE],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            )
+        return self._process
+
+    def close(self) -> int:
+        """End the process; returns the status that it ended with."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)  # it may be about to crash
+        process.kill()
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):  # what was not written is not wanted
+                pipe and pipe.close()
+        return process.wait()
+
+
+def _reason(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return signal.Signals(-status).name
+    except ValueError:
+        return f"signal {-status}"
+
+
+def serve() -> None:
+    """Answer questions until there are none; what the process does, and nothing else."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries print
+    with suppress(ValueError, OSError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked is interrupted, too
+    questions: BinaryIO = sys.stdin.buffer
+    while True:
+        try:
+            name, array, *rest = pickle.load(questions)
+        except EOFError:
+            return
+        _limit(array.nbytes)
+        pickle.dump(_answer(name, array, *rest), answers)
+        answers.flush()
+
+
+def _answer(name: bytes | str, array: Array, *rest: Any) -> Outcome | str:
+    from . import all_rivals
+    from .measure import here
+
+    try:
+        if isinstance(name, str):
+            rival = next(one for one in all_rivals() if one.label == name)
+        else:
+            rival = pickle.loads(name)
+        for module in rival.modules:  # what importing takes is no part of its speed
+            importlib.import_module(module)
+        return here(rival, array, *rest)
+    except RivalError as error:
+        return str(error)
+    except Exception as error:  # of what its modules do as they are imported
+        return f"the codec cannot be loaded: {type(error).__name__}: {error}"
+
+
+def _limit(nbytes: int) -> None:
+    """Let this process be what memory is taken from, and leave no dump of it behind."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+    try:
+        import resource
+    except ImportError:
+        return
+    wanted = _MEMORY_NBYTES + _MEMORY_PER_BYTE * nbytes
+    for kind, limit in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_DATA, wanted)):
+        hard = resource.getrlimit(kind)[1]
+        with suppress(OSError, ValueError):
+            resource.setrlimit(
+                kind, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard)
+            )
+
+
+_lock = threading.Lock()
+_server = Server()
+
+
+def _close() -> None:
+    _server.close()
+
+
+def _forget() -> None:
+    """In a forked child: the process serves the parent."""
+    global _lock, _server
+    _lock, _server = threading.Lock(), Server()
+
+
+atexit.register(_close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
