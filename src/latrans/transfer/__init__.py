@@ -3,6 +3,7 @@
 ::
 
     sources   what is read: files, Zarr arrays and groups, arrays in memory
+    images    image files, and stacks of those that agree; `tiff` has what is special about TIFF
     layout    which arrays latrans takes, and how each looks in the target
     blocks    an array cut into pieces of whole chunks
     job       a target that is begun or gone on with, and completed
@@ -55,8 +56,10 @@ def transcode(
     Parameters
     ----------
     source : str, path, zarr.Array, zarr.Group or array
-        ``a.npy``, ``a.npz``, ``a.npz:key``, a Zarr array or group of format 2 or 3, a URL of one,
-        or anything with shape, dtype and indexing by slices.
+        ``a.npy``, ``a.npz``, ``a.npz:key``; an image such as ``a.tif``, or a folder or a pattern
+        (``scans/*.tif``) of images of one shape and dtype, stacked in the order of the numbers in
+        their names, which the attribute ``source_files`` of the target keeps; a Zarr array or
+        group of format 2 or 3, a URL of one; or anything with shape, dtype and indexing by slices.
     target : str, path, Store or StorePath
         Path or fsspec URL of the new array or group.
     codec : LatransCodec, Latrans, latrans.Codec, Model or str; or a mapping
