@@ -17,9 +17,9 @@ from zarr.storage import StorePath
 from ..errors import ConfigError, TransferError
 from ..store import open_model
 from ..zarr.models import keep
-from . import memory, progress, stores
+from . import memory, ome, progress, stores
 from .blocks import BLOCK_NBYTES, Grid, block_grid
-from .layout import Layout, arrays_of, layouts
+from .layout import Layout, arrays_of, groups_of, layouts
 from .move import Plan
 from .summary import Record, Summary
 
@@ -234,15 +234,11 @@ def _make(
 ) -> list[Any]:
     """Create what is not there yet: groups first, so that the target is marked before all."""
     if isinstance(source, zarr.Group):
-        groups = {"": source}
-        groups |= {
-            path: node
-            for path, node in source.members(max_depth=None)
-            if isinstance(node, zarr.Group)
-        }
-        for path in sorted(groups):
+        groups = {path: dict(group.attrs) for path, group in groups_of(source).items()}
+        moved = ome.attributes_of(groups, source.metadata.zarr_format, zarr_format)
+        for path in sorted(moved):
             mark = {} if path else progress.marker(job, parts)
-            attributes = {**dict(groups[path].attrs), **mark}
+            attributes = {**moved[path], **mark}
             if not _exists(place / path):
                 zarr.create_group(
                     place.store,
