@@ -26,6 +26,6 @@ def run(args):
 if __name__ == "__main__":
     parser = console.parser(__doc__)
     parser.add_argument("target", help="Zarr array or group, path or URL")
-    parser.add_argument("--source", help="a.npy, a.npz, a.npz:key, Zarr array or group")
+    parser.add_argument("--source", help="whatever encode.py or transcode.py takes")
     parser.add_argument("--max-error", type=float, metavar="E", help="check this bound instead")
     sys.exit(console.main(run, parser))

@@ -21,6 +21,8 @@ HOMES = {
     "distributed": ("dask",),
     "pyarrow": ("arrow", "rivals.parquet"),
     "fsspec": ("arrow.files",),
+    "tifffile": ("transfer.tiff",),
+    "imageio": ("transfer.images",),
     "pandas": (),
     "polars": (),
     "duckdb": (),

@@ -173,9 +173,11 @@ def test_train_writes_a_model_that_says_what_it_saw(stack: Path, tmp_path: Path)
 
 
 def test_what_cannot_be_done_is_said_in_one_line(stack: Path, tmp_path: Path, call: Called) -> None:
+    zarr.create_group(tmp_path / "group.zarr")
     for arguments, expected in (
         (("encode.py", tmp_path / "none.npy", tmp_path / "t.zarr"), "No such file"),
         (("encode.py", tmp_path / "*.tif", tmp_path / "t.zarr"), "No files found"),
+        (("encode.py", tmp_path / "group.zarr", tmp_path / "t.zarr"), "expected an array"),
         (("transcode.py", "s3://bucket/a.zarr", tmp_path / "t.zarr"), "s3fs"),
         (("verify.py", stack), "no Zarr array"),
         (("encode.py", stack, tmp_path / "t.zarr", "--chunks", "8,8"), "do not fit"),
@@ -185,6 +187,24 @@ def test_what_cannot_be_done_is_said_in_one_line(stack: Path, tmp_path: Path, ca
         message = call(*arguments, status=2)
         assert expected in message
         assert message.count("\n") == 1
+
+
+def test_images_are_stacked_where_they_agree(stack: Path, tmp_path: Path, call: Called) -> None:
+    tifffile = pytest.importorskip("tifffile")
+    planes = np.load(stack)
+    for i, plane in zip((1, 2, 10), planes, strict=False):
+        tifffile.imwrite(tmp_path / f"t{i}.tif", plane)
+    pattern, target = tmp_path / "*.tif", tmp_path / "t.zarr"
+    call("encode.py", pattern, target, "--chunks", "1,32,32", "--block-mb", 0.001, "--axes", "zyx")
+    array = zarr.open_array(target, mode="r")
+    np.testing.assert_array_equal(array[...], planes[:3])
+    assert array.attrs["source_files"] == ["t1.tif", "t2.tif", "t10.tif"]
+    printed = call("verify.py", target, "--source", pattern)
+    assert (figure(printed, "worst error"), figure(printed, "failed chunks")) == (0, 0)
+    tifffile.imwrite(tmp_path / "t3.tif", planes[3].astype("u2"))
+    message = call("encode.py", pattern, tmp_path / "new.zarr", status=2)
+    assert "t3.tif uint16" in message
+    assert not (tmp_path / "new.zarr").exists()
 
 
 def test_object_stores_are_reached_by_url(stack: Path, tmp_path: Path, call: Called) -> None:

@@ -160,3 +160,16 @@ def test_groups_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     changed[3, 4] += 1
     assert run("verify", tmp_path / "a.zarr", target) == 1
     assert "1 of 81920 samples differ" in capsys.readouterr().out
+
+
+def test_a_source_that_is_incomplete_is_refused(tmp_path: Path) -> None:
+    from latrans.transfer import job as jobs
+
+    root = zarr.create_group(tmp_path / "a.zarr")
+    root.create_array("first", data=field(), chunks=(64, 64))
+    jobs.prepare(root, tmp_path / "b.zarr")
+    half = zarr.open_group(tmp_path / "b.zarr", mode="r")
+    for source in (half, half["first"]):
+        with pytest.raises(ConfigError, match="incomplete"):
+            transcode(source, tmp_path / "c.zarr")
+    assert not (tmp_path / "c.zarr").exists()

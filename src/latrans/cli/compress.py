@@ -17,7 +17,7 @@ from . import arrays, tables
 def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "compress",
-        help="write an .npy, .npz or Zarr array, or a Zarr group, as Zarr with latrans",
+        help="write an array, images, or a Zarr group, as Zarr with latrans",
         description="Write an array as a Zarr v3 array of latrans frames, block by block, each "
         "read back and compared; or a group, where arrays of integers and floats of at least "
         "64 kB that are no coordinates go through latrans and all others are copied. A target "
@@ -26,7 +26,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "source",
         metavar="SRC",
-        help="a.npy, a.npz, a.npz:key, a Zarr array or group, a URL, or a.parquet",
+        help="a.npy, a.npz, a.npz:key, an image, a folder or 'pattern' of images, a Zarr array or "
+        "group, a URL, or a.parquet",
     )
     parser.add_argument("target", metavar="DST.zarr|DST.parquet", help="path or URL")
     parser.add_argument("--model", default="image-1", help="name, file or auto (default: image-1)")

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ..errors import CodecError
 from . import arrays, chunks, console
 
 
@@ -32,7 +33,13 @@ def run(args: argparse.Namespace) -> int:
 def _frame(path: Path) -> dict[str, Any]:
     import latrans
 
-    info = latrans.inspect(path.read_bytes())
+    from ..transfer.sources import advice
+
+    frame = path.read_bytes()
+    try:
+        info = latrans.inspect(frame)
+    except CodecError as error:
+        raise CodecError(f"{path} is not a frame ({error}): {advice(path)}") from error
     return {**asdict(info), "dtype": str(info.dtype), "shape": list(info.shape)}
 
 

@@ -24,7 +24,9 @@ def add_command(commands: Any) -> None:
         "it and with every other codec that is installed; print sizes and speeds, one thread "
         "each, and what to do next.",
     )
-    parser.add_argument("source", metavar="DATA", help="a.npy, a.npz, a.npz:key or a Zarr array")
+    parser.add_argument(
+        "source", metavar="DATA", help="a.npy, a.npz, a.npz:key, images or a Zarr array"
+    )
     parser.add_argument("--axes", help="one letter per dimension, as in zyx or tc")
     parser.add_argument(
         "--bound", type=float, metavar="E", help="largest error, in units of the data; floats only"

@@ -111,8 +111,9 @@ def decompress(args: argparse.Namespace) -> int:
 def _check(source: str, target: str) -> None:
     if not (is_table(source) and is_table(target)):
         raise ConfigError(
-            f"from a Parquet file to another, found {source} and {target}; arrays become rows of "
-            "Parquet files by pipelines/to_parquet.py"
+            f"from a Parquet file to another, found {source} and {target}: columns are compressed "
+            "by latrans compress A.parquet B.parquet --columns NAME=MODEL, and arrays become rows "
+            "of Parquet files by pipelines/to_parquet.py"
         )
 
 

@@ -19,7 +19,7 @@ def add_command(commands: Any) -> None:
         "arrays promise nothing; the worst error is reported.",
     )
     parser.add_argument(
-        "source", metavar="SRC", help="a.npy, a.npz, a.npz:key, a Zarr array or group, or a URL"
+        "source", metavar="SRC", help="whatever compress takes: files, images, Zarr, a URL"
     )
     parser.add_argument("target", metavar="DST.zarr")
     parser.add_argument("--max-error", type=float, metavar="E", help="check this bound instead")

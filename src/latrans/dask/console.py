@@ -23,7 +23,7 @@ from .. import command
 from ..chunking import default_chunks
 from ..errors import ConfigError, TransferError
 from ..model import Model
-from ..transfer import opened
+from ..transfer import opened, sources
 from ..transfer.blocks import block_grid
 from ..transfer.progress import refuse_unfinished
 from ..transfer.stores import open_target
@@ -97,32 +97,24 @@ def shape(text: str) -> Any:
     return text if text == "source" else tuple(int(n) for n in text.split(","))
 
 
-def options_of(args: argparse.Namespace) -> dict[str, Any] | None:
-    """Options for fsspec."""
-    return dict(args.storage_option) or None
+def options_of(args: argparse.Namespace, place: str = "://") -> dict[str, Any] | None:
+    """Options for fsspec, where a place is a URL."""
+    return dict(args.storage_option) or None if "://" in place else None
 
 
-def open_input(args: argparse.Namespace, place: str) -> Any:
+def open_input(args: argparse.Namespace, place: str, groups: bool = True) -> Any:
     """A source: what Zarr opens comes as array or group, names of other files as they are."""
-    import zarr
-
     local = place.removeprefix("file://")
-    if ".npz" in local or local.endswith(".npy"):
+    if "://" not in local and sources.is_of_files(local):
         return local
-    options = options_of(args) if "://" in local else None
-    return zarr.open(local, mode="r", storage_options=options)
+    return sources.open_zarr(local, groups, options_of(args, local))
 
 
 @contextmanager
 def open_array(args: argparse.Namespace, place: str) -> Iterator[Any]:
     """A source as a Dask array, in blocks of whole chunks as they will be written."""
-    if "*" in place:
-        yield _images(place)
-        return
     with ExitStack() as stack:
-        source = opened(open_input(args, place), stack)
-        if not hasattr(source, "shape"):
-            raise ConfigError(f"{place} is a Zarr group, expected an array")
+        source = opened(open_input(args, place, groups=False), stack)
         if hasattr(source, "attrs"):
             refuse_unfinished(source)
         chunks = getattr(args, "chunks", None)
@@ -135,19 +127,9 @@ def open_array(args: argparse.Namespace, place: str) -> Iterator[Any]:
         yield da.from_array(source, chunks=edge, meta=meta)
 
 
-def _images(pattern: str) -> da.Array:
-    """Image files of one size, stacked."""
-    from dask.array.image import imread
-
-    try:
-        return imread(pattern)
-    except ValueError as error:  # what dask says where nothing matches
-        raise ConfigError(f"{pattern}: {error}") from error
-
-
 def target(args: argparse.Namespace, place: str) -> StorePath:
     """Where a job writes that makes several arrays."""
-    return open_target(place, options_of(args) if "://" in place else None)
+    return open_target(place, options_of(args, place))
 
 
 @contextmanager

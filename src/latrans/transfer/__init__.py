@@ -3,11 +3,13 @@
 ::
 
     sources   what is read: files, Zarr arrays and groups, arrays in memory
+    images    image files, and stacks of those that agree; `tiff` has what is special about TIFF
     layout    which arrays latrans takes, and how each looks in the target
     blocks    an array cut into pieces of whole chunks
     job       a target that is begun or gone on with, and completed
     move      one block: read, write, read back, compare, remember
     progress  the marks and records that an unfinished target carries
+    ome       metadata of OME-Zarr, which follow the Zarr format
     local     all blocks on this machine; `latrans.dask` runs them elsewhere
 
 Killing a transfer at any moment leaves every chunk whole or absent, and a target that says that
@@ -55,18 +57,22 @@ def transcode(
     Parameters
     ----------
     source : str, path, zarr.Array, zarr.Group or array
-        ``a.npy``, ``a.npz``, ``a.npz:key``, a Zarr array or group of format 2 or 3, a URL of one,
-        or anything with shape, dtype and indexing by slices.
+        ``a.npy``, ``a.npz``, ``a.npz:key``; an image such as ``a.tif``, or a folder or a pattern
+        (``scans/*.tif``) of images of one shape and dtype, stacked in the order of the numbers in
+        their names, which the attribute ``source_files`` of the target keeps; a Zarr array or
+        group of format 2 or 3, a URL of one; or anything with shape, dtype and indexing by slices.
     target : str, path, Store or StorePath
         Path or fsspec URL of the new array or group.
     codec : LatransCodec, Latrans, latrans.Codec, Model or str; or a mapping
-        A codec, or a model to encode with losslessly; by path of the array, where they differ.
+        A codec, or a model to encode with losslessly; by path of the array, where they differ:
+        then latrans takes the arrays that are named, and copies the others.
     arrays : collection of str, optional
-        Which arrays of a group latrans takes; the others are copied.  By default integers and
-        floats of at least 64 kB that are no coordinates.
+        Which arrays of a group latrans takes; the others are copied.  By default those that
+        `codec` names, or integers and floats of at least 64 kB that are no coordinates.
     chunks, shards : tuple of int, "source", or a mapping, optional
         Shapes, by default chunks that suit the model and names of dimensions, and no shards;
-        "source" keeps the source's chunks; by path of the array, where they differ.
+        "source" keeps the source's chunks; by path of the array, where they differ, arrays that
+        are not named having the default.
     verify : bool
         Read back and compare every block: bit for bit in lossless mode, within the bound in
         bounded mode; in lossy mode the worst error is reported.
@@ -95,8 +101,8 @@ def transcode(
     TransferError
         If chunks failed; all others are in place.
     ConfigError
-        If the target is complete or of another transfer, settings do not fit the source, or the
-        tasks do not fit into memory.
+        If the target is complete or of another transfer, settings do not fit the source or name
+        arrays that it does not have, or the tasks do not fit into memory.
 
     Examples
     --------

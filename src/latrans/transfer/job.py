@@ -17,11 +17,10 @@ from zarr.storage import StorePath
 from ..errors import ConfigError, TransferError
 from ..store import open_model
 from ..zarr.models import keep
-from . import memory, progress, stores
+from . import memory, ome, progress, stores
 from .blocks import BLOCK_NBYTES, Grid, block_grid
-from .layout import Layout, layouts
+from .layout import Layout, arrays_of, groups_of, layouts
 from .move import Plan
-from .sources import NpyFile
 from .summary import Record, Summary
 
 
@@ -142,6 +141,9 @@ def prepare(
         raise ConfigError(
             "an array has no group to keep a model in: use model_storage='inline', or move a group"
         )
+    if isinstance(source, zarr.Array | zarr.Group):
+        for node in (source, *arrays_of(source).values()):
+            progress.refuse_unfinished(node)
     wanted = layouts(source, codec, arrays, chunks, shards, zarr_format, model_storage)
     grids = [_grid(layout, block_nbytes) for layout in wanted]
     needed = max(map(_needed, wanted, grids), default=0)
@@ -232,15 +234,11 @@ def _make(
 ) -> list[Any]:
     """Create what is not there yet: groups first, so that the target is marked before all."""
     if isinstance(source, zarr.Group):
-        groups = {"": source}
-        groups |= {
-            path: node
-            for path, node in source.members(max_depth=None)
-            if isinstance(node, zarr.Group)
-        }
-        for path in sorted(groups):
+        groups = {path: dict(group.attrs) for path, group in groups_of(source).items()}
+        moved = ome.attributes_of(groups, source.metadata.zarr_format, zarr_format)
+        for path in sorted(moved):
             mark = {} if path else progress.marker(job, parts)
-            attributes = {**dict(groups[path].attrs), **mark}
+            attributes = {**moved[path], **mark}
             if not _exists(place / path):
                 zarr.create_group(
                     place.store,
@@ -299,7 +297,8 @@ def _is_whole(block: tuple[int, ...], unit: tuple[int, ...], shape: tuple[int, .
 def _needed(layout: Layout, grid: Grid) -> int:
     dtype = np.dtype(layout.source.dtype)
     shape = tuple(min(n, edge) for n, edge in zip(grid.shape, grid.edge, strict=True))
-    return memory.task_nbytes(
+    held = int(getattr(layout.source, "held_nbytes", 0))
+    return held + memory.task_nbytes(
         _nbytes(shape) * dtype.itemsize, _nbytes(layout.chunks) * dtype.itemsize, dtype
     )
 
@@ -333,8 +332,8 @@ def _identity_of(source: Any) -> dict[str, Any]:
         metadata = json.dumps(source.metadata.to_dict(), sort_keys=True, default=str)
         known["place"] = stores.identity(source.store_path)
         known["metadata"] = hashlib.sha256(metadata.encode()).hexdigest()[:16]
-    elif isinstance(source, NpyFile):
-        known |= {"place": source.origin, "size": source.size, "modified": source.mtime_ns}
+    elif hasattr(source, "fingerprint"):  # of files
+        known |= source.fingerprint
     elif isinstance(source, np.ndarray):
         known["values"] = hashlib.sha256(np.ascontiguousarray(source).tobytes()).hexdigest()[:16]
     else:

@@ -3,11 +3,13 @@
 In a group latrans takes arrays of integers and floats of at least 64 kB, except coordinates: one
 dimensional arrays named like their dimension, and those that a ``coordinates`` attribute names.
 Positions must come back exactly, and there is little to gain.  All other arrays are copied, with
-the codecs they had where the Zarr format stays the same, else with Zarr's defaults.  `arrays`
-names those that latrans takes whatever their size.  An array on its own is always taken.
+the codecs they had where the Zarr format stays the same, else with Zarr's defaults.  `arrays`, or
+codecs that are given by path, name those that latrans takes whatever their size.  An array on its
+own is always taken.
 
 xarray keeps names of dimensions and fill values in different places in the two formats; they are
-moved, so that it opens the target as it opens the source.
+moved, so that it opens the target as it opens the source.  So are the metadata of OME-Zarr.  What
+has no names of dimensions gets those of its axes, where they are known or given.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from ..numcodecs import Latrans
 from ..store import open_model
 from ..zarr import LatransCodec
 from ..zarr.models import FOLDER, reference
+from . import dimensions, ome, settings
 
 MIN_NBYTES = 1 << 16
 _MODEL = re.compile(rf"(?:.*/)?{FOLDER}/[0-9a-f]{{64}}\Z")  # one that is kept beside arrays
@@ -96,15 +99,19 @@ def arrays_of(source: Any) -> dict[str, Any]:
     return {"": source}
 
 
+def groups_of(source: Any) -> dict[str, Any]:
+    """The groups of a source by path, itself included; none of one that is an array."""
+    if not isinstance(source, zarr.Group):
+        return {}
+    members = source.members(max_depth=None)
+    found = {path: node for path, node in members if isinstance(node, zarr.Group)}
+    return {"": source, **dict(sorted(found.items()))}
+
+
 def chosen(found: Mapping[str, Any], arrays: Collection[str] | None) -> list[str]:
     """Paths of those arrays that latrans takes."""
     if arrays is not None:
-        unknown = sorted(set(arrays) - set(found))
-        if unknown:
-            raise ConfigError(
-                f"the source has no array {', '.join(unknown)}; it has {', '.join(sorted(found))}"
-            )
-        return sorted(arrays)
+        return sorted(settings.paths("arrays", arrays, found))
     if set(found) == {""}:
         return [""]
     named = _named_as_coordinates(found)
@@ -122,7 +129,19 @@ def layouts(
 ) -> list[Layout]:
     """How every array of a source looks in the target; see `latrans.transfer.transcode`."""
     found = arrays_of(source)
+    codec = settings.by_path("codec", codec, found)
+    if arrays is None and isinstance(codec, Mapping):
+        arrays = list(codec)
     taken = chosen(found, arrays)
+    if isinstance(codec, Mapping) and not set(taken) <= set(codec):
+        unnamed = ", ".join(sorted(set(taken) - set(codec)))
+        raise ConfigError(f"codec= has none for {unnamed}, which arrays= names: name it there, too")
+    chunks = settings.by_path("chunks", chunks, found)
+    shards = settings.by_path("shards", shards, found)
+    for what, setting in (("codec", codec), ("chunks", chunks), ("shards", shards)):
+        settings.only_for(what, setting, taken)
+    groups = {path: dict(group.attrs) for path, group in groups_of(source).items()}
+    axes = ome.dimension_names(groups)
     if not taken and found:
         raise ConfigError(
             "no array of the source is made of integers or floats of at least "
@@ -132,14 +151,20 @@ def layouts(
     for name, array in found.items():
         if name in taken:
             own = configured(_own(codec, name), model_storage)
-            result.append(_taken(name, array, own, chunks, shards, zarr_format))
+            result.append(_taken(name, array, own, chunks, shards, zarr_format, axes.get(name)))
         else:
-            result.append(_copied(name, array, zarr_format))
+            result.append(_copied(name, array, zarr_format, axes.get(name)))
     return result
 
 
 def _taken(
-    name: str, array: Any, codec: LatransCodec, chunks: Any, shards: Any, zarr_format: int
+    name: str,
+    array: Any,
+    codec: LatransCodec,
+    chunks: Any,
+    shards: Any,
+    zarr_format: int,
+    image_axes: dimensions.Names | None,
 ) -> Layout:
     shape = tuple(array.shape)
     dtype = np.dtype(array.dtype)
@@ -151,7 +176,7 @@ def _taken(
             f"{len(shape)}: give codec={{name: codec}}, or leave axes out"
         )
     described = _described(array, zarr_format, codec.fill_value)
-    names = described.get("dimension_names") or described["attributes"].get(_DIMENSIONS)
+    names = _name_dimensions(described, len(shape), zarr_format, image_axes, codec.axes)
     model = None if codec.model == "auto" else open_model(codec.model)
     told, joined = model_axes(model, shape, codec.axes, names)
     if told != codec.axes:
@@ -174,6 +199,7 @@ def _taken(
         # Zarr drops chunks that equal the fill value, and -0.0 or any NaN may pass for it.
         "config": {"write_empty_chunks": dtype.kind in "fc"},
         **described,
+        **_chunk_names(array, zarr_format, image_axes),
     }
     if zarr_format == 2:
         options |= {"compressors": Latrans.from_mapping(codec.to_mapping()), "filters": None}
@@ -182,12 +208,15 @@ def _taken(
     return Layout(name, array, codec, cut, whole, options)
 
 
-def _copied(name: str, array: Any, zarr_format: int) -> Layout:
+def _copied(name: str, array: Any, zarr_format: int, image_axes: dimensions.Names | None) -> Layout:
     metadata = array.metadata
+    described = _described(array, zarr_format, None)
+    _name_dimensions(described, array.ndim, zarr_format, image_axes)
     options: dict[str, Any] = {
         "dtype": metadata.data_type if metadata.zarr_format == 3 else metadata.dtype,
         "config": {"write_empty_chunks": True},
-        **_described(array, zarr_format, None),
+        **described,
+        **_chunk_names(array, zarr_format, image_axes),
     }
     shards = None
     if metadata.zarr_format == zarr_format:
@@ -221,6 +250,40 @@ def _described(array: Any, zarr_format: int, fill_value: float | None) -> dict[s
         kept = np.zeros((), dtype)[()]
     described = {"fill_value": kept, "attributes": attributes}
     return described if zarr_format == 2 else {**described, "dimension_names": names}
+
+
+def _name_dimensions(
+    described: dict[str, Any],
+    n_dims: int,
+    zarr_format: int,
+    image_axes: dimensions.Names | None,
+    axes: str | None = None,
+) -> dimensions.Names | None:
+    """Complete the names of dimensions of a target where its format has them; returns all that are
+    known, of an image's axes, too."""
+    attributes = described["attributes"]
+    if zarr_format == 3:
+        own, given = described["dimension_names"], dimensions.of_axes(axes)
+        described["dimension_names"] = dimensions.completed(n_dims, own, image_axes, given)
+        return described["dimension_names"]
+    own = attributes.get(_DIMENSIONS)
+    known = dimensions.completed(n_dims, own, image_axes, dimensions.of_axes(axes))
+    # Format 2 has them as an attribute for xarray, which takes all or none; OME-Zarr has its own.
+    if own is None or None in own:
+        attributes.pop(_DIMENSIONS, None)
+        if known is not None and None not in known and not image_axes:
+            attributes[_DIMENSIONS] = list(known)
+    return known
+
+
+def _chunk_names(
+    array: Any, zarr_format: int, image_axes: dimensions.Names | None
+) -> dict[str, Any]:
+    """How keys of chunks are written in format 2: as in the source, in folders in images."""
+    if zarr_format == 3:
+        return {}
+    kept = getattr(getattr(array, "metadata", None), "dimension_separator", ".")
+    return {"chunk_key_encoding": {"name": "v2", "separator": "/" if image_axes else kept}}
 
 
 def _encoded(value: Any, dtype: np.dtype[Any]) -> Any:

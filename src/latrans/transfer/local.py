@@ -57,7 +57,7 @@ def models_of(plans: Sequence[Plan]) -> tuple[bytes, ...]:
     names |= {
         (configuration(plan.source) or {}).get("model", "auto")
         for plan in plans
-        if hasattr(getattr(plan, "source", None), "metadata")
+        if hasattr(getattr(plan, "source", None), "store_path")
     }
     found = set()
     for name in names - {"auto"}:

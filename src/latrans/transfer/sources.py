@@ -1,8 +1,9 @@
-"""Sources: arrays that are read block by block, from files, stores or memory.
+"""Sources: what a path is, and how it is read block by block; for every command and function.
 
-A source has `shape`, `dtype` and indexing by slices.  Files are memory-mapped and pickle as their
-path, so that worker processes map them again; members of ``.npz`` files are unpacked to temporary
-files, so that they can be mapped too.
+A source has `shape`, `dtype` and indexing by slices.  ``.npy`` files are memory-mapped and pickle
+as their path, so that worker processes map them again; members of ``.npz`` files are unpacked to
+temporary files, so that they can be mapped too.  Images, and folders and patterns of them, are in
+`images`.  Of files that other libraries read, the error says how to bring them here.
 """
 
 from __future__ import annotations
@@ -21,8 +22,48 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
+from . import images
 
 Array = npt.NDArray[Any]
+
+EXPECTED = "an .npy or .npz file, an image, a folder or pattern of images, or a Zarr array or group"
+
+# Files that commands meet and do not read: what they are, how they are known, what to do.
+_ELSEWHERE: tuple[tuple[str, tuple[str, ...], tuple[bytes, ...], str], ...] = (
+    (
+        "a Parquet file",
+        (".parquet", ".pq"),
+        (b"PAR1",),
+        "latrans compress {name} OUT.parquet --columns NAME=MODEL compresses its columns, and "
+        "latrans.arrow reads and writes them",
+    ),
+    (
+        "a NetCDF file",
+        (".nc", ".nc4", ".cdf"),
+        (b"CDF\x01", b"CDF\x02", b"CDF\x05"),
+        "In Python: data = xarray.open_dataset('{name}'); "
+        "latrans.transfer.transcode(data['NAME'].values, '{stem}.zarr', 'field-1')",
+    ),
+    (
+        "an HDF5 file",
+        (".h5", ".hdf5", ".he5", ".hdf"),
+        (b"\x89HDF",),
+        "In Python: data = h5py.File('{name}'); "
+        "latrans.transfer.transcode(data['NAME'], '{stem}.zarr', 'image-1')",
+    ),
+    (
+        "an .npy file",
+        (".npy",),
+        (b"\x93NUMPY",),
+        "latrans compress {name} OUT.zarr takes it as a source, if its name ends in .npy",
+    ),
+    (
+        "an image",
+        images.SUFFIXES,
+        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG", b"\xff\xd8\xff"),
+        "latrans compress {name} OUT.zarr takes it as a source, if its name says what it is",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +88,11 @@ class NpyFile:
         file = cls(str(path.resolve()), origin, status.st_size, status.st_mtime_ns)
         _map(file.path, file.size, file.mtime_ns)
         return file
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells this file from others, and from what it may become."""
+        return {"place": self.origin, "size": self.size, "modified": self.mtime_ns}
 
     @property
     def mapped(self) -> Array:
@@ -80,36 +126,91 @@ def _map(path: str, size: int, mtime_ns: int) -> Array:
 
 
 @contextmanager
-def open_source(spec: str, groups: bool = False) -> Iterator[Any]:
-    """Open ``a.npy``, ``a.npz``, ``a.npz:key`` or what Zarr opens, a URL included, for reading.
+def open_source(
+    spec: str, groups: bool = False, storage_options: dict[str, Any] | None = None
+) -> Iterator[Any]:
+    """Open for reading what a path or URL names.
 
-    Yields an object with `shape`, `dtype` and indexing by slices; or a Zarr group, with `groups`.
+    Parameters
+    ----------
+    spec : str
+        ``a.npy``, ``a.npz``, ``a.npz:key``; an image, a folder of images or a pattern such as
+        ``scans/*.tif``; a Zarr store, zipped or not, or a URL of one.
+    groups : bool
+        Whether Zarr groups are taken, too.
+    storage_options : dict, optional
+        For fsspec, where `spec` is a URL.
+
+    Yields
+    ------
+    An object with `shape`, `dtype` and indexing by slices; or a Zarr group, with `groups`.
+
+    Raises
+    ------
+    ConfigError
+        If it is something else, or images of a stack do not agree; how to read it, where that is
+        known.
+    FileNotFoundError
     """
+    spec = spec.removeprefix("file://")
     path, _, key = spec.partition(".npz:")
-    if key or spec.endswith(".npz"):
+    if "://" in spec:
+        yield open_zarr(spec, groups, storage_options)
+    elif key or spec.endswith(".npz"):
         archive = Path(f"{path}.npz" if key else spec)
         with tempfile.TemporaryDirectory(prefix="latrans-") as folder:
             yield NpyFile.open(_extract(archive, key, Path(folder)), archive, key)
-    elif spec.endswith(".npy") and "://" not in spec:
+    elif spec.endswith(".npy") and not Path(spec).is_dir():
         yield NpyFile.open(Path(spec))
+    elif (files := images.found_at(spec)) is not None:
+        yield images.ImageStack.open(files, stacked=True)
+    elif images.is_image(spec) and not Path(spec).is_dir():
+        yield images.ImageStack.open([Path(spec)], stacked=False)
     else:
         yield open_zarr(spec, groups)
 
 
-def open_zarr(path: str, groups: bool = False) -> Any:
+def is_of_files(spec: str) -> bool:
+    """Whether a local path, which need not exist, names files of samples, not a Zarr store."""
+    if ".npz:" in spec or (spec.endswith((".npy", ".npz")) and not Path(spec).is_dir()):
+        return True
+    return (images.is_image(spec) and not Path(spec).is_dir()) or images.found_at(spec) is not None
+
+
+def open_zarr(
+    path: str, groups: bool = False, storage_options: dict[str, Any] | None = None
+) -> Any:
     """Open a Zarr array (v2 or v3) for reading; a `ConfigError` says what is there instead."""
     import zarr
 
-    if "://" not in path and not Path(path).exists():
-        raise FileNotFoundError(f"{path} does not exist: give an .npy, .npz or Zarr array")
+    path = path.removeprefix("file://")
+    local = None if "://" in path else Path(path).absolute()
+    if local is not None and not local.exists():
+        raise FileNotFoundError(f"{path} does not exist: give {EXPECTED}")
+    if local is not None and local.is_file() and not zipfile.is_zipfile(local):
+        raise ConfigError(f"{path} is not a Zarr array or group: {advice(local)}")
     try:
-        found = zarr.open(path if "://" in path else Path(path).absolute(), mode="r")
+        found = zarr.open(local or path, mode="r", storage_options=storage_options)
     except (FileNotFoundError, ValueError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path} cannot be opened as a Zarr array: {error}") from error
     if groups or isinstance(found, zarr.Array):
         return found
     names = ", ".join(sorted(found.array_keys())) or "none"
     raise ConfigError(f"{path} is a Zarr group, expected an array; arrays in it: {names}")
+
+
+def advice(path: Path) -> str:
+    """What reads a file that is none of ours."""
+    name = path.name
+    with path.open("rb") as file:
+        head = file.read(8)
+    for kind, suffixes, marks, how in _ELSEWHERE:
+        if name.lower().endswith(suffixes) or head.startswith(marks):
+            return f"it is {kind}. {how.format(name=name, stem=path.stem)}"
+    return (
+        f"expected {EXPECTED}. Read it with its own library, and hand the array to "
+        "latrans.transfer.transcode(array, 'out.zarr')"
+    )
 
 
 def _extract(path: Path, key: str, folder: Path) -> Path:

@@ -148,7 +148,9 @@ def _compared(pair: Pair, block: Block) -> Difference:
     decoded = np.asarray(pair.target[block])
     if pair.source is None:
         return Difference()
-    original = np.asarray(pair.source[block])
+    # Files are read by another way than for copying, so that what that did wrong shows.
+    read = getattr(pair.source, "reread", pair.source.__getitem__)
+    original = np.asarray(read(block))
     if original.dtype.hasobject or original.dtype.kind == "T":
         return Difference(n_different=int((original != decoded).sum()))
     return difference(original, decoded, pair.max_error, pair.fill_value)
