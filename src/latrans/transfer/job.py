@@ -7,7 +7,7 @@ import json
 import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -41,6 +41,8 @@ class Job:
         Memory of the largest task.
     consolidate : bool
         Whether the target gets consolidated metadata, as the source has.
+    exact : tuple of str
+        Arrays that are stored losslessly though others are not, see `exact`.
     """
 
     place: StorePath
@@ -48,6 +50,7 @@ class Job:
     earlier: list[Record]
     needed_nbytes: int
     consolidate: bool = False
+    exact: tuple[str, ...] = ()
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -78,7 +81,7 @@ class Job:
         """
         records = list(records)
         seconds = time.perf_counter() - self.started
-        summary = Summary.of(self.earlier, records, seconds)
+        summary = replace(Summary.of(self.earlier, records, seconds), exact=self.exact)
         if summary.failures:
             raise TransferError(summary)
         missing = self.n_pending - len({(record.array, record.block) for record in records})
@@ -186,7 +189,8 @@ def prepare(
         if i < len(plan.grid)
     ]
     has = getattr(getattr(source, "metadata", None), "consolidated_metadata", None)
-    return Job(place, plans, earlier, needed, has is not None)
+    exact = tuple(f"{layout.name} ({layout.exact})" for layout in wanted if layout.exact)
+    return Job(place, plans, earlier, needed, has is not None, exact)
 
 
 def _goes_on(

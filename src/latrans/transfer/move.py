@@ -16,6 +16,7 @@ import numpy as np
 
 from ..compare import Difference, difference
 from ..errors import CodecError, ConfigError, EngineError, ModelError
+from ..missing import Missing
 from ..zarr import LatransCodec
 from . import progress, stores
 from .blocks import Block, Grid
@@ -167,12 +168,14 @@ def checked(codec: LatransCodec | None, samples: Any, back: Any) -> Difference:
         return Difference()
     mode = "lossless" if codec is None else codec.mode
     bound = codec.max_error if codec is not None and mode == "bounded" else None
-    fill_value = None if codec is None else codec.fill_value
-    found = difference(samples, back, bound, fill_value)
+    missing = None if codec is None else Missing.of(codec.fill_value, codec.valid_range)
+    found = difference(samples, back, bound, missing)
     if mode == "lossless" and found.n_different:
         raise Broken(f"{found.n_different} samples differ, by up to {found.worst:g}")
     if mode == "bounded" and found.n_outside:
         raise Broken(f"{found.n_outside} samples are off by more than {bound:g}")
+    if mode == "lossy" and found.n_outside:
+        raise Broken(f"{found.n_outside} samples became missing values, or were some and are not")
     return found
 
 
