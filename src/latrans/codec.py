@@ -198,6 +198,7 @@ class Codec(Batches):
         """
         from . import chunk
 
+        item = on_host(item)
         if isinstance(item, np.ndarray):
             carried = to_carrier(contiguous(item, "C"))
             opened = self._open(carried)

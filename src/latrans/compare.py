@@ -33,6 +33,13 @@ class Difference:
     worst: float = 0.0
     position: tuple[int, ...] | None = None
 
+    @property
+    def by(self) -> str:
+        """By how much, in words."""
+        if self.n_different and not self.worst:
+            return "in the bits of NaN, or in the sign of a zero"
+        return f"by up to {self.worst:g}"
+
     def joined(self, other: Difference, block: tuple[slice, ...] | None = None) -> Difference:
         """This and what was found in `block`, or in another part of the same array."""
         worst, position = self.worst, self.position

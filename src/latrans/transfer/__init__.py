@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bar import progress_bar
 from ..errors import ConfigError
+from ..foreign import unmasked
 from .blocks import BLOCK_NBYTES
 from .summary import Failure, Record, Summary
 
@@ -149,4 +150,4 @@ def opened(source: Any, stack: ExitStack) -> Any:
         source = zarr.open(source, mode="r")
     if isinstance(source, zarr.Array | zarr.Group):
         load_for(source)
-    return source
+    return unmasked(source)

@@ -267,7 +267,7 @@ def _make(
                 zarr_format=zarr_format,
                 **options,
             )
-        made.append(zarr.open_array(where, mode="r+", config=layout.options["config"]))
+        made.append(zarr.open_array(where, mode="r+"))
     return made
 
 

@@ -235,8 +235,6 @@ def _taken(
             raise ConfigError(f"shards {whole} are no multiple of chunks {cut}")
     options: dict[str, Any] = {
         "dtype": array.dtype,
-        # Zarr drops chunks that equal the fill value, and -0.0 or any NaN may pass for it.
-        "config": {"write_empty_chunks": dtype.kind in "fcV"},
         **described,
     }
     if zarr_format == 2:
@@ -250,7 +248,6 @@ def _copied(name: str, array: Any, zarr_format: int) -> Layout:
     metadata = array.metadata
     options: dict[str, Any] = {
         "dtype": metadata.data_type if metadata.zarr_format == 3 else metadata.dtype,
-        "config": {"write_empty_chunks": True},
         **_described(array, zarr_format, None),
     }
     shards = None

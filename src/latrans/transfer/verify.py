@@ -13,6 +13,7 @@ import numpy as np
 from ..compare import Difference, difference
 from ..conventions import declared
 from ..errors import ConfigError
+from ..foreign import unmasked
 from ..frames import configuration
 from ..missing import Missing
 from ..zarr import LatransCodec
@@ -152,7 +153,7 @@ def _compared(pair: Pair, block: Block) -> Difference:
     decoded = np.asarray(pair.target[block])
     if pair.source is None:
         return Difference()
-    original = np.asarray(pair.source[block])
+    original = np.asarray(unmasked(pair.source[block]))
     if original.dtype.hasobject or original.dtype.kind == "T":
         return Difference(n_different=int((original != decoded).sum()))
     return difference(original, decoded, pair.max_error, pair.missing)
