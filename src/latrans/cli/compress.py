@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from ..chunking import default_chunks
 from ..errors import ConfigError, TransferError
 from ..missing import as_number
 from ..transfer.blocks import BLOCK_NBYTES
@@ -174,16 +176,24 @@ def _range(name: str, source: Any, args: argparse.Namespace) -> float:
     """Largest minus smallest valid value, by one pass over the data."""
     from ..conventions import declared
     from ..missing import Missing
-    from ..transfer.ranges import range_of
+    from ..ranges import range_of
 
     dtype = np.dtype(source.dtype)
     if dtype.kind not in "iuf":
         raise ConfigError(f"--relative-error needs integers or floats, found dtype {dtype}")
     told, missing = Missing.of(args.fill_value), declared(source)
-    found = range_of(source, missing if told is None else told.joined(missing), args.axes)
+    both = missing if told is None else told.joined(missing)
+    found = range_of(_parts(source, args.axes), both, getattr(source, "attrs", None))
     if not found:
         raise ConfigError(
             "--relative-error needs a range, but all values that are not missing are equal"
             f"{f' in {name}' if name else ''}: use lossless, or name other arrays with --array"
         )
     return found
+
+
+def _parts(source: Any, axes: str | None) -> Iterator[np.ndarray[Any, Any]]:
+    shape = tuple(source.shape)
+    chunks = getattr(source, "chunks", None) or default_chunks(shape, axes)
+    for block in arrays.blocks(shape, chunks, np.dtype(source.dtype).itemsize):
+        yield np.asarray(source[block])

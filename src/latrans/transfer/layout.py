@@ -33,11 +33,11 @@ from ..conventions import DIMENSIONS, FILL, declared
 from ..errors import ConfigError
 from ..missing import Missing, as_values
 from ..numcodecs import Latrans
+from ..ranges import known_range, refuse_large
 from ..store import open_model
 from ..zarr import LatransCodec
 from ..zarr.models import FOLDER, reference
 from . import exact
-from .ranges import known_range, refuse_large
 
 MIN_NBYTES = 1 << 16
 _MODEL = re.compile(rf"(?:.*/)?{FOLDER}/[0-9a-f]{{64}}\Z")  # one that is kept beside arrays

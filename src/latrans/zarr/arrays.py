@@ -19,6 +19,7 @@ from ..errors import ConfigError
 from ..foreign import unmasked
 from ..model import Model
 from ..numcodecs import Latrans
+from ..ranges import known_range, refuse_large
 from ..store import open_model
 from . import models
 from .codec import LatransCodec
@@ -156,6 +157,8 @@ def create(
     if values["mode"] != "lossless" and missing is not None:
         values["fill_value"] = missing.values or None
         values["valid_range"] = missing.ranges or None
+    if isinstance(data, np.ndarray) and values["mode"] == "bounded":
+        refuse_large(max_error, known_range(data, missing), "data")
     if fill_value is not None:
         options["fill_value"] = fill_value
     if zarr_format == 2:
