@@ -436,6 +436,32 @@ def test_masked_arrays_that_mask_nothing_are_arrays():
     np.testing.assert_array_equal(latrans.zarr.create({}, data=values)[:], values.data)
 
 
+def test_marks_of_a_codec_add_to_those_of_an_array(tmp_path):
+    values = packed("i2", -99)
+    values[:, 50:60] = 7
+    source = zarr.create_array(
+        {}, data=values, fill_value=-99, zarr_format=2,
+        attributes={"_ARRAY_DIMENSIONS": ["t", "y", "x"]},
+    )  # fmt: skip
+    for zarr_format in (2, 3):
+        store = MemoryStore()
+        codec = latrans.Codec("image-1", "bounded", ERROR, 7)
+        transcode(source, store, codec, zarr_format=zarr_format)
+        found = zarr.open_array(store)
+        assert found.fill_value == -99  # or readers would see other gaps
+        np.testing.assert_array_equal(gaps(found[:], 7, -99), gaps(values, 7, -99))
+        np.testing.assert_array_equal(found[:][gaps(values, 7)], 7)
+
+
+def test_marks_that_some_arrays_of_a_group_cannot_hold_are_for_the_others():
+    root, target = zarr.create_group({}), MemoryStore()
+    root.create_array("counts", data=packed())
+    root.create_array("field", data=packed("f4", -9999))
+    transcode(root, target, latrans.Codec("image-1", "bounded", ERROR, -9999))
+    found = zarr.open_group(target)["field"][:]
+    np.testing.assert_array_equal(gaps(found, -9999), gaps(root["field"][:], -9999))
+
+
 def test_whatever_fill_value_a_dtype_cannot_hold_is_refused(tmp_path: Path):
     with pytest.raises(ConfigError, match="300 is no value"):
         transcode(packed(), tmp_path / "a", latrans.Codec("image-1", "bounded", 1, 300))

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
                 fill_value=source.fill_value,
                 attributes=dict(source.attrs),
                 dimension_names=getattr(source.metadata, "dimension_names", None),
-                config={"write_empty_chunks": source.dtype.kind in "fc"},
+                config={"write_empty_chunks": source.dtype.kind in "fcV"},
             )
         with console.progress("decompress", nbytes) as advance:
             for block in arrays.blocks(source.shape, source.chunks, source.dtype.itemsize):

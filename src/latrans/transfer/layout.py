@@ -29,7 +29,7 @@ import zarr
 from ..chunking import default_chunks, model_axes
 from ..codec import Codec
 from ..config import Configured
-from ..conventions import DIMENSIONS, FILL, declared
+from ..conventions import DIMENSIONS, FILL, declared, declared_by
 from ..errors import ConfigError
 from ..missing import Missing, as_values
 from ..numcodecs import Latrans
@@ -207,12 +207,7 @@ def _taken(
             f"axes {codec.axes!r} names {len(codec.axes)} dimensions, {_called(name)} has "
             f"{len(shape)}: give codec={{name: codec}}, or leave axes out"
         )
-    marks = as_values(codec.fill_value)
-    if marks and dtype.kind in "iuf" and not Missing(marks[:1]).values_as(dtype):
-        raise ConfigError(
-            f"fill_value {marks[0]} is no value that {_called(name)} of dtype {dtype} can hold"
-        )
-    described = _described(array, zarr_format, marks[0] if marks else None)
+    described = _described(array, zarr_format, _mark(name, codec, dtype))
     if codec.mode != "lossless":
         codec = _informed(name, array, codec)
     names = described.get("dimension_names") or described["attributes"].get(DIMENSIONS)
@@ -244,6 +239,19 @@ def _taken(
     return Layout(name, array, codec, cut, whole, options)
 
 
+def _mark(name: str, codec: LatransCodec, dtype: np.dtype[Any]) -> Any:
+    """The first fill value of a codec that the dtype can hold; of a group, some hold none."""
+    marks = as_values(codec.fill_value)
+    if not marks or dtype.kind not in "iuf":
+        return dtype.type(marks[0]) if marks else None
+    held = Missing(marks).values_as(dtype)
+    if not held and not name:
+        raise ConfigError(
+            f"fill_value {marks[0]} is no value that {_called(name)} of dtype {dtype} can hold"
+        )
+    return held[0] if held else None
+
+
 def _copied(name: str, array: Any, zarr_format: int) -> Layout:
     metadata = array.metadata
     options: dict[str, Any] = {
@@ -260,7 +268,7 @@ def _copied(name: str, array: Any, zarr_format: int) -> Layout:
     return Layout(name, array, None, chunks, shards, options)
 
 
-def _described(array: Any, zarr_format: int, fill_value: float | None) -> dict[str, Any]:
+def _described(array: Any, zarr_format: int, fill_value: Any) -> dict[str, Any]:
     """Fill value, attributes and names of dimensions, where the target's format keeps them."""
     attributes = dict(getattr(array, "attrs", {}))
     metadata = getattr(array, "metadata", None)
@@ -276,10 +284,8 @@ def _described(array: Any, zarr_format: int, fill_value: float | None) -> dict[s
         attributes[DIMENSIONS] = list(names)
         # Format 2 has one fill value for both, and xarray takes it for a mark of missing samples.
         kept = _decoded(attributes.pop(FILL), dtype) if FILL in attributes else None
-    if fill_value is not None and dtype.kind in "iuf":
-        (kept,) = Missing((fill_value,)).values_as(dtype)
-    elif fill_value is not None:
-        kept = dtype.type(fill_value)
+    if fill_value is not None and declared_by({}, dtype, kept, chosen=False) is None:
+        kept = fill_value
     elif kept is None and zarr_format == 3 and dtype.kind in "biufcmM":
         kept = np.zeros((), dtype)[()]
     described = {"fill_value": kept, "attributes": attributes}
