@@ -214,14 +214,19 @@ def test_datasets_of_xarray_keep_their_missing_values(zarr_format, tmp_path):
 @pytest.mark.parametrize("zarr_format", [3, 2])
 def test_encodings_of_xarray_may_say_what_is_missing(zarr_format, tmp_path):
     xarray = pytest.importorskip("xarray", reason="xarray is not installed")
-    slots: dict[str, Any] = {"serializer": LatransCodec("image-1", "bounded", ERROR, 255)}
-    slots["compressors"] = None
+    ways: list[dict[str, Any]] = [
+        {"serializer": LatransCodec("image-1", "bounded", ERROR, 255)},
+        {"serializer": LatransCodec("image-1", "bounded", ERROR), "fill_value": 255},
+    ]
     if zarr_format == 2:
-        slots = {"compressors": Latrans("image-1", "bounded", ERROR, 255)}
+        ways = [{"compressors": Latrans("image-1", "bounded", ERROR, 255)}]
     dataset = xarray.Dataset({"ndvi": (("t", "y", "x"), packed(), {"_FillValue": 255})})
-    dataset.to_zarr(tmp_path / "a.zarr", zarr_format=zarr_format, encoding={"ndvi": slots})
-    with xarray.open_zarr(tmp_path / "a.zarr") as found:
-        np.testing.assert_array_equal(found["ndvi"].isnull(), gaps(packed(), 255))
+    for i, slots in enumerate(ways):
+        place = tmp_path / f"{i}.zarr"
+        marks = {"ndvi": {"compressors": (), **slots}}
+        dataset.to_zarr(place, zarr_format=zarr_format, encoding=marks)
+        with xarray.open_zarr(place) as found:
+            np.testing.assert_array_equal(found["ndvi"].isnull(), gaps(packed(), 255))
 
 
 def test_zeros_of_arrays_of_format_2_are_no_gaps_for_xarray(tmp_path):
@@ -309,6 +314,11 @@ class TestGroups:
         codec = LatransCodec("image-1", "bounded", 2)
         assert transcode(store, target, codec, arrays=["cell_id"]).exact == ()
         assert zarr.open_group(target)["cell_id"].serializer.mode == "bounded"
+
+    def test_quantities_that_are_called_an_index_are_none(self):
+        root, target = zarr.create_group({}), MemoryStore()
+        root.create_array("leaf_area_index", data=packed(), attributes={"scale_factor": 0.1})
+        assert transcode(root, target, LatransCodec("image-1", "bounded", 2)).exact == ()
 
     def test_lossless_transfers_have_nothing_to_say(self):
         store = MemoryStore()

@@ -21,7 +21,9 @@ def add_command(commands: Any) -> None:
         help="write an .npy, .npz or Zarr array, or a Zarr group, as Zarr with latrans",
         description="Write an array as a Zarr v3 array of latrans frames, block by block, each "
         "read back and compared; or a group, where arrays of integers and floats of at least "
-        "64 kB that are no coordinates go through latrans and all others are copied. A target "
+        "64 kB that are no coordinates go through latrans and all others are copied; labels, "
+        "flags and indices losslessly, unless they are named. Missing values stay as they are. A "
+        "target "
         "that was stopped half-way says so, and the same command goes on where it stopped.",
     )
     parser.add_argument(
@@ -38,7 +40,9 @@ def add_command(commands: Any) -> None:
     )
     error = parser.add_mutually_exclusive_group()
     error.add_argument("--max-error", type=float, metavar="E", help="in units of the data")
-    error.add_argument("--relative-error", type=float, metavar="R", help="fraction of the range")
+    error.add_argument(
+        "--relative-error", type=float, metavar="R", help="fraction of the range of valid values"
+    )
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--quality", type=float, metavar="Q", help="of lossy mode, up to 100")
     rate.add_argument("--step", type=float, metavar="S", help="the same in units of the data")

@@ -57,7 +57,7 @@ storage_options
         As in `latrans.transfer.transcode`.  `resume` knows the same array by its name, which
         follows from how it was made.
     attributes, dimension_names, fill_value
-        Of the new array.
+        Of the new array.  What they declare as missing is known to the codec.
     client, scheduler, resources, engine, progress
         As in `latrans.dask.transcode`.
 

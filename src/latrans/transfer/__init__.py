@@ -62,9 +62,13 @@ def transcode(
         Path or fsspec URL of the new array or group.
     codec : LatransCodec, Latrans, latrans.Codec, Model or str; or a mapping
         A codec, or a model to encode with losslessly; by path of the array, where they differ.
+        Those that are not lossless are told what arrays declare as missing, see
+        `latrans.conventions`; it is added to their own fill values.
     arrays : collection of str, optional
         Which arrays of a group latrans takes; the others are copied.  By default integers and
-        floats of at least 64 kB that are no coordinates.
+        floats of at least 64 kB that are no coordinates.  Label images, flags, ids, indices and
+        positions among them are stored losslessly whatever the codec, unless they are named here
+        or in `codec`; `Summary.exact` says which.
     chunks, shards : tuple of int, "source", or a mapping, optional
         Shapes, by default chunks that suit the model and names of dimensions, and no shards;
         "source" keeps the source's chunks; by path of the array, where they differ.
@@ -96,8 +100,8 @@ def transcode(
     TransferError
         If chunks failed; all others are in place.
     ConfigError
-        If the target is complete or of another transfer, settings do not fit the source, or the
-        tasks do not fit into memory.
+        If the target is complete or of another transfer, settings do not fit the source, the
+        tasks do not fit into memory, or values of the source are masked.
 
     Examples
     --------

@@ -40,9 +40,10 @@ _REFERENCES = {
 }
 _OF_INDICES = ("cf_role", "sample_dimension", "instance_dimension", "compress", "start_index")
 _POSITIONS = ("latitude", "longitude", "time", "projection_x_coordinate", "projection_y_coordinate")
+_OF_QUANTITIES = ("scale_factor", "add_offset")  # as of packed floats
 _SPARSE = ("csr_matrix", "csc_matrix", "coo_matrix", "bsr_matrix")
 _INDEX_NAME = re.compile(
-    r"(?:.*[_\-. ])?(?:ids?|uuids?|index|indexes|indices|indptr|labels?|codes|classes)\Z",
+    r"(?:.*[_\-. ])?(?:ids?|uuids?|idx|indices|indptr|labels?|codes|class|classes)\Z|index\Z",
     re.IGNORECASE,
 )
 
@@ -110,8 +111,9 @@ def _by_itself(name: str, array: Any) -> str | None:
     last = name.rpartition("/")[2]
     if array.ndim == 1 and names and names[0] == last:
         return "coordinate"
-    is_whole = np.dtype(array.dtype).kind in "iu"
-    return "index" if is_whole and _INDEX_NAME.match(last) else None
+    if np.dtype(array.dtype).kind not in "iu" or any(key in told for key in _OF_QUANTITIES):
+        return None
+    return "index" if _INDEX_NAME.match(last) else None
 
 
 def _by_groups(

@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 from zarr.storage import StorePath
 
+from ..carrier import contiguous
 from ..errors import ConfigError, TransferError
 from ..store import open_model
 from ..zarr.models import keep
@@ -340,7 +341,7 @@ def _identity_of(source: Any) -> dict[str, Any]:
     elif isinstance(source, NpyFile):
         known |= {"place": source.origin, "size": source.size, "modified": source.mtime_ns}
     elif isinstance(source, np.ndarray):
-        known["values"] = hashlib.sha256(np.ascontiguousarray(source).tobytes()).hexdigest()[:16]
+        known["values"] = hashlib.sha256(contiguous(source, "C").tobytes()).hexdigest()[:16]
     else:
         known |= getattr(source, "identity", {"kind": type(source).__qualname__})
     return known

@@ -84,8 +84,10 @@ def create(
         case; this puts more of them under way: ``async.concurrency`` times as many.
     fill_value : number, optional
         Value of what was never written.  A finite one also marks missing samples, which come back
-        exactly in every mode.
+        exactly in every mode; in format 2 with `dimension_names` there is none by default, for
+        xarray would take it for such a mark.
     attributes : mapping, optional
+        What they declare as missing is known to the codec, see `latrans.conventions`.
     dimension_names : sequence of (str or None), optional
         Names such as "time", "lat", "lon", "z", "channel" also say what the dimensions are, unless
         `axes` does.
