@@ -19,6 +19,7 @@ from . import axes as axis_letters
 from . import chunk, sample, store
 from .errors import ConfigError
 from .frame import pack
+from .missing import FillValue, Missing
 from .model import Model
 
 MAX_SAMPLES = 1 << 14  # of the piece
@@ -31,7 +32,7 @@ def choose(
     array: Array,
     mode: str = "lossless",
     max_error: float | None = None,
-    fill_value: float | None = None,
+    fill_value: FillValue | Missing | None = None,
     axes: str | None = None,
     engine: str | None = None,
 ) -> Model | None:
@@ -60,9 +61,9 @@ def choose(
     if len(found) < 2:
         return found[0][0] if found else None
     piece = sample.crop(array, axes, MAX_SAMPLES)
-    best, smallest = None, math.inf
+    best, smallest, missing = None, math.inf, Missing.of(fill_value)
     for model, named in found:
-        task = chunk.Task(model, "lossless", None, fill_value, named, engine)
+        task = chunk.Task(model, "lossless", None, missing, named, engine)
         if mode == "bounded":
             task = replace(task, mode=mode, max_error=max_error)
         frame = chunk.encode(task, piece, piece.dtype, False)

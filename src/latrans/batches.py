@@ -27,7 +27,7 @@ class Batches(ABC):
     model: str | bytes | Model
     mode: str
     axes: str | None
-    fill_value: float | None
+    fill_value: Any
     engine: str | None
 
     def encode_batch(

@@ -54,11 +54,10 @@ def finish(array: Array, parts: Frame) -> Array:
 
 
 def contiguous(array: Array, order: Literal["C", "F"]) -> Array:
-    """The array, laid out in that order; padding between fields is zero where it is copied."""
-    wanted = array.flags.c_contiguous if order == "C" else array.flags.f_contiguous
-    if wanted or array.dtype.names is None:
+    """The array, laid out in that order; padding between fields of records is zero."""
+    if array.dtype.names is None:
         return np.asarray(array, order=order)
-    # NumPy copies fields alone, and would leave what was in memory between them.
+    # NumPy copies fields alone: what was in memory between them is no part of the data.
     out = np.zeros(array.shape, array.dtype, order)
     out[...] = array
     return out

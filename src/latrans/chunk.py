@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from . import axes, field, loop, lossy
+from . import mask as masks
 from .arrange import arrange
 from .autoencoder import LATENT_LIMITS
 from .carrier import carrier_of
@@ -25,6 +26,7 @@ from .frame import Frame
 from .inversion import Inversion, inverted
 from .mapping import Mapping, read_mapping
 from .mapping_choice import choose, lossy_mapping
+from .missing import Missing
 from .model import Model
 from .rate import DEFAULT_RATE, Rate
 from .residual import coder
@@ -40,7 +42,7 @@ class Task:
     model: Model
     mode: str
     max_error: float | None
-    fill_value: float | None
+    fill_value: Missing | None
     axes: str | None
     engine: str | None
     rate: Rate = DEFAULT_RATE
@@ -87,6 +89,8 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
         residual = model.value_coder(task.engine).encode(mapping.integers, pictures)
     elif task.mode != "lossy":
         residual, mapping = _code(task, layout, planes, mapping, pictures)
+    if task.fill_value is not None and task.mode != "lossless":
+        mapping = _sparing(task, planes, mapping, latents, pictures)
     maps = mapping.section(named if named != default else "")
     frame = Frame(
         mode=task.mode,
@@ -119,6 +123,41 @@ def _code(
     under = None if pictures is None else plan.cut(pictures)
     pieces = plan.cut(mapping.integers)
     return coder.encode(backend, plan.infos, pieces, under, plan.horizon).section, mapping
+
+
+def _sparing(
+    task: Task, planes: Array, mapping: Mapping, latents: bytes, pictures: Ints | None
+) -> Mapping:
+    """The mapping with those values masked, too, that would come back as missing ones.
+
+    What a mask puts back need not be what was there: they come back beside what is missing.
+    """
+    missing, model, dtype = task.fill_value, task.model, planes.dtype
+    assert missing is not None
+    if task.mode == "bounded":
+        if _is_far(missing, planes, mapping, task.max_error or 0.0):
+            return mapping
+        after = inverted(mapping, mapping.integers, dtype)
+    elif model.transform is not None:
+        after = lossy.decode(model, task.engine, latents, planes.shape, mapping, dtype)
+    else:
+        assert pictures is not None
+        after = inverted(mapping, pictures, dtype, approximate=True)
+    found = missing.repaired(planes, after)
+    if found is None:
+        return mapping
+    where, values = found
+    if mapping.mask is not None:
+        values[mapping.mask.where] = planes[mapping.mask.where]
+        where = where | mapping.mask.where
+    return replace(mapping, mask=masks.of(values, where))
+
+
+def _is_far(missing: Missing, planes: Array, mapping: Mapping, max_error: float) -> bool:
+    """Whether no valid value can get near a missing one."""
+    shown = masks.hide(planes, mapping.mask)
+    low, high = float(shown.min()) - max_error, float(shown.max()) + max_error
+    return missing.spares(low, high, planes.dtype)
 
 
 def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:

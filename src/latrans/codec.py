@@ -19,6 +19,7 @@ from .carrier import carrier_of, contiguous, finish, to_carrier
 from .errors import CodecError, ConfigError
 from .foreign import on_host
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
+from .missing import FillValue, Missing, ValidRange
 from .outlook import may_win
 from .rate import DEFAULT_RATE, Rate
 from .squeeze import MAX_GUESSED, hopeless
@@ -43,8 +44,9 @@ class Codec(Batches):
         Bit-exact; no value off by more than `max_error`; latents alone.
     max_error : float
         Largest absolute error, in units of the data; bounded mode only.
-    fill_value : float, optional
-        A value of float data that stands for "missing" and comes back exactly.
+    fill_value : number, or several, optional
+        Values that stand for "missing": they come back exactly in every mode, and no other value
+        comes back as one of them.
     axes : str, optional
         One letter per dimension: `y` `x` spatial, `t` time, `z` depth, `c` channel or band, `n`
         independent items.  The model's own axes, with `n` in front, by default.
@@ -58,6 +60,9 @@ class Codec(Batches):
     step : float, optional
         The quantisation step itself, in units of the data, in place of `quality`: chunks of
         different range then have the same error.
+    valid_range : (lowest, highest), or several such pairs, optional
+        Limits, included, or None for none.  What lies outside is missing, too; modes "bounded" and
+        "lossy" move no value out of the range that it is in.
 
     Examples
     --------
@@ -75,11 +80,12 @@ class Codec(Batches):
         model: str | bytes | Model = "image-1",
         mode: str = "lossless",
         max_error: float | None = None,
-        fill_value: float | None = None,
+        fill_value: FillValue | None = None,
         axes: str | None = None,
         engine: str | None = None,
         quality: float | None = None,
         step: float | None = None,
+        valid_range: ValidRange | None = None,
     ) -> None:
         self.mode = check_mode(mode)
         if mode == "bounded":
@@ -95,13 +101,15 @@ class Codec(Batches):
         self.engine = engine
         self.quality = quality
         self.step = step
+        self.valid_range = valid_range
+        self.missing = Missing.of(fill_value, valid_range)
         if quality is not None or step is not None:
             if mode != "lossy":
                 raise ConfigError(f"quality and step are for mode 'lossy', found mode {mode!r}")
             Rate(quality, step)
 
     def __repr__(self) -> str:
-        named = {k: v for k, v in vars(self).items() if v is not None}
+        named = {k: v for k, v in vars(self).items() if v is not None and k != "missing"}
         return f"Codec({', '.join(f'{k}={str(v)[:64]!r}' for k, v in named.items())})"
 
     def encode(self, array: npt.ArrayLike | Buffer) -> bytes:
@@ -190,6 +198,7 @@ class Codec(Batches):
         """
         from . import chunk
 
+        item = on_host(item)
         if isinstance(item, np.ndarray):
             carried = to_carrier(contiguous(item, "C"))
             opened = self._open(carried)
@@ -232,7 +241,7 @@ class Codec(Batches):
             return None
         from .auto import choose
 
-        options = (self.mode, self.max_error, self.fill_value, self.axes, self.engine)
+        options = (self.mode, self.max_error, self.missing, self.axes, self.engine)
         return choose(carried, *options)
 
     def _check(self, model: Model) -> None:
@@ -260,7 +269,7 @@ class Codec(Batches):
             model,
             self.mode,
             self.max_error,
-            self.fill_value,
+            Missing.of(self.fill_value) if self.mode == "lossless" else self.missing,
             self.axes,
             self.engine,
             DEFAULT_RATE if plain else Rate(self.quality, self.step),
@@ -271,10 +280,12 @@ class Codec(Batches):
     ) -> Frame | None:
         from . import chunk
 
-        frame = chunk.encode(self._task(model), carried, dtype, fortran)
+        task = self._task(model)
+        frame = chunk.encode(task, carried, dtype, fortran)
         if frame is None and self.mode == "bounded":
             # What cannot be kept within the bound is kept exactly.
-            task = replace(self._task(model), mode="lossless", max_error=None)
+            values = Missing.of(self.fill_value)
+            task = replace(task, mode="lossless", max_error=None, fill_value=values)
             frame = chunk.encode(task, carried, dtype, fortran)
         return frame
 
@@ -319,7 +330,8 @@ class Codec(Batches):
 def _in_mode(codec: Codec, mode: str) -> Codec:
     """The same codec in another mode (not bounded)."""
     rate = (codec.quality, codec.step) if mode == "lossy" else (None, None)
-    return Codec(codec.model, mode, None, codec.fill_value, codec.axes, codec.engine, *rate)
+    options = (codec.fill_value, codec.axes, codec.engine, *rate, codec.valid_range)
+    return Codec(codec.model, mode, None, *options)
 
 
 def encode(array: npt.ArrayLike, **options: Any) -> bytes:

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from .carrier import contiguous
+from .missing import Missing
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -17,7 +20,8 @@ class Difference:
     n_different : int
         Samples whose bits differ.
     n_outside : int
-        Samples further apart than the bound; NaN, infinities and fill values must be equal.
+        Samples further apart than the bound; NaN, infinities and missing values must be equal.
+        Without a bound, samples that became missing or ceased to be.
     worst : float
         Largest absolute difference; infinite where one side is not finite and the other is.
     position : tuple of int or None
@@ -28,6 +32,13 @@ class Difference:
     n_outside: int = 0
     worst: float = 0.0
     position: tuple[int, ...] | None = None
+
+    @property
+    def by(self) -> str:
+        """By how much, in words."""
+        if self.n_different and not self.worst:
+            return "in the bits of NaN, or in the sign of a zero"
+        return f"by up to {self.worst:g}"
 
     def joined(self, other: Difference, block: tuple[slice, ...] | None = None) -> Difference:
         """This and what was found in `block`, or in another part of the same array."""
@@ -49,23 +60,34 @@ def difference(
     original: np.ndarray[Any, Any],
     decoded: np.ndarray[Any, Any],
     max_error: float | None = None,
-    fill_value: float | None = None,
+    fill_value: Any = None,
 ) -> Difference:
-    """Compare two arrays of one shape and dtype, byte order aside."""
+    """Compare two arrays of one shape and dtype, byte order and padding of records aside.
+
+    Parameters
+    ----------
+    original, decoded : arrays
+    max_error : float, optional
+    fill_value : Missing, number or numbers, optional
+        What must not be moved, nor be what others come back as.
+    """
     dtype = original.dtype.newbyteorder("=")
-    a = np.ascontiguousarray(original, dtype).reshape(-1)
-    b = np.ascontiguousarray(decoded, dtype).reshape(-1)
+    a = contiguous(original.astype(dtype, copy=False), "C").reshape(-1)
+    b = contiguous(decoded.astype(dtype, copy=False), "C").reshape(-1)
     bits = a.view(f"V{dtype.itemsize}") != b.view(f"V{dtype.itemsize}")
     where = np.flatnonzero(bits)
     if not where.size:
         return Difference()
     error = _absolute(a[where], b[where])
-    if fill_value is not None and dtype.kind in "iuf":
-        error[(a[where] == dtype.type(fill_value)) & (error > 0)] = np.inf
+    missing, n_moved = Missing.of(fill_value), 0
+    if missing is not None and dtype.kind in "iuf":
+        moved = missing.moved(a[where], b[where]) & (error > 0)
+        error[moved] = np.inf
+        n_moved = int(moved.sum())
     worst = int(np.argmax(error))
     return Difference(
         n_different=int(where.size),
-        n_outside=0 if max_error is None else int((error > max_error).sum()),
+        n_outside=n_moved if max_error is None else int((error > max_error).sum()),
         worst=float(error[worst]),
         position=tuple(int(i) for i in np.unravel_index(where[worst], original.shape)),
     )

@@ -1,6 +1,6 @@
 """Configurations: what is stored beside the data about the codec that wrote it.
 
-The numcodecs and the Zarr class keep the same seven values.  They are JSON as they stand, and
+The numcodecs and the Zarr class keep the same eight values.  They are JSON as they stand, and
 everything an instance is follows from them: instances cannot be changed, and compare, hash, print
 and pickle by these values alone.  Entries that are ``None`` are left out of the stored form; that
 meaning of an absent entry never changes.
@@ -22,8 +22,9 @@ import numpy as np
 
 from .codec import Codec
 from .errors import ConfigError
+from .missing import FillValue, ValidRange, as_ranges, as_values
 
-Value = str | int | float
+Value = str | int | float | list[Any]
 _LONGEST_REPR = 96  # an inline model's data URI is far longer
 
 
@@ -39,13 +40,15 @@ class Configured:
     mode : {"lossless", "bounded", "lossy"}
     max_error : float, optional
         Largest absolute error of any finite sample, in the data's units; bounded mode needs it.
-    fill_value : int or float, optional
-        Value that marks missing samples and always comes back exactly.  NaN and infinities
-        always do, so they count as not given.
+    fill_value : int or float, or several, optional
+        Values that mark missing samples, come back exactly, and are not what other values come
+        back as.  For NaN and infinities this always holds, so they count as not given.
     axes : str, optional
         One letter per dimension, see `latrans.Codec`.
     quality, step : float, optional
         How fine lossy mode is, by models of more than one rate, see `latrans.Codec`.
+    valid_range : (lowest, highest), or several such pairs, optional
+        What lies outside is missing, too, see `latrans.Codec`.
 
     Raises
     ------
@@ -57,34 +60,39 @@ class Configured:
     model: str
     mode: str
     max_error: float | None
-    fill_value: int | float | None
+    fill_value: int | float | tuple[int | float, ...] | None
     axes: str | None
     quality: int | float | None
     step: int | float | None
+    valid_range: tuple[Any, ...] | None
 
     def __init__(
         self,
         model: Any = "image-1",
         mode: str = "lossless",
         max_error: float | None = None,
-        fill_value: float | None = None,
+        fill_value: FillValue | None = None,
         axes: str | None = None,
         quality: float | None = None,
         step: float | None = None,
+        valid_range: ValidRange | None = None,
     ) -> None:
         max_error = _number("max_error", max_error)
-        fill_value = _number("fill_value", fill_value)
+        marks = tuple(value for value in as_values(fill_value) if math.isfinite(value))
+        for mark in marks:
+            _number("fill_value", mark)
+        kept = marks[0] if len(marks) == 1 else marks or None
+        limits = _limits(valid_range)
         quality, step = _number("quality", quality), _number("step", step)
         if max_error is not None and not math.isfinite(max_error):
             raise ConfigError(f"max_error is {max_error}; expected a finite number above 0")
-        if fill_value is not None and not math.isfinite(fill_value):
-            fill_value = None
         if not (axes is None or isinstance(axes, str)):
             raise ConfigError(f"axes is {axes!r}; expected a string such as 'yx', or None")
         if isinstance(model, os.PathLike):
             model = os.fspath(model)
-        values = (_reference(model), mode, max_error, fill_value, axes, quality, step)
-        codec = Codec(model, mode, max_error, fill_value, axes, quality=quality, step=step)
+        values = (_reference(model), mode, max_error, kept, axes, quality, step, limits)
+        rest: dict[str, Any] = {"quality": quality, "step": step, "valid_range": limits}
+        codec = Codec(model, mode, max_error, kept, axes, **rest)
         for field, value in zip(fields(self), values, strict=True):
             object.__setattr__(self, field.name, value)
         object.__setattr__(self, "_codec", codec)
@@ -107,7 +115,7 @@ class Configured:
     def to_mapping(self) -> dict[str, Value]:
         """Values to store, ready for JSON; what is None is left out."""
         pairs = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {name: value for name, value in pairs if value is not None}
+        return {name: _as_json(value) for name, value in pairs if value is not None}
 
     def __repr__(self) -> str:
         values = ", ".join(f"{k}={_shorten(repr(v))}" for k, v in self.to_mapping().items())
@@ -144,6 +152,19 @@ def _number(name: str, value: Any) -> int | float | None:
     if isinstance(value, float | np.floating):
         return float(value)
     raise ConfigError(f"{name} is {value!r}; expected a number or None")
+
+
+def _limits(valid_range: ValidRange | None) -> tuple[Any, ...] | None:
+    """A pair of limits, or a tuple of pairs, of numbers that JSON has; None for no limit."""
+    pairs = tuple(
+        tuple(limit if math.isfinite(limit) else None for limit in pair)
+        for pair in as_ranges(valid_range)
+    )
+    return pairs[0] if len(pairs) == 1 else pairs or None
+
+
+def _as_json(value: Any) -> Any:
+    return [_as_json(part) for part in value] if isinstance(value, tuple) else value
 
 
 def _shorten(text: str) -> str:

@@ -115,7 +115,7 @@ def apply(map_: Lossless, values: Array) -> Mapped | None:
     return Mapped(integers, _section(map_, values.dtype != work.dtype, missed))
 
 
-def lossless(array: Array, fill_value: float | None) -> Iterator[Mapped]:
+def lossless(array: Array, fill_value: Any) -> Iterator[Mapped]:
     """Ways to map an array so that every bit comes back but those of its mask."""
     values = array
     if array.dtype.kind == "f":
@@ -160,7 +160,7 @@ def grid_of(
     return step, masks.read_exceptions(reader, n_samples, dtype.newbyteorder("="))[0]
 
 
-def bounded(array: Array, max_error: float, fill_value: float | None) -> Mapped | None:
+def bounded(array: Array, max_error: float, fill_value: Any) -> Mapped | None:
     """Map an array to multiples of a step so that no value is off by more than `max_error`.
 
     Values of the mask may be off by anything.  None where the step is too fine for 32-bit integers

@@ -1,4 +1,4 @@
-"""Foreign arrays: those of PyTorch, CuPy and others, brought to the host once.
+"""Foreign arrays: those of PyTorch, CuPy and others, brought to the host once; masked ones.
 
 Nothing is imported for them: who has such an array has imported its library.
 """
@@ -9,6 +9,8 @@ import sys
 from typing import Any
 
 import numpy as np
+
+from .errors import ConfigError
 
 _USUAL = (np.ndarray, np.generic, bytes, bytearray, memoryview, list, tuple, int, float)
 _DLPACK_CPU = 1
@@ -27,7 +29,11 @@ def on_host(array: Any) -> Any:
     TypeError
         If NumPy has no such dtype, as for torch.bfloat16, or nothing here can read the array's
         device.
+    ConfigError
+        If it is a masked array with masked values.
     """
+    if isinstance(array, np.ma.MaskedArray):
+        return unmasked(array)
     if isinstance(array, _USUAL):
         return array
     torch = sys.modules.get("torch")
@@ -43,6 +49,26 @@ def on_host(array: Any) -> Any:
         except (BufferError, RuntimeError) as error:
             raise TypeError(f"NumPy cannot read this {_name(array)}: {error}") from error
     return array
+
+
+def unmasked(array: Any) -> Any:
+    """The values of a masked array, as netCDF4 and rasterio return them, that masks none.
+
+    Raises
+    ------
+    ConfigError
+        If values are masked: what lies below a mask means nothing, and frames hold no masks.
+    """
+    if not isinstance(array, np.ma.MaskedArray):
+        return array
+    n_masked = int(np.count_nonzero(np.ma.getmaskarray(array)))
+    if n_masked:
+        raise ConfigError(
+            f"{n_masked} of {array.size} values are masked, and frames hold no masks: give "
+            "array.filled(value), with a value that no valid sample has, and say "
+            "fill_value=value, so that it stays what it is"
+        )
+    return np.asarray(array.data)
 
 
 def _of_torch(tensor: Any) -> Any:

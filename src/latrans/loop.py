@@ -9,6 +9,7 @@ units: the same bound.  It pays where several coarse cells span little change.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from .axes import Layout
 from .inversion import inverted
 from .mapping import Mapping
 from .mapping_choice import on_grid
+from .missing import Missing
 from .residual import coder
 from .residual.backend import Backend
 from .residual.coder import STEP, PlaneInfo
@@ -37,7 +39,7 @@ _NOISE_PARTS = (12, 40, 160)  # what comes back is rarely as noisy as white nois
 
 
 def _offer(
-    layout: Layout, planes: Array, max_error: float, fill_value: float | None
+    layout: Layout, planes: Array, max_error: float, fill_value: Missing | None
 ) -> Mapping | None:
     """The fine grid; None where it is not much coarser than the values' own precision."""
     if planes.dtype.kind != "f":
@@ -82,11 +84,12 @@ def code(
     planes: Array,
     mapping: Mapping,
     max_error: float,
-    fill_value: float | None,
+    fill_value: Missing | None,
 ) -> tuple[bytes, Mapping] | None:
     """Residual section and its mapping; None where quantising first, as `mapping` does, is better.
 
-    The bound is checked with the decoder's own arithmetic.
+    The mapping's integers are those that come back.  The bound is checked with the decoder's own
+    arithmetic.
     """
     if _came_back_before(planes, mapping):
         return None
@@ -102,7 +105,9 @@ def code(
         return None
     encoded = coder.encode(backend, plan.infos, pieces, None, plan.horizon, STEP, parts)
     integers = plan.paste(encoded.planes)
-    return (encoded.section, fine) if _is_held(planes, fine, integers, max_error) else None
+    if not _is_held(planes, fine, integers, max_error):
+        return None
+    return encoded.section, replace(fine, integers=integers)
 
 
 def _noise_parts(

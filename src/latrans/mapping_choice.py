@@ -19,6 +19,7 @@ from .choice import bands, cheaper_exactly, cheapest, promised, sampled
 from .mapping import EVERY_PLANE, Array, Mapping, channels, groups_along, members_of
 from .maps import Lossless
 from .mask import Mask
+from .missing import Missing
 from .model import Model
 
 _MAX_PARTS = 4096
@@ -33,7 +34,7 @@ def choose(
     layout: Layout,
     planes: Array,
     max_error: float | None,
-    fill_value: float | None,
+    fill_value: Missing | None,
 ) -> Mapping | None:
     """The mapping of planes (planes, rows, columns) that promises the fewest bits."""
     auto = model.autoencoder
@@ -59,7 +60,7 @@ def choose(
 
 
 def _bounded(
-    layout: Layout, planes: Array, max_error: float, fill_value: float | None
+    layout: Layout, planes: Array, max_error: float, fill_value: Missing | None
 ) -> Mapping | None:
     """Multiples of a step, or ranks among few distinct values where these cost less."""
     mask = _find(layout, planes, fill_value, False)
@@ -79,7 +80,7 @@ def _bounded(
 
 
 def on_grid(
-    layout: Layout, planes: Array, max_error: float, fill_value: float | None
+    layout: Layout, planes: Array, max_error: float, fill_value: Missing | None
 ) -> Mapping | None:
     """Multiples of a step that miss no value by more than `max_error`."""
     mask = _find(layout, planes, fill_value, False)
@@ -93,14 +94,17 @@ def _quantised(planes: Array, shown: Array, mask: Mask | None, max_error: float)
     return Mapping(mapped.integers, (mapped.section,), _whole(planes), mask=mask)
 
 
-def lossy_mapping(layout: Layout, planes: Array, fill_value: float | None) -> Mapping | None:
+def lossy_mapping(layout: Layout, planes: Array, fill_value: Missing | None) -> Mapping | None:
     """The mapping for latents alone: floats get a step far below what latents can show."""
+    mask = _find(layout, planes, fill_value, False)
+    shown = masks.hide(planes, mask)
     if planes.dtype.kind in "iu":
-        if field.is_identity(planes):
-            return Mapping(planes, (b"",), _whole(planes))
-        plain = next(field.lossless(planes, None), None)
-        return None if plain is None else Mapping(plain.integers, (plain.section,), _whole(planes))
-    shown = masks.hide(planes, _find(layout, planes, fill_value, False))
+        if field.is_identity(shown):
+            return Mapping(shown, (b"",), _whole(planes), mask=mask)
+        plain = next(field.lossless(shown, None), None)
+        if plain is None:
+            return None
+        return Mapping(plain.integers, (plain.section,), _whole(planes), mask=mask)
     step = (float(shown.max()) - float(shown.min())) / _LOSSY_STEPS
     return on_grid(layout, planes, step, fill_value) if step > 0 else None
 
@@ -185,7 +189,7 @@ def _to_green(planes: Array) -> Array:
     return out
 
 
-def _find(layout: Layout, planes: Array, fill_value: float | None, exact: bool) -> Mask | None:
+def _find(layout: Layout, planes: Array, fill_value: Missing | None, exact: bool) -> Mask | None:
     """The mask of planes; each channel may have a fill value of its own."""
     names = [layout.axes[d] for d in layout.order[: len(layout.counts)]]
     if planes.dtype.kind in "iu" or fill_value is not None or "c" not in names:

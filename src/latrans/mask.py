@@ -15,6 +15,7 @@ from numcodecs.zstd import Zstd
 
 from . import passes
 from .errors import CodecError
+from .missing import Missing
 from .wire import Reader, pack_varint
 
 Array = npt.NDArray[Any]
@@ -45,29 +46,32 @@ class Mask:
         return out
 
 
-def find(array: Array, fill_value: float | None, exact: bool) -> Mask | None:
+def find(array: Array, fill_value: Any, exact: bool) -> Mask | None:
     """The mask of an array, or None where nothing needs masking.
+
+    `fill_value` is what `Missing.of` takes.
 
     `exact` masks negative zeros too: their sign would be lost.
     """
-    if _is_plain(array, fill_value, exact):
+    missing = Missing.of(fill_value)
+    if _is_plain(array, missing, exact):
         return None
-    return of(array, special(array, fill_value, exact))
+    return of(array, special(array, missing, exact))
 
 
-def _is_plain(array: Array, fill_value: float | None, exact: bool) -> bool:
+def _is_plain(array: Array, missing: Missing | None, exact: bool) -> bool:
     """Whether one walk over an array and a few of its values show that nothing needs masking."""
     if array.dtype.kind in "iu":
-        return fill_value is None
+        return missing is None
     if not array.size:
         return False
     found = passes.extent(array)
     if found.wild or (exact and found.zeros):
         return False
-    if fill_value is not None:
-        with np.errstate(over="ignore"):
-            fill = float(array.dtype.type(fill_value))
-        return not found.lo <= fill <= found.hi
+    if missing is not None and not missing.spares(found.lo, found.hi, array.dtype):
+        return False
+    if missing is not None and missing.values:
+        return True
     flat = array.reshape(-1)
     some = flat[:: -(-flat.size // _GLANCE)].astype(np.float64)
     some = some[(some > found.lo) & (some < found.hi)]
@@ -81,19 +85,17 @@ def _is_plain(array: Array, fill_value: float | None, exact: bool) -> bool:
     return not above and not below
 
 
-def special(array: Array, fill_value: float | None, exact: bool) -> npt.NDArray[np.bool_]:
+def special(array: Array, missing: Missing | None, exact: bool) -> npt.NDArray[np.bool_]:
     """Which values need masking, see `find`."""
     where: npt.NDArray[np.bool_]
     if array.dtype.kind in "iu":
-        where = np.zeros(array.shape, bool) if fill_value is None else array == fill_value
-        return where
+        return np.zeros(array.shape, bool) if missing is None else missing.where(array)
     where = ~np.isfinite(array)
     if exact:
         where |= (array == 0) & np.signbit(array)
-    if fill_value is not None:
-        with np.errstate(over="ignore"):
-            where |= array == array.dtype.type(fill_value)
-    else:
+    if missing is not None:
+        where |= missing.where(array)
+    if missing is None or not missing.values:
         found = _detected_fill(array, where)
         if found is not None:
             where |= array == found

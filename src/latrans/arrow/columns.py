@@ -48,6 +48,7 @@ def configuration(codec: Codec) -> dict[str, Any]:
         codec.axes,
         codec.quality,
         codec.step,
+        codec.valid_range,
     ).to_mapping()
 
 

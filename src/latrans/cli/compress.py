@@ -10,6 +10,7 @@ import numpy as np
 
 from ..chunking import default_chunks
 from ..errors import ConfigError, TransferError
+from ..missing import as_number
 from ..transfer.blocks import BLOCK_NBYTES
 from . import arrays, tables
 
@@ -20,7 +21,9 @@ def add_command(commands: Any) -> None:
         help="write an array, images, or a Zarr group, as Zarr with latrans",
         description="Write an array as a Zarr v3 array of latrans frames, block by block, each "
         "read back and compared; or a group, where arrays of integers and floats of at least "
-        "64 kB that are no coordinates go through latrans and all others are copied. A target "
+        "64 kB that are no coordinates go through latrans and all others are copied; labels, "
+        "flags and indices losslessly, unless they are named. Missing values stay as they are. A "
+        "target "
         "that was stopped half-way says so, and the same command goes on where it stopped.",
     )
     parser.add_argument(
@@ -38,7 +41,9 @@ def add_command(commands: Any) -> None:
     )
     error = parser.add_mutually_exclusive_group()
     error.add_argument("--max-error", type=float, metavar="E", help="in units of the data")
-    error.add_argument("--relative-error", type=float, metavar="R", help="fraction of the range")
+    error.add_argument(
+        "--relative-error", type=float, metavar="R", help="fraction of the range of valid values"
+    )
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--quality", type=float, metavar="Q", help="of lossy mode, up to 100")
     rate.add_argument("--step", type=float, metavar="S", help="the same in units of the data")
@@ -61,7 +66,10 @@ def add_command(commands: Any) -> None:
         default="name",
         help="where the model is kept: nowhere, in the metadata, or in the group (default: name)",
     )
-    parser.add_argument("--fill-value", type=float, metavar="V", help="marks missing samples")
+    parser.add_argument(
+        "--fill-value", type=as_number, action="append", metavar="V",
+        help="marks missing samples, beside what the arrays declare; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--no-verify", action="store_true", help="do not read back and compare")
     parser.add_argument(
         "--overwrite",
@@ -118,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _codec(args: argparse.Namespace, source: Any) -> Any:
     """The codec, or one for each array where an error is relative to the range of its values."""
-    from ..transfer.layout import arrays_of, chosen
+    from ..transfer.layout import arrays_of, chosen, exact_arrays
     from ..zarr import LatransCodec
 
     mode = args.mode
@@ -141,39 +149,52 @@ def _codec(args: argparse.Namespace, source: Any) -> Any:
 
     if args.relative_error is None:
         return with_error(args.max_error)
-    found = arrays_of(source)
-    return {
-        name: with_error(args.relative_error * _range(found[name], args.axes, args.fill_value))
-        for name in chosen(found, args.array)
-    }
+    if not 0 < args.relative_error <= 1:
+        raise ConfigError(
+            f"--relative-error is {args.relative_error:g}; expected a fraction of the range of "
+            "valid values, above 0 and at most 1"
+        )
+    found, exact = arrays_of(source), exact_arrays(source)
+    names = chosen(found, args.array)
+    codecs = {}
+    for name in names:
+        if name in exact and not args.array:
+            codecs[name] = LatransCodec(model=args.model, axes=args.axes)
+        else:
+            codecs[name] = with_error(args.relative_error * _range(name, found[name], args))
+    return codecs
 
 
 def _promise(codec: Any) -> tuple[str, str]:
     """Mode and bounds of a codec, or of several by array."""
     codecs = list(codec.values()) if isinstance(codec, dict) else [codec]
     bounds = [f"{one.max_error:g}" for one in codecs if one.max_error is not None]
-    return codecs[0].mode, ", ".join(bounds)
+    mode = next((one.mode for one in codecs if one.mode != "lossless"), "lossless")
+    return mode, ", ".join(bounds)
 
 
 def _shape(text: str) -> tuple[int, ...]:
     return tuple(int(n) for n in text.split(","))
 
 
-def _range(source: Any, axes: str | None, fill_value: float | None) -> float:
-    """Largest minus smallest finite value that is not the fill value, by one pass over the data."""
-    low, high = np.inf, -np.inf
+def _range(name: str, source: Any, args: argparse.Namespace) -> float:
+    """Largest minus smallest valid value, by one pass over the data."""
+    from ..conventions import declared
+    from ..missing import Missing
+    from ..ranges import range_of
+
     dtype = np.dtype(source.dtype)
     if dtype.kind not in "iuf":
         raise ConfigError(f"--relative-error needs integers or floats, found dtype {dtype}")
-    for part in _parts(source, axes):
-        valid = part[np.isfinite(part)]
-        if fill_value is not None:
-            valid = valid[valid != dtype.type(fill_value)]
-        if valid.size:
-            low, high = min(low, float(valid.min())), max(high, float(valid.max()))
-    if not high > low:
-        raise ConfigError("--relative-error needs a range, but all values are equal: use lossless")
-    return high - low
+    told, missing = Missing.of(args.fill_value), declared(source)
+    both = missing if told is None else told.joined(missing)
+    found = range_of(_parts(source, args.axes), both, getattr(source, "attrs", None))
+    if not found:
+        raise ConfigError(
+            "--relative-error needs a range, but all values that are not missing are equal"
+            f"{f' in {name}' if name else ''}: use lossless, or name other arrays with --array"
+        )
+    return found
 
 
 def _parts(source: Any, axes: str | None) -> Iterator[np.ndarray[Any, Any]]:

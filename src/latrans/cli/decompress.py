@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
                 fill_value=source.fill_value,
                 attributes=dict(source.attrs),
                 dimension_names=getattr(source.metadata, "dimension_names", None),
-                config={"write_empty_chunks": source.dtype.kind in "fc"},
+                config={"write_empty_chunks": source.dtype.kind in "fcV"},
             )
         advance = stack.enter_context(console.progress("decompress", nbytes))
         for block in arrays.blocks(source.shape, source.chunks, source.dtype.itemsize):

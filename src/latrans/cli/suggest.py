@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ..conventions import declared
 from ..errors import ConfigError, RivalError
+from ..missing import Missing, as_number
 from . import arrays, console
 
 MAX_SAMPLES = 1 << 17  # seconds with the slowest of the rivals
@@ -31,7 +33,10 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--bound", type=float, metavar="E", help="largest error, in units of the data; floats only"
     )
-    parser.add_argument("--fill-value", type=float, metavar="V", help="marks missing samples")
+    parser.add_argument(
+        "--fill-value", type=as_number, action="append", metavar="V",
+        help="marks missing samples, beside what the array declares; may be repeated",
+    )  # fmt: skip
     parser.add_argument(
         "--samples", type=int, default=MAX_SAMPLES, metavar="N", help="default: %(default)s"
     )
@@ -60,11 +65,15 @@ def run(args: argparse.Namespace) -> int:
                 "tried, one sample at least"
             )
         shape = tuple(source.shape)
+        args.missing = Missing.of(args.fill_value)
+        if args.bound is not None:  # as `compress` will
+            found = declared(source)
+            args.missing = found if args.missing is None else args.missing.joined(found)
         piece = sample.crop(source, args.axes, max(1, args.samples))
     native = piece.astype(piece.dtype.newbyteorder("="), copy=False)
-    found = auto.candidates(native, args.axes)
-    rows = [_ours(model.name, native, axes, args) for model, axes in found]
-    axes = _axes_of(rows, found) or args.axes or "n" * (native.ndim - 1) + "t"
+    models = auto.candidates(native, args.axes)
+    rows = [_ours(model.name, native, axes, args) for model, axes in models]
+    axes = _axes_of(rows, models) or args.axes or "n" * (native.ndim - 1) + "t"
     rivals, absent = _rivals(native, axes, args)
     rows = sorted(rows + rivals, key=lambda row: row.nbytes)
 
@@ -87,10 +96,10 @@ def _ours(name: str, piece: np.ndarray[Any, Any], axes: str, args: argparse.Name
     from ..rivals.measure import timed
 
     mode = "lossless" if args.bound is None else "bounded"
-    codec = Codec(name, mode, args.bound, args.fill_value, axes)
-    outcome = timed(
-        lambda: codec.encode(piece), codec.decode, len, piece, args.bound, args.fill_value
-    )
+    missing = args.missing or Missing()
+    limits = missing.ranges or None
+    codec = Codec(name, mode, args.bound, missing.values or None, axes, valid_range=limits)
+    outcome = timed(lambda: codec.encode(piece), codec.decode, len, piece, args.bound, args.missing)
     times = outcome.encode_seconds, outcome.decode_seconds
     return _Row(f"latrans {name}", outcome.nbytes, *times, outcome.error, name)
 
@@ -115,7 +124,7 @@ def _rivals(
         if rival.bounded != (args.bound is not None) or not rival.suits(piece, axes):
             continue
         try:
-            outcome = measure(rival, piece, axes, args.bound, args.fill_value)
+            outcome = measure(rival, piece, axes, args.bound, args.missing)
         except RivalError as error:
             absent.append(str(error))
             continue
@@ -159,8 +168,8 @@ def _advice(
         return f"No shipped codec takes this array. To train one:\n  {train}"
     if args.bound is not None:
         options += f" --max-error {args.bound:g}"
-    if args.fill_value is not None:
-        options += f" --fill-value {args.fill_value:g}"
+    for value in args.fill_value or ():
+        options += f" --fill-value {value!r}"
     compress = f"latrans compress {args.source} OUT.zarr --model {ours.model}{options}"
     share = ours.nbytes / best if best else -math.inf
     if share < _WORTH:

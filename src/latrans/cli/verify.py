@@ -68,7 +68,8 @@ def _verify(place: str, pair: Any, advance: Any) -> bool:
     if found.n_different:
         print(
             f"{found.n_different} of {pair.target.size} samples differ, "
-            f"worst error {found.worst:g} at {found.position}"
+            + (f"worst error {found.worst:g}" if found.worst else found.by)
+            + f" at {found.position}"
         )
     elif not failures:
         print("every sample is identical")

@@ -57,7 +57,7 @@ storage_options
         As in `latrans.transfer.transcode`.  `resume` knows the same array by its name, which
         follows from how it was made.
     attributes, dimension_names, fill_value
-        Of the new array.
+        Of the new array.  What they declare as missing is known to the codec.
     client, scheduler, resources, engine, progress
         As in `latrans.dask.transcode`.
 
@@ -83,6 +83,12 @@ storage_options
     """
     if any(math.isnan(n) for n in array.shape):
         raise ConfigError("the dask array's shape is unknown: call compute_chunk_sizes() first")
+    if isinstance(array._meta, np.ma.MaskedArray):
+        raise ConfigError(
+            "the dask array is made of masked arrays, and frames hold no masks: give "
+            "dask.array.ma.filled(array, value), with a value that no valid sample has, and say "
+            "fill_value=value, so that it stays what it is"
+        )
     described = _Described(array, dict(attributes or {}), dimension_names, fill_value)
     with ExitStack() as stack:
         runner = stack.enter_context(run.connected(client, scheduler))

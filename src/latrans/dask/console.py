@@ -22,6 +22,7 @@ from zarr.storage import StorePath
 from .. import command
 from ..chunking import default_chunks
 from ..errors import ConfigError, TransferError
+from ..missing import as_number
 from ..model import Model
 from ..transfer import opened, sources
 from ..transfer.blocks import block_grid
@@ -66,7 +67,10 @@ def add_codec(made: argparse.ArgumentParser) -> None:
     how.add_argument("--max-error", type=float, metavar="E", help="of mode bounded")
     how.add_argument("--quality", type=float, metavar="Q", help="of mode lossy, up to 100")
     how.add_argument("--step", type=float, metavar="S", help="the same in units of the data")
-    how.add_argument("--fill-value", type=float, metavar="V", help="marks missing samples")
+    how.add_argument(
+        "--fill-value", type=as_number, action="append", metavar="V",
+        help="marks missing samples, beside what arrays declare; may be repeated",
+    )  # fmt: skip
     how.add_argument("--axes", help="one letter per dimension, as in zyx or tc")
     how.add_argument("--chunks", type=shape, metavar="N,N", help="or 'source' for its own")
     how.add_argument("--shards", type=shape, metavar="N,N", help="a multiple of the chunks")

@@ -21,6 +21,7 @@ from ..bar import progress_bar
 from ..chunking import default_chunks
 from ..codec import Codec
 from ..errors import ConfigError
+from ..foreign import unmasked
 from ..model import Model
 from . import run
 from .travel import open_source
@@ -99,7 +100,7 @@ class _Steps(Sequence[int]):
 
 
 def _part(source: Any, region: tuple[slice, ...]) -> Array:
-    return np.asarray(source[region])
+    return np.asarray(unmasked(source[region]))
 
 
 def fit(

@@ -37,7 +37,7 @@ def portable(codec: Codec) -> Codec:
     model = open_model(codec.model)
     options = (codec.mode, codec.max_error, codec.fill_value, codec.axes, codec.engine)
     reference = model.name if _is_packaged(model) else model
-    return Codec(reference, *options, codec.quality, codec.step)
+    return Codec(reference, *options, codec.quality, codec.step, codec.valid_range)
 
 
 def sent(codec: Codec) -> Any:

@@ -101,7 +101,7 @@ def check_block(pair: Pair, i: int) -> Record:
         position = found.position or tuple(s.start for s in block)
         chunk = tuple(n // step for n, step in zip(position, pair.units.edge, strict=True))
         reason = f"{broken} samples of its block break the promise of mode {pair.mode}"
-        failures = [*failures, Failure(pair.name, chunk, f"{reason}, by up to {found.worst:g}")]
+        failures = [*failures, Failure(pair.name, chunk, f"{reason}, {found.by}")]
     return Record(
         array=pair.name,
         block=i,

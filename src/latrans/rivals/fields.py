@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import axes as axis_letters
+from ..missing import missing_in
 from .rival import Array, pack, plain, unpack
 
 EncodeBlock = Callable[[Array], bytes]
@@ -34,7 +35,7 @@ def encode(
     array: Array,
     axes: str,
     encode_one: EncodeBlock,
-    fill_value: float | None,
+    fill_value: Any,
     n_dims: tuple[int, ...] = (1, 2, 3),
 ) -> bytes:
     """Encode blocks of one of `n_dims` dimensions with `encode_one`; `ValueError` if none does."""
@@ -89,13 +90,11 @@ def _blocks(array: Array, axes: str, way: str) -> Iterator[Array]:
     yield from planes.reshape(-1, *outer, *inner)
 
 
-def _fill(array: Array, fill_value: float | None) -> tuple[Array, list[bytes]]:
+def _fill(array: Array, fill_value: Any) -> tuple[Array, list[bytes]]:
     """Values without gaps, and the streams that bring the gaps back: bit patterns, and where."""
     from numcodecs.zstd import Zstd
 
-    gaps = ~np.isfinite(array)
-    if fill_value is not None:
-        gaps |= array == array.dtype.type(fill_value)
+    gaps = missing_in(array, fill_value)
     if not gaps.any() or gaps.all():
         return array, []
     bits = np.ascontiguousarray(array).view(f"u{array.itemsize}")

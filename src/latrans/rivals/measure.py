@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..compare import difference
 from ..errors import RivalError
+from ..missing import missing_in
 from .apart import measured
 from .rival import Array, Rival, stored_nbytes
 
@@ -45,7 +47,7 @@ def measure(
     array: Array,
     axes: str,
     max_error: float | None,
-    fill_value: float | None,
+    fill_value: Any,
     seconds: float | None = None,
 ) -> Outcome:
     """Encode, decode, compare with a rival, in another process.
@@ -89,7 +91,7 @@ def timed(
     size: Callable[[bytes], int],
     array: Array,
     max_error: float | None,
-    fill_value: float | None,
+    fill_value: Any,
 ) -> Outcome:
     """Time both directions of any codec and compare what comes back."""
     start = time.perf_counter()
@@ -105,9 +107,7 @@ def timed(
     return Outcome(size(encoded), middle - start, end - middle, error, slack)
 
 
-def largest_error(
-    array: Array, decoded: Array, max_error: float | None, fill_value: float | None
-) -> float:
+def largest_error(array: Array, decoded: Array, max_error: float | None, fill_value: Any) -> float:
     """Largest difference in units of `max_error`; without one, 0 for equal bits, else infinity.
 
     Examples
@@ -123,7 +123,7 @@ def largest_error(
     return found.worst / max_error
 
 
-def value_range(array: Array, fill_value: float | None) -> float:
+def value_range(array: Array, fill_value: Any) -> float:
     """Largest minus smallest value, without NaN, infinities and the fill value; 0 if none is left.
 
     Examples
@@ -135,9 +135,6 @@ def value_range(array: Array, fill_value: float | None) -> float:
     return float(valid.max()) - float(valid.min()) if valid.size else 0.0
 
 
-def covered(array: Array, fill_value: float | None) -> npt.NDArray[np.bool_]:
-    """Which samples a bound covers: not NaN, infinities and the fill value."""
-    found = np.isfinite(array)
-    if fill_value is not None:
-        found &= array != array.dtype.type(fill_value)
-    return found
+def covered(array: Array, fill_value: Any) -> npt.NDArray[np.bool_]:
+    """Which samples a bound covers: not NaN, infinities and what is missing."""
+    return ~missing_in(array, fill_value)

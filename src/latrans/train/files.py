@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
+from ..foreign import unmasked
 
 Array = npt.NDArray[Any]
 
@@ -76,7 +77,7 @@ def open_arrays(data: Any, name: str = "array") -> list[Named]:
     elif isinstance(data, Named):
         found = [data]
     elif all(hasattr(data, part) for part in ("shape", "dtype", "__getitem__")):
-        found = [Named(name, data)]
+        found = [Named(name, unmasked(data))]
     else:
         raise ConfigError(f"training data is {type(data).__name__}; {_EXPECTED}")
     if not found:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bar import progress_bar
 from ..errors import ConfigError
+from ..foreign import unmasked
 from .blocks import BLOCK_NBYTES
 from .summary import Failure, Record, Summary
 
@@ -65,10 +66,14 @@ def transcode(
         Path or fsspec URL of the new array or group.
     codec : LatransCodec, Latrans, latrans.Codec, Model or str; or a mapping
         A codec, or a model to encode with losslessly; by path of the array, where they differ:
-        then latrans takes the arrays that are named, and copies the others.
+        then latrans takes the arrays that are named, and copies the others.  Those that are not
+        lossless are told what arrays declare as missing, see `latrans.conventions`; it is added
+        to their own fill values.
     arrays : collection of str, optional
         Which arrays of a group latrans takes; the others are copied.  By default those that
-        `codec` names, or integers and floats of at least 64 kB that are no coordinates.
+        `codec` names, or integers and floats of at least 64 kB that are no coordinates.  Label
+        images, flags, ids, indices and positions among them are stored losslessly whatever the
+        codec, unless they are named here or in `codec`; `Summary.exact` says which.
     chunks, shards : tuple of int, "source", or a mapping, optional
         Shapes, by default chunks that suit the model and names of dimensions, and no shards;
         "source" keeps the source's chunks; by path of the array, where they differ, arrays that
@@ -102,7 +107,8 @@ def transcode(
         If chunks failed; all others are in place.
     ConfigError
         If the target is complete or of another transfer, settings do not fit the source or name
-        arrays that it does not have, or the tasks do not fit into memory.
+        arrays that it does not have, the tasks do not fit into memory, or values of the source
+        are masked.
 
     Examples
     --------
@@ -155,4 +161,4 @@ def opened(source: Any, stack: ExitStack) -> Any:
         source = zarr.open(source, mode="r")
     if isinstance(source, zarr.Array | zarr.Group):
         load_for(source)
-    return source
+    return unmasked(source)

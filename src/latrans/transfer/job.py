@@ -7,13 +7,14 @@ import json
 import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.storage import StorePath
 
+from ..carrier import contiguous
 from ..errors import ConfigError, TransferError
 from ..store import open_model
 from ..zarr.models import keep
@@ -40,6 +41,8 @@ class Job:
         Memory of the largest task.
     consolidate : bool
         Whether the target gets consolidated metadata, as the source has.
+    exact : tuple of str
+        Arrays that are stored losslessly though others are not, see `exact`.
     """
 
     place: StorePath
@@ -47,6 +50,7 @@ class Job:
     earlier: list[Record]
     needed_nbytes: int
     consolidate: bool = False
+    exact: tuple[str, ...] = ()
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -77,7 +81,7 @@ class Job:
         """
         records = list(records)
         seconds = time.perf_counter() - self.started
-        summary = Summary.of(self.earlier, records, seconds)
+        summary = replace(Summary.of(self.earlier, records, seconds), exact=self.exact)
         if summary.failures:
             raise TransferError(summary)
         missing = self.n_pending - len({(record.array, record.block) for record in records})
@@ -188,7 +192,8 @@ def prepare(
         if i < len(plan.grid)
     ]
     has = getattr(getattr(source, "metadata", None), "consolidated_metadata", None)
-    return Job(place, plans, earlier, needed, has is not None)
+    exact = tuple(f"{layout.name} ({layout.exact})" for layout in wanted if layout.exact)
+    return Job(place, plans, earlier, needed, has is not None, exact)
 
 
 def _goes_on(
@@ -261,7 +266,7 @@ def _make(
                 zarr_format=zarr_format,
                 **options,
             )
-        made.append(zarr.open_array(where, mode="r+", config=layout.options["config"]))
+        made.append(zarr.open_array(where, mode="r+"))
     return made
 
 
@@ -335,7 +340,7 @@ def _identity_of(source: Any) -> dict[str, Any]:
     elif hasattr(source, "fingerprint"):  # of files
         known |= source.fingerprint
     elif isinstance(source, np.ndarray):
-        known["values"] = hashlib.sha256(np.ascontiguousarray(source).tobytes()).hexdigest()[:16]
+        known["values"] = hashlib.sha256(contiguous(source, "C").tobytes()).hexdigest()[:16]
     else:
         known |= getattr(source, "identity", {"kind": type(source).__qualname__})
     return known

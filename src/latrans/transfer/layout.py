@@ -7,6 +7,9 @@ the codecs they had where the Zarr format stays the same, else with Zarr's defau
 codecs that are given by path, name those that latrans takes whatever their size.  An array on its
 own is always taken.
 
+Names, flags and indices are stored losslessly beside arrays within a bound, see `exact`, unless
+they are named.  What arrays declare as missing is made known to codecs that are not lossless.
+
 xarray keeps names of dimensions and fill values in different places in the two formats; they are
 moved, so that it opens the target as it opens the source.  So are the metadata of OME-Zarr.  What
 has no names of dimensions gets those of its axes, where they are known or given.
@@ -19,7 +22,7 @@ import math
 import re
 import struct
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -28,17 +31,18 @@ import zarr
 from ..chunking import default_chunks, model_axes
 from ..codec import Codec
 from ..config import Configured
+from ..conventions import DIMENSIONS, FILL, declared, declared_by
 from ..errors import ConfigError
+from ..missing import Missing, as_values
 from ..numcodecs import Latrans
+from ..ranges import known_range, refuse_large
 from ..store import open_model
 from ..zarr import LatransCodec
 from ..zarr.models import FOLDER, reference
-from . import dimensions, ome, settings
+from . import dimensions, exact, ome, settings
 
 MIN_NBYTES = 1 << 16
 _MODEL = re.compile(rf"(?:.*/)?{FOLDER}/[0-9a-f]{{64}}\Z")  # one that is kept beside arrays
-_DIMENSIONS = "_ARRAY_DIMENSIONS"
-_FILL = "_FillValue"
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Layout:
     chunks, shards : tuple of int; shards may be None
     options : dict
         Everything else that `zarr.create_array` takes.
+    exact : str
+        Why the array is stored losslessly though others are not; "" where it is not.
     """
 
     name: str
@@ -63,6 +69,7 @@ class Layout:
     chunks: tuple[int, ...]
     shards: tuple[int, ...] | None
     options: dict[str, Any]
+    exact: str = ""
 
     @property
     def unit(self) -> tuple[int, ...]:
@@ -84,8 +91,7 @@ def configured(codec: Any, model_storage: str = "name") -> LatransCodec:
     if isinstance(codec, Configured):
         values: dict[str, Any] = dict(codec.to_mapping())
     elif isinstance(codec, Codec):
-        names = ("model", "mode", "max_error", "fill_value", "axes", "quality", "step")
-        values = {name: getattr(codec, name) for name in names}
+        values = {field.name: getattr(codec, field.name) for field in fields(Configured)}
     else:
         values = {"model": codec}
     return LatransCodec(**{**values, "model": reference(values["model"], model_storage)})
@@ -147,14 +153,59 @@ def layouts(
             "no array of the source is made of integers or floats of at least "
             f"{MIN_NBYTES >> 10} kB: name those that latrans should take with arrays="
         )
+    kept = exact_arrays(source)
+    named = set(arrays or ()) | (set(codec) if isinstance(codec, Mapping) else set())
     result = []
     for name, array in found.items():
-        if name in taken:
-            own = configured(_own(codec, name), model_storage)
-            result.append(_taken(name, array, own, chunks, shards, zarr_format, axes.get(name)))
-        else:
+        if name not in taken:
             result.append(_copied(name, array, zarr_format, axes.get(name)))
+            continue
+        own = configured(_own(codec, name), model_storage)
+        if own.mode != "lossless" and name in kept and name not in named:
+            lossless = _lossless(own)
+            if lossless is None:
+                layout = _copied(name, array, zarr_format, axes.get(name))
+                result.append(replace(layout, exact=kept[name]))
+                continue
+            own = lossless
+        result.append(_taken(name, array, own, chunks, shards, zarr_format, axes.get(name)))
+    if any(layout.codec is not None and layout.codec.mode != "lossless" for layout in result):
+        result = [
+            replace(layout, exact=kept[layout.name])
+            if layout.codec is not None and layout.codec.mode == "lossless" and layout.name in kept
+            else layout
+            for layout in result
+        ]
     return result
+
+
+def exact_arrays(source: Any) -> dict[str, str]:
+    """Paths of those arrays of a group that are names, flags, indices or positions, and which."""
+    groups = {path: dict(group.attrs) for path, group in groups_of(source).items()}
+    return exact.reasons(arrays_of(source), groups) if groups else {}
+
+
+def missing_of(array: Any, codec: Configured) -> Missing | None:
+    """What is missing in an array, by what a codec was told and by what the array declares."""
+    told, found = Missing.of(codec.fill_value, codec.valid_range), declared(array)
+    return found if told is None else told.joined(found)
+
+
+def _lossless(codec: LatransCodec) -> LatransCodec | None:
+    """The same codec without loss; None where its model can do nothing else."""
+    if codec.model != "auto" and open_model(codec.model).lossy_only:
+        return None
+    return LatransCodec(codec.model, axes=codec.axes)
+
+
+def _informed(name: str, array: Any, codec: LatransCodec) -> LatransCodec:
+    """The codec with all that is missing in the array, in modes that would move it."""
+    missing = missing_of(array, codec)
+    refuse_large(codec.max_error, known_range(array, missing), _called(name))
+    if missing is None:
+        return codec
+    told = {"fill_value": missing.values or None, "valid_range": missing.ranges or None}
+    return LatransCodec.from_mapping({**codec.to_mapping(), **told})
 
 
 def _taken(
@@ -175,7 +226,9 @@ def _taken(
             f"axes {codec.axes!r} names {len(codec.axes)} dimensions, {_called(name)} has "
             f"{len(shape)}: give codec={{name: codec}}, or leave axes out"
         )
-    described = _described(array, zarr_format, codec.fill_value)
+    described = _described(array, zarr_format, _mark(name, codec, dtype))
+    if codec.mode != "lossless":
+        codec = _informed(name, array, codec)
     names = _name_dimensions(described, len(shape), zarr_format, image_axes, codec.axes)
     model = None if codec.model == "auto" else open_model(codec.model)
     told, joined = model_axes(model, shape, codec.axes, names)
@@ -196,8 +249,6 @@ def _taken(
             raise ConfigError(f"shards {whole} are no multiple of chunks {cut}")
     options: dict[str, Any] = {
         "dtype": array.dtype,
-        # Zarr drops chunks that equal the fill value, and -0.0 or any NaN may pass for it.
-        "config": {"write_empty_chunks": dtype.kind in "fc"},
         **described,
         **_chunk_names(array, zarr_format, image_axes),
     }
@@ -208,13 +259,25 @@ def _taken(
     return Layout(name, array, codec, cut, whole, options)
 
 
+def _mark(name: str, codec: LatransCodec, dtype: np.dtype[Any]) -> Any:
+    """The first fill value of a codec that the dtype can hold; of a group, some hold none."""
+    marks = as_values(codec.fill_value)
+    if not marks or dtype.kind not in "iuf":
+        return dtype.type(marks[0]) if marks else None
+    held = Missing(marks).values_as(dtype)
+    if not held and not name:
+        raise ConfigError(
+            f"fill_value {marks[0]} is no value that {_called(name)} of dtype {dtype} can hold"
+        )
+    return held[0] if held else None
+
+
 def _copied(name: str, array: Any, zarr_format: int, image_axes: dimensions.Names | None) -> Layout:
     metadata = array.metadata
     described = _described(array, zarr_format, None)
     _name_dimensions(described, array.ndim, zarr_format, image_axes)
     options: dict[str, Any] = {
         "dtype": metadata.data_type if metadata.zarr_format == 3 else metadata.dtype,
-        "config": {"write_empty_chunks": True},
         **described,
         **_chunk_names(array, zarr_format, image_axes),
     }
@@ -228,7 +291,7 @@ def _copied(name: str, array: Any, zarr_format: int, image_axes: dimensions.Name
     return Layout(name, array, None, chunks, shards, options)
 
 
-def _described(array: Any, zarr_format: int, fill_value: float | None) -> dict[str, Any]:
+def _described(array: Any, zarr_format: int, fill_value: Any) -> dict[str, Any]:
     """Fill value, attributes and names of dimensions, where the target's format keeps them."""
     attributes = dict(getattr(array, "attrs", {}))
     metadata = getattr(array, "metadata", None)
@@ -236,16 +299,16 @@ def _described(array: Any, zarr_format: int, fill_value: float | None) -> dict[s
     names = getattr(metadata, "dimension_names", None)
     kept = getattr(array, "fill_value", None)
     dtype = np.dtype(array.dtype)
-    if had == 2 and zarr_format == 3 and _DIMENSIONS in attributes:
-        names = attributes.pop(_DIMENSIONS)
-        if kept is not None and dtype.kind in "biuf" and _FILL not in attributes:
-            attributes[_FILL] = _encoded(kept, dtype)
+    if had == 2 and zarr_format == 3 and DIMENSIONS in attributes:
+        names = attributes.pop(DIMENSIONS)
+        if kept is not None and dtype.kind in "biuf" and FILL not in attributes:
+            attributes[FILL] = _encoded(kept, dtype)
     elif had == 3 and zarr_format == 2 and names is not None:
-        attributes[_DIMENSIONS] = list(names)
+        attributes[DIMENSIONS] = list(names)
         # Format 2 has one fill value for both, and xarray takes it for a mark of missing samples.
-        kept = _decoded(attributes.pop(_FILL), dtype) if _FILL in attributes else None
-    if fill_value is not None:
-        kept = dtype.type(fill_value)
+        kept = _decoded(attributes.pop(FILL), dtype) if FILL in attributes else None
+    if fill_value is not None and declared_by({}, dtype, kept, chosen=False) is None:
+        kept = fill_value
     elif kept is None and zarr_format == 3 and dtype.kind in "biufcmM":
         kept = np.zeros((), dtype)[()]
     described = {"fill_value": kept, "attributes": attributes}
@@ -266,13 +329,13 @@ def _name_dimensions(
         own, given = described["dimension_names"], dimensions.of_axes(axes)
         described["dimension_names"] = dimensions.completed(n_dims, own, image_axes, given)
         return described["dimension_names"]
-    own = attributes.get(_DIMENSIONS)
+    own = attributes.get(DIMENSIONS)
     known = dimensions.completed(n_dims, own, image_axes, dimensions.of_axes(axes))
     # Format 2 has them as an attribute for xarray, which takes all or none; OME-Zarr has its own.
     if own is None or None in own:
-        attributes.pop(_DIMENSIONS, None)
+        attributes.pop(DIMENSIONS, None)
         if known is not None and None not in known and not image_axes:
-            attributes[_DIMENSIONS] = list(known)
+            attributes[DIMENSIONS] = list(known)
     return known
 
 
@@ -315,7 +378,7 @@ def _is_data(name: str, array: Any) -> bool:
         return False
     if dtype.kind not in "iuf" or math.prod(array.shape) * dtype.itemsize < MIN_NBYTES:
         return False
-    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get(_DIMENSIONS)
+    names = getattr(array.metadata, "dimension_names", None) or array.attrs.get(DIMENSIONS)
     return not (array.ndim == 1 and names and names[0] == name.rpartition("/")[2])
 
 

@@ -13,10 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from ..carrier import contiguous
 from ..compare import Difference, difference
 from ..errors import CodecError, ConfigError, EngineError, ModelError
+from ..foreign import unmasked
+from ..missing import Missing
 from ..whole import FULL
 from ..zarr import LatransCodec
+from ..zarr.arrays import writing_all
 from . import progress, stores
 from .blocks import Block, Grid
 from .summary import Failure, Record
@@ -92,7 +96,7 @@ def move(plan: Plan, i: int, samples: Any = None) -> Record:
     target, written = stores.counted(plan.target)
     assert written is not None
     if samples is not None:
-        source = _Held(np.asarray(samples), block)
+        source = _Held(np.asarray(unmasked(samples)), block)
     failures: list[Failure] = []
     try:
         found = _carry(plan, source, target, block)
@@ -139,17 +143,14 @@ class _Held:
     block: Block
 
     def __getitem__(self, key: Block) -> Any:
-        return self.samples[
-            tuple(
-                slice(k.start - s.start, k.stop - s.start)
-                for k, s in zip(key, self.block, strict=True)
-            )
-        ]
+        return self.samples[_within(self.block, key)]
 
 
 def _carry(plan: Plan, source: Any, target: Any, block: Block) -> Difference:
-    samples = np.asarray(source[block])
+    samples = np.asarray(unmasked(source[block]))
     target[block] = samples
+    for unit in _taken_for_empty(plan, target, samples, block):
+        writing_all(target)[unit] = samples[_within(block, unit)]
     if not plan.verify:
         return Difference()
     if hasattr(source, "reread"):  # by another way, so that a wrong reading shows
@@ -160,6 +161,42 @@ def _carry(plan: Plan, source: Any, target: Any, block: Block) -> Difference:
         raise Broken(f"what was written does not decode: {error}") from error
 
 
+def _taken_for_empty(plan: Plan, target: Any, samples: Any, block: Block) -> list[Block]:
+    """Chunks that Zarr drops, since they equal the fill value, though their bits are others.
+
+    Any NaN passes for any other, and -0.0 for 0.0.  Chunks that are the fill value bit for bit are
+    left to Zarr, or sparse archives would get an object for each of them.
+    """
+    if target.fill_value is None or samples.dtype.kind not in "fcV":
+        return []
+    samples = contiguous(samples, "C")
+    fill = np.array(target.fill_value, samples.dtype)
+    equal = np.asarray(samples == fill)
+    if fill.dtype.kind in "fc" and np.isnan(fill):
+        equal = np.isnan(samples)
+    if not equal.any():
+        return []
+    bits = f"V{samples.dtype.itemsize}"
+    other = equal & (samples.view(bits) != contiguous(fill, "C").view(bits))
+    if not other.any():
+        return []
+    whole = target.shards is None  # else chunks inside of a shard may be dropped alone
+    found = []
+    for unit in plan.units.within(block):
+        part = _within(block, unit)
+        if other[part].any() and (equal[part].all() or not whole):
+            found.append(unit)
+    return found
+
+
+def _within(block: Block, unit: Block) -> Block:
+    """Where a unit lies in the samples of its block."""
+    return tuple(
+        slice(part.start - s.start, part.stop - s.start)
+        for part, s in zip(unit, block, strict=True)
+    )
+
+
 def checked(codec: LatransCodec | None, samples: Any, back: Any) -> Difference:
     """How samples differ from what came back; `Broken` where the mode promises more."""
     if samples.dtype.hasobject or samples.dtype.kind == "T":
@@ -168,12 +205,14 @@ def checked(codec: LatransCodec | None, samples: Any, back: Any) -> Difference:
         return Difference()
     mode = "lossless" if codec is None else codec.mode
     bound = codec.max_error if codec is not None and mode == "bounded" else None
-    fill_value = None if codec is None else codec.fill_value
-    found = difference(samples, back, bound, fill_value)
+    missing = None if codec is None else Missing.of(codec.fill_value, codec.valid_range)
+    found = difference(samples, back, bound, missing)
     if mode == "lossless" and found.n_different:
-        raise Broken(f"{found.n_different} samples differ, by up to {found.worst:g}")
+        raise Broken(f"{found.n_different} samples differ, {found.by}")
     if mode == "bounded" and found.n_outside:
         raise Broken(f"{found.n_outside} samples are off by more than {bound:g}")
+    if mode == "lossy" and found.n_outside:
+        raise Broken(f"{found.n_outside} samples became missing values, or were some and are not")
     return found
 
 

@@ -91,6 +91,8 @@ class Summary:
         Bytes of samples that this run moved.
     failures : tuple of Failure
         Chunks that are not in the target.
+    exact : tuple of str
+        Arrays that were stored losslessly though others were not, each with what it is.
     """
 
     n_blocks: int = 0
@@ -107,6 +109,7 @@ class Summary:
     task_seconds: float = 0.0
     moved_nbytes: int = 0
     failures: tuple[Failure, ...] = ()
+    exact: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, earlier: Iterable[Record], new: Iterable[Record], seconds: float) -> Summary:
@@ -154,4 +157,6 @@ class Summary:
             f"blocks        {self.n_blocks}, {self.n_resumed} of them by an earlier run",
             f"failed chunks {len(self.failures)}",
         ]
+        if self.exact:
+            lines.append(f"kept exact    {', '.join(self.exact)}")
         return "\n".join(lines + [f"  {failure}" for failure in self.failures[:20]])

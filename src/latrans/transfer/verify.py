@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..compare import Difference, difference
+from ..conventions import declared
 from ..errors import ConfigError
+from ..foreign import unmasked
 from ..frames import configuration
+from ..missing import Missing
 from ..zarr import LatransCodec
 from . import progress
 from .blocks import BLOCK_NBYTES, Block, Grid, block_grid
@@ -32,7 +35,9 @@ class Pair:
     mode : str
         What the target promises: "lossless", also where it was not written with latrans,
         "bounded" or "lossy".
-    max_error, fill_value : float, optional
+    max_error : float, optional
+    missing : Missing, optional
+        What must be as it was whatever the mode.
     grid, units : Grid
         Blocks, and what can be read alone: chunks, or shards.
     mismatch : str
@@ -44,7 +49,7 @@ class Pair:
     target: Any
     mode: str
     max_error: float | None
-    fill_value: float | None
+    missing: Missing | None
     grid: Grid
     units: Grid
     mismatch: str = ""
@@ -113,7 +118,7 @@ def _paired(
         target,
         mode,
         bound,
-        config.get("fill_value"),
+        _missing(config, like, target),
         block_grid(target.shape, unit, target.dtype.itemsize or 1, block_nbytes),
         Grid(target.shape, tuple(max(1, n) for n in unit)),
         mismatch,
@@ -150,12 +155,21 @@ def _compared(pair: Pair, block: Block) -> Difference:
         return Difference()
     # Files are read by another way than for copying, so that what that did wrong shows.
     read = getattr(pair.source, "reread", pair.source.__getitem__)
-    original = np.asarray(read(block))
+    original = np.asarray(unmasked(read(block)))
     if original.dtype.hasobject or original.dtype.kind == "T":
         return Difference(n_different=int((original != decoded).sum()))
-    return difference(original, decoded, pair.max_error, pair.fill_value)
+    return difference(original, decoded, pair.max_error, pair.missing)
 
 
 def violations(pair: Pair, found: Difference) -> int:
     """Samples that break what an array promises."""
-    return {"lossless": found.n_different, "bounded": found.n_outside, "lossy": 0}[pair.mode]
+    return found.n_different if pair.mode == "lossless" else found.n_outside
+
+
+def _missing(config: dict[str, Any], source: Any, target: Any) -> Missing | None:
+    """What was missing when the target was written, and what is by the source."""
+    told = Missing.of(config.get("fill_value"), config.get("valid_range"))
+    for array in (source, target):
+        found = declared(array)
+        told = found if told is None else told.joined(found)
+    return told

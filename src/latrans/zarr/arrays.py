@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import zarr
 
 from .. import chunking
+from ..conventions import DIMENSIONS, declared_by
 from ..errors import ConfigError
+from ..foreign import unmasked
 from ..model import Model
 from ..numcodecs import Latrans
+from ..ranges import known_range, refuse_large
 from ..store import open_model
 from . import models
 from .codec import LatransCodec
-
-_XARRAY_NAMES = "_ARRAY_DIMENSIONS"  # where format 2 has names of dimensions
 
 
 def create(
@@ -82,8 +84,10 @@ def create(
         case; this puts more of them under way: ``async.concurrency`` times as many.
     fill_value : number, optional
         Value of what was never written.  A finite one also marks missing samples, which come back
-        exactly in every mode.
+        exactly in every mode; in format 2 with `dimension_names` there is none by default, for
+        xarray would take it for such a mark.
     attributes : mapping, optional
+        What they declare as missing is known to the codec, see `latrans.conventions`.
     dimension_names : sequence of (str or None), optional
         Names such as "time", "lat", "lon", "z", "channel" also say what the dimensions are, unless
         `axes` does.
@@ -121,6 +125,7 @@ def create(
         )
     if data is not None:
         data = data if hasattr(data, "shape") and hasattr(data, "dtype") else np.asarray(data)
+        data = unmasked(data)
         shape, dtype = data.shape, data.dtype
     if shape is None or dtype is None:
         raise ConfigError("an array needs shape and dtype, or data")
@@ -141,7 +146,7 @@ def create(
         chunks = chunking.default_chunks(shape, cut)
         if shards is not None:
             chunks = chunking.inner_chunks(chunks, shards)
-    values = {
+    values: dict[str, Any] = {
         "model": reference,
         "mode": mode or ("lossless" if max_error is None else "bounded"),
         "max_error": max_error,
@@ -150,17 +155,24 @@ def create(
         "quality": quality,
         "step": step,
     }
+    missing = declared_by(attributes or {}, dtype, fill_value)
+    if values["mode"] != "lossless" and missing is not None:
+        values["fill_value"] = missing.values or None
+        values["valid_range"] = missing.ranges or None
+    if isinstance(data, np.ndarray) and values["mode"] == "bounded":
+        refuse_large(max_error, known_range(data, missing), "data")
     if fill_value is not None:
         options["fill_value"] = fill_value
     if zarr_format == 2:
         options["compressors"] = Latrans(**values)
         if dimension_names is not None:
-            attributes = {**(attributes or {}), _XARRAY_NAMES: list(dimension_names)}
+            attributes = {**(attributes or {}), DIMENSIONS: list(dimension_names)}
+            # xarray takes the fill value for a mark of missing samples; 0 is none unless chosen.
+            options.setdefault("fill_value", None)
     else:
         options |= {"serializer": LatransCodec(**values), "compressors": None}
         options["dimension_names"] = dimension_names
-    if np.dtype(dtype).kind in "fc":
-        # Zarr drops chunks that equal the fill value, and -0.0 or any NaN may pass for it.
+    if _drops_wrongly(dtype):
         options["config"] = {"write_empty_chunks": True, **(options.get("config") or {})}
     place = _place(store, opened, model_storage, zarr_format, options.get("storage_options"))
     with _batches_of(batch_size):
@@ -199,7 +211,8 @@ def open(
     Returns
     -------
     zarr.Array or zarr.Group
-        Of a group, all arrays can be read whose models are in it or above it.
+        Of a group, all arrays can be read whose models are in it or above it.  An array of floats
+        that is opened by its path for writing keeps chunks of NaN bit for bit, as `create` does.
 
     Raises
     ------
@@ -219,8 +232,20 @@ def open(
         store = store.store_path
     with _batches_of(batch_size):
         node = zarr.open(store, mode=mode, path=path, **options)
+        if mode != "r" and isinstance(node, zarr.Array) and _drops_wrongly(node.dtype):
+            node = writing_all(node)
     models.load_for(node)
     return node
+
+
+def writing_all(array: zarr.Array[Any]) -> zarr.Array[Any]:
+    """The same array, writing chunks that equal its fill value, too.
+
+    Zarr ignores the `config` that an array which exists is opened with.
+    """
+    inner = array._async_array
+    config = replace(inner.config, write_empty_chunks=True)
+    return zarr.Array(zarr.AsyncArray(inner.metadata, inner.store_path, config))
 
 
 def _place(store: Any, model: Model | None, storage: str, zarr_format: int, options: Any) -> Any:
@@ -234,6 +259,11 @@ def _place(store: Any, model: Model | None, storage: str, zarr_format: int, opti
         models.keep(group, model)
         store = group
     return store.store_path if isinstance(store, zarr.Group) else store
+
+
+def _drops_wrongly(dtype: Any) -> bool:
+    """Whether Zarr may take chunks for empty that are not: -0.0 or any NaN passes for another."""
+    return np.dtype(dtype).kind in "fcV"
 
 
 def _marker(fill_value: Any) -> Any:

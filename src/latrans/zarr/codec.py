@@ -24,7 +24,10 @@ from zarr.core.common import parse_named_configuration
 
 from .. import station
 from ..config import Configured
+from ..conventions import declared_by
 from ..errors import CodecError, ConfigError
+from ..foreign import unmasked
+from ..missing import Missing
 from .batching import gather
 
 if TYPE_CHECKING:
@@ -74,11 +77,19 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
     def evolve_from_array_spec(self, array_spec: ArraySpec) -> Self:
         """Check again, since Zarr does not call `validate` on codecs inside shards.
 
-        Nothing is taken over from the specification: it may be that of the array, of a shard or
-        of a chunk.
+        The fill value is taken over in modes that could move it, unless it is Zarr's default; no
+        shape is: it may be that of the array, of a shard or of a chunk.
         """
-        self._check(array_spec.dtype.to_native_dtype(), len(array_spec.shape))
-        return self
+        dtype = array_spec.dtype.to_native_dtype()
+        self._check(dtype, len(array_spec.shape))
+        if self.mode == "lossless":
+            return self
+        found = declared_by({}, dtype, array_spec.fill_value, chosen=False)
+        told = Missing.of(self.fill_value, self.valid_range) or Missing()
+        if found is None or told.joined(found) == told:
+            return self
+        marks = told.joined(found).values
+        return self.from_mapping({**self.to_mapping(), "fill_value": marks})
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
         """Raise: the size of a frame is known only when it is written."""
@@ -160,7 +171,7 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
                 f"{_describe(dtype, spec.shape)}: a codec before latrans changes the chunk "
                 "without saying so in its resolve_metadata"
             )
-        return np.asarray(array, dtype, order="C")
+        return np.asarray(unmasked(array), dtype, order="C")
 
     def _check(self, dtype: np.dtype[Any], n_dims: int) -> None:
         if dtype.hasobject:
