@@ -39,6 +39,7 @@ class Configured:
     mode : {"lossless", "bounded", "lossy"}
     max_error : float, optional
         Largest absolute error of any finite sample, in the data's units; bounded mode needs it.
+        Of complex samples, the modulus of the error.
     fill_value : int or float, optional
         Value that marks missing samples and always comes back exactly.  NaN and infinities
         always do, so they count as not given.
