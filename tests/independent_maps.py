@@ -74,11 +74,14 @@ class Maps:
 
     def __init__(self, section, model, dtype, shape):
         self.dtype = dtype
-        flags, axes = 0, default_axes(model, shape)
+        self.is_complex = dtype.kind == "c"
+        axes = default_axes(model, shape)
         reader = Bytes(section or b"\0\0")
         flags = reader.unpack("B")
         if flags & 4:
             axes = reader.sized().decode()
+        if self.is_complex:
+            axes, shape = axes + ("n" if "c" in axes else "c"), (*shape, 2)
         self.planes = Planes(shape, axes, model.is_track)
         self.map_of = np.zeros(self.planes.count, int)
         if flags & 2:
@@ -95,6 +98,8 @@ class Maps:
             green, red, blue = samples[0::3], samples[1::3], samples[2::3]
             samples = np.stack([red + green, green, blue + green], 1).reshape(samples.shape)
         dtype = self.dtype.newbyteorder("=")
+        if self.is_complex:
+            dtype = np.dtype(f"f{dtype.itemsize // 2}")
         values = np.empty(samples.shape, dtype)
         for i, content in enumerate(self.contents):
             chosen = self.map_of == i
@@ -102,7 +107,10 @@ class Maps:
         if self.mask:
             put_masked(self.mask, values.reshape(-1).view(f"u{dtype.itemsize}"))
             assert self.mask.take() == b""
-        return self.planes.to_array(values.astype(self.dtype))
+        array = self.planes.to_array(values)
+        if self.is_complex:
+            array = np.ascontiguousarray(array).view(f"c{2 * array.itemsize}")[..., 0]
+        return array.astype(self.dtype)
 
 
 def default_axes(model, shape):

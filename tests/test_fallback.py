@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numcodecs.zstd import Zstd
 
+import latrans
 from latrans import fallback
 
 
@@ -40,3 +41,35 @@ def test_the_thorough_level_is_left_out_where_it_cannot_win(
     assert 19 not in levels
     fallback.encode(data, limit=data.nbytes)
     assert 19 in levels
+
+
+def unsuited() -> dict[str, np.ndarray]:
+    """What no value map takes."""
+    rng = np.random.default_rng(5)
+    doubles = rng.random((40, 50, 60))
+    return {
+        "doubles": doubles,
+        "doubles in one plane": rng.random((300, 300)),
+        "doubles with gaps": np.where(rng.random(doubles.shape) < 0.1, np.nan, doubles),
+        "identifiers": rng.integers(0, 1 << 63, (200, 200)),
+        "unsigned identifiers": rng.integers(0, 1 << 63, (200, 200)).astype("u8"),
+    }
+
+
+@pytest.mark.parametrize("name", unsuited())
+@pytest.mark.parametrize("mode", ["lossless", "bounded"])
+def test_what_no_map_suits_is_compressed_once(
+    name: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    array, sizes, real = unsuited()[name], [], fallback.encode
+
+    def counted(part: np.ndarray, limit: int | None = None) -> bytes:
+        sizes.append(part.nbytes)
+        return real(part, limit)
+
+    monkeypatch.setattr(fallback, "encode", counted)
+    bound = 1e-300 if mode == "bounded" else None
+    frame = latrans.Codec("field-1", mode=mode, max_error=bound).encode(array)
+    assert latrans.inspect(frame).fallback
+    assert latrans.decode(frame).tobytes() == array.tobytes()
+    assert sizes.count(array.nbytes) == 1

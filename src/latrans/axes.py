@@ -132,6 +132,11 @@ def default(contract: str, shape: tuple[int, ...], geometry: str) -> str:
     return spatial[max(0, len(spatial) - ndim) :].rjust(ndim, "n")
 
 
+def of_parts(axes: str) -> str:
+    """Axes of a complex array's parts, which are its last dimension, from those of the array."""
+    return axes + ("n" if "c" in axes else "c")  # FORMAT.md 4.1
+
+
 @lru_cache(_REMEMBERED)
 def layout(axes: str, shape: tuple[int, ...], geometry: str) -> Layout:
     """Arrange an array of `shape`; `axes` must have passed `check`."""

@@ -1,6 +1,7 @@
 """Carrier: the numbers behind a dtype, which models work on, and the way back.
 
-Booleans travel as bytes, datetimes as int64, and everything in native byte order.
+Booleans travel as bytes, datetimes as int64, complex numbers as real and imaginary part along one
+more dimension, and everything in native byte order.
 """
 
 from __future__ import annotations
@@ -16,8 +17,18 @@ from .frame import Frame
 Array = npt.NDArray[Any]
 
 
+# By size: of their parts.
+_COMPLEX: dict[int, np.dtype[Any]] = {8: np.dtype(np.float32), 16: np.dtype(np.float64)}
+# Of a bound on complex values, for each part: a little less than the square root of 1/2, since the
+# modulus of an error is rounded too.
+PART_OF_BOUND = 0.7071
+
+
 def carrier_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
-    """Numeric dtype in native byte order that models can work on, or None."""
+    """Numeric dtype in native byte order that models can work on, or None.
+
+    That of arrays of real values: complex ones have `parts_of`.
+    """
     if dtype.kind == "b":
         return np.dtype(np.uint8)
     if dtype.kind in "mM":
@@ -30,9 +41,24 @@ def carrier_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
 def carrier_of(parts: Frame) -> np.dtype[Any]:
     """Carrier dtype of a frame that is not a fallback."""
     carrier = carrier_dtype(parts.dtype)
+    if parts.dtype.kind == "c" and parts.dtype.itemsize in _COMPLEX:
+        carrier = _COMPLEX[parts.dtype.itemsize]
     if carrier is None:
         raise CodecError(f"frame is damaged: {parts.dtype} is always stored by the fallback")
     return carrier
+
+
+def carrier_shape(parts: Frame) -> tuple[int, ...]:
+    """Shape of what is carried for a frame's array."""
+    return (*parts.shape, 2) if parts.dtype.kind == "c" else parts.shape
+
+
+def parts_of(array: Array) -> Array | None:
+    """Real and imaginary part of a C-ordered complex array's values, (..., 2); None for others."""
+    if array.dtype.kind != "c" or array.dtype.itemsize not in _COMPLEX:
+        return None
+    native = array.astype(array.dtype.newbyteorder("="), copy=False)
+    return native.reshape(-1).view(_COMPLEX[array.dtype.itemsize]).reshape(*array.shape, 2)
 
 
 def to_carrier(array: Array) -> Array | None:
@@ -46,6 +72,8 @@ def to_carrier(array: Array) -> Array | None:
 
 def finish(array: Array, parts: Frame) -> Array:
     """Give a decoded array the dtype, byte order and memory order of the original."""
+    if parts.dtype.kind == "c" and array.dtype.kind == "f":
+        array = array.view(parts.dtype.newbyteorder("=")).reshape(parts.shape)
     if array.dtype != parts.dtype:
         if parts.dtype.kind in "mM":
             array = array.view(parts.dtype.newbyteorder("="))

@@ -19,7 +19,7 @@ from . import axes, field, loop, lossy
 from . import mask as masks
 from .arrange import arrange
 from .autoencoder import LATENT_LIMITS
-from .carrier import carrier_of
+from .carrier import PART_OF_BOUND, carrier_of, carrier_shape
 from .engine import select
 from .errors import CodecError
 from .frame import Frame
@@ -59,11 +59,20 @@ def suits(model: Model, array: Array, layout: axes.Layout) -> bool:
 
 
 def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Frame | None:
-    """Frame of a native, C-ordered array that will come back as `dtype`; None if nothing suits."""
-    model = task.model
-    default = axes.default(model.axes, array.shape, model.geometry)
-    named = axes.check(task.axes or default, array.ndim, model.geometry)
-    layout = axes.layout(named, array.shape, model.geometry)
+    """Frame of a native, C-ordered array that will come back as `dtype`; None if nothing suits.
+
+    The array is in its carrier dtype; of complex values it has the parts (`carrier.parts_of`).
+    """
+    model, max_error, shape = task.model, task.max_error, array.shape
+    has_parts = dtype.kind == "c"
+    if has_parts:
+        shape = shape[:-1]
+        if max_error is not None:
+            task = replace(task, max_error=max_error * PART_OF_BOUND)
+    default = axes.default(model.axes, shape, model.geometry)
+    named = axes.check(task.axes or default, len(shape), model.geometry)
+    letters = axes.of_parts(named) if has_parts else named
+    layout = axes.layout(letters, array.shape, model.geometry)
     if not suits(model, array, layout):
         return None
     planes = layout.split(array)
@@ -95,12 +104,12 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
     frame = Frame(
         mode=task.mode,
         dtype=dtype,
-        shape=array.shape,
+        shape=shape,
         fortran=fortran,
         model_digest=bytes.fromhex(model.digest[:16]),
         model_version=model.version,
         latent_dtype=latent_dtype,
-        max_error=task.max_error if task.mode == "bounded" else None,
+        max_error=max_error if task.mode == "bounded" else None,
         maps=maps,
         latents=latents,
         residual=residual,
@@ -163,13 +172,13 @@ def _is_far(missing: Missing, planes: Array, mapping: Mapping, max_error: float)
 def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:
     """The array of a frame, C-ordered, in its carrier dtype."""
     layout, mapping = _read_maps(model, frame)
-    shape = (layout.n_planes, *layout.shape)
+    shape, whole = (layout.n_planes, *layout.shape), carrier_shape(frame)
     pictures = None
     if model.lossy_only and frame.mode != "lossy":
         raise CodecError(f"frame is damaged: model {model.name!r} has no mode {frame.mode!r}")
     if frame.mode == "lossy" and frame.latent_dtype == lossy.LATENT_DTYPE:
         planes = lossy.decode(model, engine, frame.latents, shape, mapping, carrier)
-        return layout.join(planes, frame.shape)
+        return layout.join(planes, whole)
     if frame.mode == "lossy" or model.has_reconstruction:
         pictures = _reconstruct(model, frame, shape, engine)
     if frame.mode == "lossy" or model.by_value:
@@ -178,7 +187,7 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
         if frame.mode != "lossy":
             integers = model.value_coder(engine).decode(frame.residual, pictures)
         values = inverted(mapping, integers, carrier, approximate=frame.mode == "lossy")
-        return layout.join(values, frame.shape)
+        return layout.join(values, whole)
     plan = arrange(model.geometry, layout, shape, None)
     inversion = Inversion(mapping, shape, carrier)
     parts = coder.decoded(
@@ -190,7 +199,7 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
     )
     for (plane, start), info, part in zip(plan.places, plan.infos, parts, strict=True):
         inversion.put(plane, start, part.reshape(-1)[: info.n_samples])
-    return layout.join(inversion.finish(), frame.shape)
+    return layout.join(inversion.finish(), whole)
 
 
 def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:
@@ -199,9 +208,9 @@ def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | No
     shape = (layout.n_planes, *layout.shape)
     if frame.latent_dtype == lossy.LATENT_DTYPE:
         planes = lossy.decode(model, engine, frame.latents, shape, mapping, carrier)
-        return layout.join(planes, frame.shape)
+        return layout.join(planes, carrier_shape(frame))
     pictures = _reconstruct(model, frame, shape, engine)
-    return layout.join(inverted(mapping, pictures, carrier, approximate=True), frame.shape)
+    return layout.join(inverted(mapping, pictures, carrier, approximate=True), carrier_shape(frame))
 
 
 def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:
@@ -218,7 +227,8 @@ def _read_maps(model: Model, frame: Frame) -> tuple[axes.Layout, Mapping]:
     stored, rest = read_mapping(frame.maps, carrier_of(frame))
     default = axes.default(model.axes, frame.shape, model.geometry)
     named = axes.checked_from_frame(stored or default, len(frame.shape), model.geometry)
-    layout = axes.layout(named, frame.shape, model.geometry)
+    letters = axes.of_parts(named) if frame.dtype.kind == "c" else named
+    layout = axes.layout(letters, carrier_shape(frame), model.geometry)
     _check_earned((layout.n_planes, *layout.shape), frame)
     return layout, rest(layout)
 

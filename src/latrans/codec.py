@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from . import fallback
 from .batches import Batches
-from .carrier import carrier_of, contiguous, finish, to_carrier
+from .carrier import carrier_of, contiguous, finish, parts_of, to_carrier
 from .errors import CodecError, ConfigError
 from .foreign import on_host
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
@@ -43,10 +43,11 @@ class Codec(Batches):
     mode : {"lossless", "bounded", "lossy"}
         Bit-exact; no value off by more than `max_error`; latents alone.
     max_error : float
-        Largest absolute error, in units of the data; bounded mode only.
+        Largest absolute error, in units of the data; bounded mode only.  Of complex values it is
+        the modulus of the error; real and imaginary part are each within 0.7071 of it.
     fill_value : number, or several, optional
         Values that stand for "missing": they come back exactly in every mode, and no other value
-        comes back as one of them.
+        comes back as one of them; of complex data, each part is compared with them.
     axes : str, optional
         One letter per dimension: `y` `x` spatial, `t` time, `z` depth, `c` channel or band, `n`
         independent items.  The model's own axes, with `n` in front, by default.
@@ -142,12 +143,16 @@ class Codec(Batches):
         dtype = array.dtype
         fortran = bool(array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous)
         plain = contiguous(array, "C")
-        carried = to_carrier(plain)
-        model = self._open(carried)
+        judged = carried = to_carrier(plain)
+        if carried is None and self.mode == "bounded":
+            # Complex values; without a bound they are left to the fallback.
+            carried = parts_of(plain)
+            judged = None if carried is None else carried[..., 0]
+        model = self._open(judged)
         if model is not None:
             self._check(model)
         frame = None
-        if carried is not None and carried.ndim and model is not None:
+        if carried is not None and plain.ndim and model is not None:
             frame = self._try(model, carried, dtype, fortran)
         if frame is None:
             return pack(_fallback_frame(plain, dtype, fortran))

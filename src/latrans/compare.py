@@ -23,7 +23,8 @@ class Difference:
         Samples further apart than the bound; NaN, infinities and missing values must be equal.
         Without a bound, samples that became missing or ceased to be.
     worst : float
-        Largest absolute difference; infinite where one side is not finite and the other is.
+        Largest absolute difference, of complex samples its modulus; infinite where one side is
+        not finite and the other is.
     position : tuple of int or None
         Where the worst is.
     """
@@ -102,7 +103,9 @@ def _absolute(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarray[An
         a, b = a.view(signed), b.view(signed)
         high, low = np.maximum(a, b).view(unsigned), np.minimum(a, b).view(unsigned)
         return (high - low).astype(np.float64)
-    if a.dtype.kind in "fc":
+    if a.dtype.kind == "c":  # by parts, since an infinite one would spoil the other
+        return np.asarray(np.hypot(_absolute(a.real, b.real), _absolute(a.imag, b.imag)))
+    if a.dtype.kind == "f":
         wide = np.result_type(a.dtype, np.float64)
         a, b = a.astype(wide), b.astype(wide)
         with np.errstate(invalid="ignore"):

@@ -40,6 +40,7 @@ class Configured:
     mode : {"lossless", "bounded", "lossy"}
     max_error : float, optional
         Largest absolute error of any finite sample, in the data's units; bounded mode needs it.
+        Of complex samples, the modulus of the error.
     fill_value : int or float, or several, optional
         Values that mark missing samples, come back exactly, and are not what other values come
         back as.  For NaN and infinities this always holds, so they count as not given.

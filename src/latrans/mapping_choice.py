@@ -17,7 +17,7 @@ from . import mask as masks
 from .axes import Layout
 from .choice import bands, cheaper_exactly, cheapest, promised, sampled
 from .mapping import EVERY_PLANE, Array, Mapping, channels, groups_along, members_of
-from .maps import Lossless
+from .maps import Lossless, Stored
 from .mask import Mask
 from .missing import Missing
 from .model import Model
@@ -44,16 +44,22 @@ def choose(
         return _bounded(layout, planes, max_error, fill_value)
     mask = _find(layout, planes, fill_value, True)
     whole = cheapest(masks.hide(planes, mask), rated=False)
-    best = None
-    if planes.dtype.kind == "f":
-        # Before the map of the whole, which takes long where nothing but to store it is left.
-        best = _apart(layout, planes, mask, whole.bits(planes.size))
+    stored, best = isinstance(whole.map_, Stored), None
+    tried = planes.dtype.kind == "f" or stored
+    parts = _parts(layout, planes, mask, whole.bits(planes.size)) if tried else None
+    if parts is not None:
+        if all(isinstance(map_, Stored) for map_ in parts[0]):
+            return None
+        best = _applied(planes, *parts, mask)
     if best is None:
+        if stored:
+            return None  # the fallback does the same with less around it
         best = _applied(planes, [whole.map_], 0, _whole(planes), mask)
-        if planes.dtype.kind != "f" and best is not None and best.sections[0]:
-            best = _apart(layout, planes, mask, whole.bits(planes.size)) or best
+        if not tried and best is not None and best.sections[0]:
+            parts = _parts(layout, planes, mask, whole.bits(planes.size))
+            best = (_applied(planes, *parts, mask) if parts is not None else None) or best
     if best is None or all(map(field.is_stored, best.sections)):
-        return None  # the fallback does the same with less around it
+        return None
     if channels(layout) == 3 and not any(best.sections):
         return _with_colour(best)
     return best
@@ -72,9 +78,9 @@ def _bounded(
         mask = _find(layout, planes, fill_value, True)  # negative zeros count exactly
         shown = masks.hide(planes, mask)
     exactly = cheaper_exactly(shown, grid.integers, 8.0 * len(grid.sections[0]))
-    if exactly is not None:
+    if exactly is not None and not isinstance(exactly.map_, Stored):
         exact = _applied(planes, [exactly.map_], 0, _whole(planes), mask)
-        if exact is not None and not field.is_stored(exact.sections[0]):
+        if exact is not None:
             return exact
     return grid
 
@@ -109,14 +115,15 @@ def lossy_mapping(layout: Layout, planes: Array, fill_value: Missing | None) -> 
     return on_grid(layout, planes, step, fill_value) if step > 0 else None
 
 
-def _apart(layout: Layout, planes: Array, mask: Mask | None, bits: float) -> Mapping | None:
-    """The mapping with a map per part, where that takes clearly less than `bits`."""
+def _parts(
+    layout: Layout, planes: Array, mask: Mask | None, bits: float
+) -> tuple[list[Lossless | None], int, npt.NDArray[np.int64]] | None:
+    """Maps of parts, where these take clearly less than `bits`; with their axis and groups."""
     axis = _best_axis(layout, planes, mask, bits)
     if axis is None:
         return None
     groups = groups_along(layout, axis)
-    parts = [cheapest(_hidden(planes, mask, m)).map_ for m in members_of(groups)]
-    return _applied(planes, parts, axis, groups, mask)
+    return [cheapest(_hidden(planes, mask, m)).map_ for m in members_of(groups)], axis, groups
 
 
 def _best_axis(layout: Layout, planes: Array, mask: Mask | None, bits: float) -> int | None:

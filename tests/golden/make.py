@@ -55,6 +55,7 @@ def cases() -> dict[str, Case]:
     masked = np.where(noise == 0, np.float32("nan"), grid)
     masked[3:6, 4:9] = 1e20
     planes = np.stack([picture, picture * 2 + noise // 3, 300 - picture])
+    turned = picture * np.complex64(0.3 + 0.4j)
     bounded = {"mode": "bounded", "max_error": 0.75}
     lossy = {"mode": "lossy"}
     return {
@@ -80,6 +81,7 @@ def cases() -> dict[str, Case]:
         "values": Case(items.astype("u1"), "values"),
         "bounded": Case((picture / 81 * 7).astype("<f4"), "plane", bounded),
         "bounded-mask": Case(masked, "plane", {**bounded, "fill_value": 1e20}, pinned=False),
+        "bounded-complex": Case(turned.astype(">c8"), "plane", bounded),
         "bounded-integers": Case(wave.astype("<u2"), "track", {"mode": "bounded", "max_error": 2}),
         "fallback-raw": Case(noise[:3, :7].astype("|V1"), None),
         "fallback-constant": Case(np.full((3, 5), 2.5 - 1j), None),
