@@ -239,10 +239,24 @@ def _read_dtype(reader: Reader, code: int) -> np.dtype[np.generic]:
 
 
 def as_bytes(frame: Buffer) -> bytes:
-    """A frame in whatever buffer it came, as bytes."""
+    """A frame in whatever buffer it came, a value of an Arrow column included, as bytes.
+
+    Raises
+    ------
+    TypeError
+        If it is no buffer.
+    """
     if isinstance(frame, bytes):
         return frame
-    return bytes(memoryview(frame).cast("B"))
+    value = getattr(frame, "value", frame)  # of an extension type's scalar its storage
+    buffer = value.as_buffer() if hasattr(value, "as_buffer") else value
+    try:
+        return bytes(memoryview(buffer).cast("B"))
+    except TypeError as error:
+        raise TypeError(
+            f"a frame is bytes, found {type(frame).__name__}: leave missing values out, as by "
+            "drop_null() or drop_nulls()"
+        ) from error
 
 
 def check_mode(mode: str) -> str:

@@ -18,7 +18,8 @@ from ..config import Configured
 from ..errors import CodecError, ConfigError
 from ..frame import unpack
 from ..store import open_model
-from .types import Cells, TensorType, tensor_type
+from .sources import as_column
+from .types import BYTES, Cells, TensorType, tensor_type
 from .values import decoded_type, describe, from_rows, from_stacked, rows_of
 
 Array = np.ndarray[Any, Any]
@@ -63,7 +64,7 @@ def encode_array(
 
     Parameters
     ----------
-    array : pyarrow.Array or ChunkedArray
+    array : pyarrow.Array or ChunkedArray, or a series of polars or pandas
         Fixed-shape tensors, lists, or bytes, see `latrans.arrow.values`.
     codec : Codec, stored configuration, or what names a model
     shape, dtype : optional
@@ -76,6 +77,7 @@ def encode_array(
     ConfigError
         If the column holds no arrays of numbers, or a row has a null inside.
     """
+    array = as_column(array)
     chosen, cells = as_codec(codec), describe(array.type, shape, dtype)
     kind = TensorType(cells, configuration(chosen))
     if isinstance(array, pa.ChunkedArray):
@@ -91,7 +93,7 @@ def decode_array(
 
     Parameters
     ----------
-    array : pyarrow.Array or ChunkedArray
+    array : pyarrow.Array or ChunkedArray, a series of polars or pandas, or a sequence of bytes
         Of type `latrans.tensor`, or of bytes that are frames.
     kind : TensorType, optional
         What the column's type does not say; by default what the first frame holds.
@@ -111,8 +113,9 @@ def decode_array(
     ModelNotFoundError
         If the model that wrote a frame is not at hand.
     """
+    array = as_column(array)
     kind = kind or tensor_type(array.type)
-    cells = kind.cells if kind is not None else _cells_of(array)
+    cells = kind.cells if kind is not None else cells_of(array)
     if isinstance(array, pa.ChunkedArray):
         parts = [decoded(chunk, cells, threads) for chunk in array.chunks]
         return pa.chunked_array(parts, decoded_type(cells))
@@ -156,6 +159,7 @@ def encoded(
 
 
 def decoded(array: pa.Array, cells: Cells, threads: int | None) -> pa.Array:
+    array = bytes_of(array)
     valid = _valid(array) if array.null_count else None
     if cells.shape is not None:
         return from_stacked(_stacked(array, cells, valid, threads), valid, cells)
@@ -191,7 +195,7 @@ def _zeros(n_rows: int, cells: Cells) -> Array:
 
 def _frames(array: pa.Array) -> list[bytes]:
     """Bytes of the rows that are not null."""
-    storage = _storage(array).drop_null()
+    storage = bytes_of(array).drop_null()
     if not len(storage):
         return []
     offsets = np.frombuffer(storage.buffers()[1], np.int64)[storage.offset :][: len(storage) + 1]
@@ -199,34 +203,62 @@ def _frames(array: pa.Array) -> list[bytes]:
     return [bytes(data[a:b]) for a, b in pairwise(offsets)]
 
 
-def _storage(array: pa.Array) -> pa.Array:
-    """A column as large_binary, with offsets that are inside of its bytes."""
+def bytes_of(array: pa.Array) -> pa.Array:
+    """A column of bytes as large_binary, with offsets that are inside of its bytes.
+
+    Raises
+    ------
+    ConfigError
+        If it holds something else.
+    CodecError
+        If its offsets or lengths are damaged.
+    """
     storage = array.storage if isinstance(array, pa.ExtensionArray) else array
+    kind = storage.type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if kind not in BYTES and not pa.types.is_fixed_size_binary(kind) and kind != pa.null():
+        raise ConfigError(
+            f"a column of {array.type} holds no frames; expected bytes, as "
+            f"{', '.join(map(str, BYTES))}"
+        )
     try:
-        storage = storage.cast(pa.large_binary())
-    except pa.ArrowNotImplementedError as error:
-        raise ConfigError(f"a column of {array.type} holds no frames; expected bytes") from error
-    try:
-        # Columns that came over a connection may claim anything.
+        # Columns that came over a connection may claim anything, which a cast believes.
         storage.validate(full=True)
-    except pa.ArrowInvalid as error:
+        return storage.cast(pa.large_binary())
+    except pa.ArrowException as error:
         raise CodecError(f"a column of frames is damaged: {error}") from error
-    return storage
 
 
 def _valid(array: pa.Array) -> Array:
     return np.asarray(array.is_valid())
 
 
-def _cells_of(array: pa.Array | pa.ChunkedArray) -> Cells:
-    """What plain bytes hold, as their first frames tell."""
+def cells_of(array: pa.Array | pa.ChunkedArray) -> Cells:
+    """What plain bytes hold, as their frames tell.
+
+    Raises
+    ------
+    ConfigError
+        If there are none, or no column can hold what they do.
+    CodecError
+        If a frame is damaged.
+    """
     chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
     headers = [unpack(frame) for chunk in chunks for frame in _frames(chunk)]
     if not headers:
         raise ConfigError("a column of bytes without frames has no shape: give its type")
     first = headers[0]
+    dtype, ndim = first.dtype.newbyteorder("="), len(first.shape)
+    for header in headers:
+        if header.dtype.newbyteorder("=") != dtype or len(header.shape) != ndim:
+            raise ConfigError(
+                f"frames hold {dtype} of {ndim} dimensions and {header.dtype} of "
+                f"{len(header.shape)}, which no one column does: latrans.Codec().decode_batch "
+                "gives an array for each"
+            )
     alike = all(header.shape == first.shape for header in headers)
-    return Cells(first.dtype.newbyteorder("="), len(first.shape), first.shape if alike else None)
+    return Cells(dtype, ndim, first.shape if alike else None)
 
 
 def fitting(array: pa.Array, cells: Cells) -> int:
@@ -234,7 +266,7 @@ def fitting(array: pa.Array, cells: Cells) -> int:
     if cells.shape is not None:
         return max(1, SLICE_NBYTES // cells.row_nbytes)
     total = 0
-    for i, value in enumerate(_storage(array)):
+    for i, value in enumerate(bytes_of(array)):
         if value.is_valid:
             header = unpack(value.as_py())
             total += int(np.prod(header.shape, dtype=object)) * header.dtype.itemsize

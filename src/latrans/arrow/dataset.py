@@ -8,7 +8,7 @@ column that is not projected is not even read.  Columns that are stored as one a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -19,8 +19,9 @@ from ..errors import CodecError, ConfigError
 from . import models
 from .files import locate, reading
 from .groups import ColumnsType, columns_type, restored
+from .lost import Watch
 from .scan import Groups, scanner
-from .tables import TableDecoder, index_of
+from .tables import TableDecoder, decode_table, index_of
 from .types import TensorType, tensor_type
 
 
@@ -87,7 +88,21 @@ class Dataset:
         ------
         CodecError, ConfigError, ModelNotFoundError
             As `read_parquet`.
+
+        Warns
+        -----
+        LatransWarning
+            Where a column holds frames that are not decoded, since its file lost its type.
         """
+        watch = Watch(self._schema_of(self._names(columns)), self._name) if self._decode else None
+        for batch in self._batches(columns, filter, options):
+            if watch is not None:
+                watch.look(batch)
+            yield batch
+
+    def _batches(
+        self, columns: Sequence[str] | None, filter: Any, options: Mapping[str, Any]
+    ) -> Iterator[pa.RecordBatch]:
         names = self._names(columns)
         decoder = self._decoder(names)
         where = _expression(filter)
@@ -132,9 +147,20 @@ class Dataset:
     def to_table(
         self, columns: Sequence[str] | None = None, filter: Any = None, **options: Any
     ) -> pa.Table:
-        """The same as a table."""
-        batches = list(self.to_batches(columns, filter, **options))
-        return pa.Table.from_batches(batches, self._schema_of(self._names(columns)))
+        """The same as a table.
+
+        Columns of bytes that are all frames are decoded, too, as by `decode_table`, which a stream
+        cannot know beforehand.
+        """
+        schema = self._schema_of(self._names(columns))
+        batches = list(self._batches(columns, filter, options))
+        table = pa.Table.from_batches(batches, schema)
+        if not self._decode:
+            return table
+        watch = Watch(schema, self._name, groups_only=True)
+        for batch in batches:
+            watch.look(batch)
+        return decode_table(table, threads=self._threads)
 
     def count_rows(self, filter: Any = None) -> int:
         """How many rows there are; decodes nothing but what the filter asks for."""
@@ -169,14 +195,20 @@ class Dataset:
     def _prepare(self, fragment: Any, names: list[str], late: bool) -> None:
         """Check a file's columns, and take in the models that it holds."""
         for name in names:
-            kind = self._types.get(name)
-            if kind is None or name not in fragment.physical_schema.names:
+            if name not in fragment.physical_schema.names:
                 continue
+            kind = self._types.get(name)
             other = tensor_type(fragment.physical_schema.field(name))
-            if other is None or other.cells != kind.cells:
+            if (other and other.cells) != (kind and kind.cells):
                 raise CodecError(
                     f"column {name!r} is {_say(other)} in {fragment.path} and {_say(kind)} in "
                     "the first file: read these files one by one"
+                )
+        for field in fragment.physical_schema:
+            if columns_type(field) is not None and field.name not in self._groups.kinds:
+                raise CodecError(
+                    f"column {field.name!r} of {fragment.path} holds columns stored as one, which "
+                    "it does not in the first file: read these files one by one"
                 )
         for name, group in self._groups.kinds.items():
             there = name in fragment.physical_schema.names
@@ -206,7 +238,8 @@ def dataset(where: Any, decode: bool = True, threads: int | None = None, **optio
     Parameters
     ----------
     where : path, list of paths, fsspec URL or binary file
-        A folder stands for all files in it.
+        A folder stands for all files in it.  What names of folders say in Hive's manner, as in
+        ``year=2013/``, is a column.
     decode : bool
         Whether scans give decoded columns; else `latrans.tensor`.
     threads : int, optional
@@ -232,9 +265,21 @@ def dataset(where: Any, decode: bool = True, threads: int | None = None, **optio
     name = paths[0] if len(paths) == 1 else f"one of {len(paths)} files"
     if files is None and not several and not os.path.exists(paths[0]):
         raise FileNotFoundError(2, "No such file or directory", paths[0])
+    given = {"filesystem": files, "format": kind, **options}
+    source = paths if several else paths[0]
     with reading(name):
-        inner = ds.dataset(paths if several else paths[0], filesystem=files, format=kind, **options)
+        is_one = files is None and not several and os.path.isfile(paths[0])
+        inner = _partitioned(source, given) if "partitioning" not in given and not is_one else None
+        inner = ds.dataset(source, **given) if inner is None else inner
     return Dataset(inner, name, decode, threads)
+
+
+def _partitioned(source: Any, options: Mapping[str, Any]) -> ds.Dataset | None:
+    """A dataset with what its folders say; None where that contradicts a column in the files."""
+    try:
+        return ds.dataset(source, partitioning="hive", **options)
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        return None
 
 
 def _expression(given: Any) -> Any:

@@ -26,7 +26,8 @@ import pyarrow.flight as fl
 from ..errors import CodecError, ConfigError
 from . import models
 from .channel import Channel, ChannelClosed, Reader, ahead
-from .parquet import as_reader
+from .lost import Watch
+from .sources import as_reader
 from .tables import TableDecoder, TableEncoder
 
 QUEUE = 4  # batches that may wait between two threads
@@ -108,7 +109,9 @@ class Server(fl.FlightServerBase):  # type: ignore[misc]
         reader = as_reader(table() if callable(table) else table)
         codecs = {k: codec for k, codec in self._codecs.items() if k in reader.schema.names}
         schema, batches = _encoded(reader, codecs, self._models, self._threads)
-        return fl.GeneratorStream(schema, ahead(batches, self._size), options=_packed())
+        waiting = pa.RecordBatchReader.from_batches(schema, ahead(batches, self._size))
+        # Flight's stream of a generator knows no dictionaries, that of a reader does.
+        return fl.RecordBatchStream(waiting, options=_packed())
 
     def do_put(
         self, context: Any, descriptor: fl.FlightDescriptor, reader: Any, writer: Any
@@ -228,6 +231,7 @@ def _decoded(arriving: Any, threads: int) -> tuple[pa.Schema, Iterator[pa.Record
     models.take_in(arriving.schema.metadata)
     decoder = TableDecoder(arriving.schema, threads=threads)
     schema = models.without(decoder.schema)
+    watch = Watch(schema, "the stream")
 
     def batches() -> Iterator[pa.RecordBatch]:
         for chunk in arriving:
@@ -236,6 +240,7 @@ def _decoded(arriving: Any, threads: int) -> tuple[pa.Schema, Iterator[pa.Record
             except pa.ArrowInvalid as error:
                 raise CodecError(f"a batch that arrived is damaged: {error}") from error
             for batch in decoder.batches(chunk.data):
+                watch.look(batch)
                 yield batch.replace_schema_metadata(schema.metadata)
 
     return schema, batches()

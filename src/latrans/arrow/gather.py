@@ -13,6 +13,7 @@ from ..threads import count, spread
 from .groups import DATA, EXTENSION_NAME, ROW, ROW_BITS, STORAGE, ColumnsType, id_of
 from .numeric import from_numbers
 from .sheet import Column, unpack
+from .types import BYTES
 
 Array = np.ndarray[Any, Any]
 
@@ -61,11 +62,19 @@ def take(
 def storage_of(column: pa.ChunkedArray) -> pa.StructArray:
     """A column's struct in one array, checked; nulls of the whole are nulls inside."""
     chunks = [c.storage if isinstance(c, pa.ExtensionArray) else c for c in column.chunks]
-    kind = chunks[0].type if chunks else STORAGE
-    if not pa.types.is_struct(kind) or {field.name for field in kind} != {ROW, DATA}:
-        raise CodecError(f"a {EXTENSION_NAME} column is stored as {kind}, expected {STORAGE}")
     parts = []
     for chunk in chunks:
+        kind = chunk.type
+        types = {f.name: f.type for f in kind} if pa.types.is_struct(kind) else {}
+        if (
+            kind.num_fields != 2
+            or not pa.types.is_integer(types.get(ROW, pa.null()))
+            or types.get(DATA) not in (*BYTES, pa.null())
+        ):
+            raise CodecError(
+                f"a {EXTENSION_NAME} column is stored as {kind}; expected {STORAGE}, its data "
+                f"{', '.join(map(str, BYTES))}"
+            )
         try:
             # Columns that came over a connection may claim anything.
             chunk.validate(full=True)

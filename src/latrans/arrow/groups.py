@@ -1,6 +1,7 @@
 """The extension type ``latrans.columns``: several numeric columns stored as one.
 
-Storage is a struct of ``row``, int64, and ``data``, large_binary.  Runs of rows are encoded
+Storage is a struct of ``row``, int64, and ``data``, large_binary (of other libraries also binary or
+binary_view, and in any order).  Runs of rows are encoded
 together (`latrans.arrow.sheet`): the value is the ``data`` of the run's first row, the other rows
 have null there.  Each row's ``row`` says which value it belongs to and where in it, so that rows
 may be filtered, sorted and joined by any reader and still decode, as long as the values are there.
@@ -33,6 +34,7 @@ from ..config import Configured
 from ..errors import CodecError, LatransError
 from .numeric import number_dtype
 from .sheet import MAX_ROWS
+from .types import BYTES
 
 Array = np.ndarray[Any, Any]
 
@@ -57,6 +59,8 @@ class ColumnsType(pa.ExtensionType):  # type: ignore[misc]
         Largest absolute error of each.
     configuration : dict
         The stored form of the codec that wrote them, see `latrans.config.Configured`.
+    storage : pyarrow.DataType, optional
+        `STORAGE` by default, else what `is_storage` takes.
     """
 
     def __init__(
@@ -65,12 +69,13 @@ class ColumnsType(pa.ExtensionType):  # type: ignore[misc]
         positions: tuple[int, ...],
         bounds: tuple[float | None, ...],
         configuration: dict[str, Any],
+        storage: pa.DataType | None = None,
     ) -> None:
         self.columns = columns
         self.positions = tuple(positions)
         self.bounds = tuple(bounds)
         self.configuration = Configured.from_mapping(configuration).to_mapping()
-        super().__init__(STORAGE, EXTENSION_NAME)
+        super().__init__(STORAGE if storage is None else storage, EXTENSION_NAME)
 
     @property
     def dtypes(self) -> list[np.dtype[Any]]:
@@ -95,10 +100,12 @@ class ColumnsType(pa.ExtensionType):  # type: ignore[misc]
 
     @classmethod
     def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> ColumnsType:
-        names = {field.name for field in storage_type} if _is_struct(storage_type) else set()
-        if names != {ROW, DATA}:
-            raise CodecError(f"a {EXTENSION_NAME} column is stored as {storage_type}")
-        return _parse(serialized)
+        if not is_storage(storage_type):
+            raise CodecError(
+                f"a {EXTENSION_NAME} column is stored as {storage_type}; expected {STORAGE}, its "
+                f"data {', '.join(map(str, BYTES))}: cast it before"
+            )
+        return _parse(serialized, storage_type)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ColumnsType):
@@ -114,17 +121,29 @@ class ColumnsType(pa.ExtensionType):  # type: ignore[misc]
 
     @property
     def _others(self) -> tuple[Any, ...]:
-        return self.positions, self.bounds, self.configuration
+        return self.positions, self.bounds, self.configuration, self.storage_type
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _parse, (self.__arrow_ext_serialize__(),)
+        return _parse, (self.__arrow_ext_serialize__(), self.storage_type)
+
+
+def is_storage(kind: pa.DataType) -> bool:
+    """Whether columns that are stored as one may be stored so."""
+    if not pa.types.is_struct(kind) or kind.num_fields != 2:
+        return False
+    found = {field.name: field.type for field in kind}
+    return found.get(ROW) == pa.int64() and found.get(DATA) in BYTES
 
 
 def columns_type(field: pa.Field | pa.DataType) -> ColumnsType | None:
-    """The type of a field, also where a reader without extension types left its metadata alone."""
+    """The type of a field, also where a reader without extension types left its metadata alone.
+
+    It is that over `STORAGE`, whatever the storage is.
+    """
     kind = field.type if isinstance(field, pa.Field) else field
     if isinstance(kind, ColumnsType):
-        return kind
+        usual = kind.storage_type == STORAGE
+        return kind if usual else _parse(kind.__arrow_ext_serialize__())
     if getattr(kind, "extension_name", None) == EXTENSION_NAME:
         return _parse(kind.__arrow_ext_serialize__())
     metadata = (field.metadata or {}) if isinstance(field, pa.Field) else {}
@@ -170,11 +189,7 @@ def rows_of(value: bytes, n_rows: int) -> Array:
     return (id_of(value) << ROW_BITS) + np.arange(n_rows)
 
 
-def _is_struct(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_struct(kind))
-
-
-def _parse(serialized: bytes) -> ColumnsType:
+def _parse(serialized: bytes, storage: pa.DataType | None = None) -> ColumnsType:
     """A type from its stored form; `CodecError` for what is none."""
     try:
         found = json.loads(serialized)
@@ -198,7 +213,7 @@ def _parse(serialized: bytes) -> ColumnsType:
         bounds = tuple(float(given[f.name]) if f.name in given else None for f in fields)
         if not all(b is None or 0 < b < math.inf for b in bounds):
             raise CodecError(f"bounds {bounds} of columns are not above 0")
-        return ColumnsType(pa.schema(fields), positions, bounds, found["codec"])
+        return ColumnsType(pa.schema(fields), positions, bounds, found["codec"], storage)
     except CodecError:
         raise
     except (

@@ -20,6 +20,7 @@ from .dataset import dataset
 from .files import writing
 from .groups import DATA, ROW, columns_type
 from .sensors import GroupEncoder
+from .sources import as_reader
 from .tables import TableEncoder
 
 GROUP_NBYTES = 64 << 20  # of decoded rows in a row group
@@ -116,6 +117,9 @@ def read_parquet(
 ) -> pa.Table:
     """Read a Parquet file, or a folder of them, with its tensor columns decoded.
 
+    Columns of bytes that are all frames, as other libraries write them anew, are decoded, too.
+    What names of folders say in Hive's manner, as in ``year=2013/``, is a column.
+
     Parameters
     ----------
     where : path, list of paths, fsspec URL or binary file
@@ -136,26 +140,14 @@ def read_parquet(
         If there is no such column.
     ModelNotFoundError
         If a model is neither at hand nor in the file.
+
+    Warns
+    -----
+    LatransWarning
+        Where a column that was encoded is not decoded, since its type, or a column that can hold
+        what it does, is not there.
     """
     return dataset(where, decode=decode, threads=threads).to_table(columns, filters)
-
-
-def as_reader(data: Any) -> pa.RecordBatchReader:
-    """A stream of record batches from whatever makes one."""
-    if isinstance(data, pa.RecordBatchReader):
-        return data
-    for name in ("to_reader", "scanner"):  # Table, Scanner and our Dataset; pyarrow's Dataset
-        made = getattr(data, name, None)
-        if made is not None:
-            return as_reader(made())
-    if isinstance(data, pa.RecordBatch):
-        return pa.RecordBatchReader.from_batches(data.schema, [data])
-    if not hasattr(data, "__arrow_c_stream__"):
-        raise ConfigError(
-            f"{type(data).__name__} is no table; expected a pyarrow.Table, a RecordBatchReader or "
-            "an object with the Arrow C stream interface, such as a polars.DataFrame"
-        )
-    return pa.RecordBatchReader.from_stream(data)
 
 
 def _groups(

@@ -24,9 +24,11 @@ from .groups import (
     restored,
     rows_of,
 )
+from .lost import holds_values, is_plain, refusal
 from .numeric import number_dtype, takes_bound, to_numbers
 from .sheet import Column, pack
-from .tables import as_table, index_of
+from .sources import as_table
+from .tables import index_of
 
 Array = np.ndarray[Any, Any]
 Bounds = float | Mapping[str, float] | None
@@ -152,13 +154,14 @@ def decode_columns(
 
     Raises
     ------
+    ConfigError
+        If a column lost its type, and no schema says it.
     CodecError
         If a value is damaged, or not there.
     ModelNotFoundError
         If the model that wrote a value is not at hand.
     """
-    # Polars exports structs of an extension type wrongly through the C stream, but not so.
-    source = as_table(table.to_arrow() if hasattr(table, "to_arrow") else table)
+    source = as_table(table)
     known = {f.name: kind for f in schema or () if (kind := columns_type(f)) is not None}
     typed, found = source.schema, {}
     for i, field in enumerate(source.schema):
@@ -168,6 +171,8 @@ def decode_columns(
             column = storage_of(source.column(i))
             values = values_in(column.field(DATA))
             found[i] = take(column.field(ROW), values, kind, threads)
+        elif is_plain(field) and holds_values(source.column(i)):
+            raise ConfigError(refusal(field.name))
     columns = [source.column(i) if j is None else found[i][j] for i, j in origins(typed)]
     return pa.table(columns, schema=restored(typed))
 

@@ -8,7 +8,11 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import ConfigError
-from .columns import as_codec, configuration, decoded, encoded, fitting
+from .columns import as_codec, bytes_of, configuration, decoded, encoded, fitting
+from .gather import storage_of
+from .groups import ColumnsType, columns_type
+from .lost import types_of
+from .sources import as_table, without_type
 from .types import EXTENSION_NAME, TensorType, tensor_type
 from .values import decoded_type, describe
 
@@ -56,6 +60,13 @@ class TableEncoder:
                 raise ConfigError(f"column {name!r}: {error}") from error
             self.types[name] = TensorType(cells, configuration(codec))
             schema = schema.set(i, schema.field(i).with_type(self.types[name]))
+        # What was encoded before is handed on as latrans stores it, whoever had it meanwhile.
+        self._before: dict[int, TensorType | ColumnsType] = {}
+        for i, field in enumerate(schema):
+            known = tensor_type(field) or columns_type(field)
+            if known is not None and known != field.type:
+                self._before[i] = known
+                schema = schema.set(i, without_type(field).with_type(known))
         self.schema = schema
         found = {field.name: tensor_type(field.type) for field in schema}
         self.all_types = {name: kind for name, kind in found.items() if kind is not None}
@@ -70,6 +81,8 @@ class TableEncoder:
                 columns[i] = encoded(columns[i], kind, codec, dtype, self._threads)
             except ConfigError as error:
                 raise ConfigError(f"column {name!r}: {error}") from error
+        for i, kind in self._before.items():
+            columns[i] = pa.ExtensionArray.from_storage(kind, _stored(columns[i], kind))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
 
@@ -83,6 +96,8 @@ class TableDecoder:
     columns : sequence of str, optional
         Which columns to decode: all that are `latrans.tensor` by default.
     threads : int, optional
+    lost : mapping from index to TensorType, optional
+        What columns hold whose type says nothing.
 
     Attributes
     ----------
@@ -95,8 +110,9 @@ class TableDecoder:
         schema: pa.Schema,
         columns: Sequence[str] | None = None,
         threads: int | None = None,
+        lost: Mapping[int, TensorType] | None = None,
     ) -> None:
-        found = {i: tensor_type(field) for i, field in enumerate(schema)}
+        found = {i: tensor_type(field) for i, field in enumerate(schema)} | dict(lost or {})
         wanted = None if columns is None else {index_of(schema, name) for name in columns}
         self._types = {
             i: kind
@@ -105,18 +121,13 @@ class TableDecoder:
         }
         for i in (wanted or set()) - set(self._types):
             raise ConfigError(
-                f"column {schema.names[i]!r} is {schema.types[i]}, not {EXTENSION_NAME}: there is "
-                "nothing to decode; for plain bytes that are frames use decode_array"
+                f"column {schema.names[i]!r} is {schema.types[i]}, neither {EXTENSION_NAME} nor "
+                "bytes that are all frames: there is nothing to decode"
             )
         self._threads = threads
         for i, kind in self._types.items():
-            metadata = {
-                key: value
-                for key, value in (schema.field(i).metadata or {}).items()
-                if not key.startswith(b"ARROW:extension:")
-            }
-            field = schema.field(i).with_type(decoded_type(kind.cells))
-            schema = schema.set(i, field.with_metadata(metadata or None))
+            field = without_type(schema.field(i)).with_type(decoded_type(kind.cells))
+            schema = schema.set(i, field)
         self.schema = schema
 
     def decode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -186,33 +197,56 @@ def encode_table(
 def decode_table(
     table: Any, columns: Sequence[str] | None = None, threads: int | None = None
 ) -> pa.Table:
-    """Decode the `latrans.tensor` columns of a table, all or those named.
+    """Decode the columns of frames in a table, all or those named.
+
+    These are the columns of type `latrans.tensor` and, since frames say what they are, those of
+    bytes that lost the type in another library, such as pandas or duckdb, and of which all values
+    are frames.
+
+    Parameters
+    ----------
+    table : pyarrow.Table, RecordBatch, or anything with the Arrow C stream interface
+    columns : sequence of str, optional
+        By default all that there are; the others are taken over as they are.
+    threads : int, optional
+        As in `Codec.decode_batch`.
 
     Raises
     ------
+    ConfigError
+        If a column that is named holds no frames.
     CodecError
         If a frame is damaged, or not of its column's type.
     ModelNotFoundError
         If the model that wrote a frame is not at hand.
+
+    Warns
+    -----
+    LatransWarning
+        Where a column that is not named holds frames that no one column can hold decoded.
+
+    Examples
+    --------
+    >>> import numpy as np, pyarrow as pa
+    >>> from latrans import Codec
+    >>> from latrans.arrow import decode_table
+    >>> frames = [Codec("series-1").encode(np.arange(3, dtype="int16"))]
+    >>> decode_table(pa.table({"signal": frames})).column("signal")[0].as_py()
+    [0, 1, 2]
     """
     source = as_table(table)
-    decoder = TableDecoder(source.schema, columns, threads)
+    decoder = TableDecoder(source.schema, columns, threads, types_of(source, columns))
+    if decoder.schema.equals(source.schema):  # nothing to decode; without columns rows are left
+        return source
     batches = [decoder.decode(batch) for batch in source.to_batches()]
     return pa.Table.from_batches(batches, decoder.schema)
 
 
-def as_table(table: Any) -> pa.Table:
-    """A table from whatever pyarrow makes one of."""
-    if isinstance(table, pa.Table):
-        return table
-    if isinstance(table, pa.RecordBatch):
-        return pa.Table.from_batches([table])
-    if not hasattr(table, "__arrow_c_stream__"):
-        raise ConfigError(
-            f"{type(table).__name__} is no table; expected a pyarrow.Table or an object with the "
-            "Arrow C stream interface, such as a polars.DataFrame"
-        )
-    return pa.table(table)
+def _stored(array: pa.Array, kind: TensorType | ColumnsType) -> pa.Array:
+    """An encoded column in the usual layout."""
+    if isinstance(kind, TensorType):
+        return bytes_of(array)
+    return storage_of(pa.chunked_array([array]))
 
 
 def index_of(schema: pa.Schema, name: str) -> int:

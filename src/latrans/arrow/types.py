@@ -1,6 +1,7 @@
 """The extension type ``latrans.tensor``: a column of arrays, one frame per row.
 
-Storage is ``large_binary``.  A value is one self-describing frame (FORMAT.md 2), byte for byte what
+Storage is ``large_binary``; ``binary`` and ``binary_view``, which other libraries make of it, are
+read as what they are.  A value is one self-describing frame (FORMAT.md 2), byte for byte what
 `latrans.Codec.encode` makes of the row's array and what a Zarr chunk holds, so each row decodes
 alone and readers that know nothing of latrans see bytes.  The type's parameters are JSON::
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 EXTENSION_NAME = "latrans.tensor"
 TYPE_VERSION = 1
+BYTES = (pa.large_binary(), pa.binary(), pa.binary_view())  # that frames may be stored as
 VALUE_TYPES = (
     "bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64",
     "float16", "float32", "float64",
@@ -149,6 +151,8 @@ class TensorType(pa.ExtensionType):  # type: ignore[misc]
         What the rows' arrays have in common.
     configuration : dict
         The stored form of the codec that wrote them, see `latrans.config.Configured`.
+    storage : pyarrow.DataType, optional
+        Of the frames: ``large_binary`` by default, else one of `BYTES`.
 
     Examples
     --------
@@ -159,10 +163,16 @@ class TensorType(pa.ExtensionType):  # type: ignore[misc]
     (28, 28)
     """
 
-    def __init__(self, cells: Cells, configuration: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        cells: Cells,
+        configuration: dict[str, Any],
+        storage: pa.DataType | None = None,
+    ) -> None:
         self.cells = cells
         self.configuration = Configured.from_mapping(configuration).to_mapping()
-        super().__init__(pa.large_binary(), EXTENSION_NAME)
+        # A type that claims another layout than its arrays have reads memory that is not theirs.
+        super().__init__(pa.large_binary() if storage is None else storage, EXTENSION_NAME)
 
     @property
     def value_type(self) -> pa.DataType:
@@ -196,9 +206,12 @@ class TensorType(pa.ExtensionType):  # type: ignore[misc]
 
     @classmethod
     def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> TensorType:
-        if not (pa.types.is_large_binary(storage_type) or pa.types.is_binary(storage_type)):
-            raise CodecError(f"a {EXTENSION_NAME} column is stored as {storage_type}, not binary")
-        return cls(*parse(serialized))
+        if storage_type not in BYTES:
+            raise CodecError(
+                f"a {EXTENSION_NAME} column is stored as {storage_type}; expected "
+                f"{', '.join(map(str, BYTES))}: cast it before"
+            )
+        return cls(*parse(serialized), storage_type)
 
     def __arrow_ext_class__(self) -> type:
         return TensorArray
@@ -209,16 +222,20 @@ class TensorType(pa.ExtensionType):  # type: ignore[misc]
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, TensorType):
             return False
-        return (self.cells, self.configuration) == (other.cells, other.configuration)
+        same = (self.cells, self.configuration) == (other.cells, other.configuration)
+        return same and self.storage_type == other.storage_type
 
     def __ne__(self, other: object) -> bool:
         return not self == other  # pyarrow's own sees neither parameter
 
     def __hash__(self) -> int:
-        return hash(self.__arrow_ext_serialize__())
+        return hash((self.__arrow_ext_serialize__(), self.storage_type))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _from_bytes, (self.__arrow_ext_serialize__(),)
+        return type(self).__arrow_ext_deserialize__, (
+            self.storage_type,
+            self.__arrow_ext_serialize__(),
+        )
 
 
 def parse(serialized: bytes) -> tuple[Cells, dict[str, Any]]:
@@ -256,11 +273,12 @@ def tensor_type(field: pa.Field | pa.DataType) -> TensorType | None:
     """The tensor type of a field or type, also where another copy of latrans registered it.
 
     A field that lost its type but kept its metadata, as through readers without extension types,
-    has it as well.
+    has it as well.  It is that over ``large_binary``, whatever the storage is.
     """
     kind = field.type if isinstance(field, pa.Field) else field
     if isinstance(kind, TensorType):
-        return kind
+        usual = kind.storage_type == pa.large_binary()
+        return kind if usual else TensorType(kind.cells, kind.configuration)
     if getattr(kind, "extension_name", None) == EXTENSION_NAME:
         return TensorType(*parse(kind.__arrow_ext_serialize__()))
     metadata = (field.metadata or {}) if isinstance(field, pa.Field) else {}
@@ -276,7 +294,3 @@ def register() -> None:
         pa.register_extension_type(example)
     except pa.ArrowKeyError:  # by an earlier import, or by another copy of latrans
         return
-
-
-def _from_bytes(serialized: bytes) -> TensorType:
-    return TensorType(*parse(serialized))

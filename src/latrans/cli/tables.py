@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError
+from ..errors import ConfigError, LatransWarning
 from . import arrays, console
 
 SUFFIX = ".parquet"
@@ -99,11 +100,17 @@ def decompress(args: argparse.Namespace) -> int:
     _check(args.source, args.target)
     source = dataset(args.source)
     n_rows = source.count_rows()
-    with (
-        arrays.replacing(args.target, args.overwrite) as partial,
-        console.progress("decompress", n_rows) as advance,
-    ):
-        write_parquet(source.to_reader(**_SCAN), partial, progress=advance)
+    try:
+        with (
+            arrays.replacing(args.target, args.overwrite) as partial,
+            console.progress("decompress", n_rows) as advance,
+            warnings.catch_warnings(),
+        ):
+            # What is left encoded is no file that needs no latrans.
+            warnings.simplefilter("error", LatransWarning)
+            write_parquet(source.to_reader(**_SCAN), partial, progress=advance)
+    except LatransWarning as warning:
+        raise ConfigError(str(warning)) from warning
     print(f"{args.target}: {n_rows} rows, {_size(args.source)} to {_size(args.target)}")
     return 0
 
