@@ -245,7 +245,9 @@ def _to_spec(array: Array, spec: ArraySpec) -> Array:
     array of them, along a new dimension.
     """
     dtype = spec.dtype.to_native_dtype()
-    if not (_without_ones(array.shape) == _without_ones(spec.shape) and _is_same(array.dtype, dtype)):
+    if not (
+        _without_ones(array.shape) == _without_ones(spec.shape) and _is_same(array.dtype, dtype)
+    ):
         raise CodecError(
             f"frame holds {_describe(array.dtype, array.shape)}, the array's metadata says "
             f"{_describe(dtype, spec.shape)}: this chunk and this zarr.json do not belong together"
