@@ -17,10 +17,17 @@ def test_what_is_predicted_jointly_stays_together() -> None:
     assert default_chunks(()) == ()
 
 
+def test_arrays_that_are_to_grow_get_chunks_worth_having() -> None:
+    assert default_chunks((0, 64), "tc") == (16384, 64)
+    assert default_chunks((0,)) == (16384,)
+    assert default_chunks((0, 600, 700), "zyx") == (4, 512, 512)
+    assert default_chunks((600, 0), "yx") == (512, 512)
+
+
 @given(st.lists(st.tuples(st.integers(0, 1 << 40), st.sampled_from("ntzcyx")), max_size=6))
 def test_chunks_are_whole_and_hold_a_million_samples_at_most(dimensions: list[tuple]) -> None:
     shape = [size for size, _ in dimensions]
     for axes in (None, "".join(letter for _, letter in dimensions)):
         chunks = default_chunks(shape, axes)
-        assert all(1 <= n <= max(1, size) for n, size in zip(chunks, shape, strict=True))
+        assert all(1 <= n <= (size or n) for n, size in zip(chunks, shape, strict=True))
         assert math.prod(chunks) <= 1 << 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -78,3 +79,55 @@ class TestDatasets:
         with xarray.open_zarr(tmp_path / "a", consolidated=False) as found:
             assert found["field"].dims == DIMENSIONS
             np.testing.assert_array_equal(found["field"], field)
+
+
+@pytest.mark.parametrize("zarr_format", [3, 2])
+class TestEncodingThatTravels:
+    """What xarray makes of a dataset keeps the codec that the dataset was read with."""
+
+    @pytest.fixture
+    def found(self, zarr_format, dataset, tmp_path) -> Any:
+        latrans.zarr.create(
+            tmp_path / "a", name="field", data=dataset["field"].values, model="field-1",
+            dimension_names=DIMENSIONS, zarr_format=zarr_format,
+        )  # fmt: skip
+        with xarray.open_zarr(tmp_path / "a", consolidated=False) as found:
+            yield found
+
+    @pytest.mark.parametrize(
+        ("change", "axes"),
+        [
+            (lambda a: a.isel(time=0), "yx"),
+            (lambda a: a.isel(lon=0), None),
+            (lambda a: a.expand_dims("run"), "ntyx"),
+            (lambda a: a.stack(p=("lat", "lon")).drop_vars(["p", "lat", "lon"], errors="ignore"),
+             None),
+            (lambda a: a.isel(time=slice(0, 3)), "tyx"),
+            (lambda a: a.transpose("lat", "lon", "time"), "yxt"),
+            (lambda a: a.transpose("lon", "time", "lat").isel(lat=0), "xt"),
+            (lambda a: a.copy(deep=True).transpose("lat", "time", "lon"), "ytx"),
+            (lambda a: pickle.loads(pickle.dumps(a.load())).transpose("lat", "time", "lon"), "ytx"),
+        ],
+    )  # fmt: skip
+    def test_derived_axes_follow_the_dimensions(self, zarr_format, found, tmp_path, change, axes):
+        changed = change(found["field"])
+        for key in ("chunks", "preferred_chunks"):
+            changed.encoding.pop(key, None)
+        changed.to_dataset(name="b").to_zarr(
+            tmp_path / "b", zarr_format=zarr_format, consolidated=False
+        )
+        with xarray.open_zarr(tmp_path / "b", consolidated=False) as again:
+            np.testing.assert_array_equal(again["b"], changed)
+            if zarr_format == 3:  # in format 2 a codec never learns of what array it is
+                assert again["b"].encoding["serializer"].axes == axes
+
+    def test_appending_keeps_axes(self, zarr_format, dataset, tmp_path):
+        slots = {"field": encoding(zarr_format)}
+        dataset[["field"]].to_zarr(
+            tmp_path / "a", encoding=slots, zarr_format=zarr_format, consolidated=False
+        )
+        dataset[["field"]].to_zarr(tmp_path / "a", append_dim="time", consolidated=False)
+        stored = latrans.zarr.open(tmp_path / "a", "field")
+        codec = stored.metadata.compressor if zarr_format == 2 else stored.serializer
+        assert codec.axes == "tyx"
+        assert stored.shape == (8, 12, 20)

@@ -11,6 +11,7 @@ import zarr
 import latrans
 import latrans.zarr
 from adapter_samples import assert_same_bits, make_array
+from latrans import station
 from latrans.errors import ConfigError, ModelNotFoundError
 
 FORMATS = pytest.mark.parametrize("zarr_format", [3, 2])
@@ -39,7 +40,10 @@ class TestChunks:
             ((9, 2000, 3000), {"model": "auto", "dimension_names": "zyx"}, (4, 512, 512), "zyx"),
             ((2000, 3000), {"chunks": (100, 200)}, (100, 200), None),
             ((), {}, (), None),
-            ((0, 5), {}, (1, 5), None),
+            ((0, 5), {}, (512, 5), None),
+            ((0, 64), {"model": "series-1"}, (16384, 64), None),
+            ((0, 64), {"model": "series-1", "dimension_names": "tc"}, (16384, 64), "tc"),
+            ((0, 700, 900), {"dimension_names": ["time", "lat", "lon"]}, (4, 512, 512), "tyx"),
         ],
     )
     def test_they_suit_model_and_dimensions(self, shape, options, chunks, axes):
@@ -138,3 +142,27 @@ class TestBatchSize:
         for z, size in ((made, 48), (opened, 24), (latrans.zarr.open(kept), 1)):
             assert z.async_array.codec_pipeline.batch_size == size
         assert zarr.config.get("codec_pipeline.batch_size") == 1
+
+    @pytest.mark.parametrize("zarr_format", [3, 2])
+    @pytest.mark.parametrize("shards", [None, (32, 24)])
+    @pytest.mark.parametrize("wrap", [np.asarray, zarr.array], ids=["numpy", "zarr"])
+    def test_data_is_written_with_it(self, monkeypatch, zarr_format, shards, wrap):
+        monkeypatch.setenv("LATRANS_ENGINE", "native")
+        monkeypatch.setattr(station, "_DEVICE_ENGINE", "native")  # batches as one
+        values = make_array("<i2", (130, 90))
+        if zarr_format == 2 and shards is not None:
+            return
+        with latrans.zarr.batch_sizes() as sizes:
+            z = latrans.zarr.create(
+                {}, data=wrap(values), chunks=(8, 6), shards=shards, batch_size=16,
+                zarr_format=zarr_format,
+            )  # fmt: skip
+        assert_same_bits(z[:], values)
+        if zarr_format == 3:  # format 2 hands over one by one
+            assert max(sizes.encode) > 16
+
+    def test_data_of_any_shape(self):
+        for shape in ((), (0,), (1,), (7,), (3, 0, 2), (5, 9, 4)):
+            values = make_array("<i2", shape)
+            z = latrans.zarr.create({}, data=values, batch_size=2)
+            assert_same_bits(z[...], values)

@@ -11,8 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zarr
+import zarr.core.codec_pipeline
 
 import latrans
+import latrans.zarr
 from adapter_samples import assert_same_bits, create, make_array, make_pairs, run_python
 from latrans import station
 from latrans.zarr import LatransCodec
@@ -171,3 +174,50 @@ class TestProcesses:
         work = [station.Job(Echo(), "encode", i, 1, Future(), jobs.extend) for i in range(5)]
         alone.submit(work)
         assert sorted(job.result for job in jobs) == list(range(5))
+
+
+FUSED = "zarr.core.codec_pipeline.FusedCodecPipeline"
+
+
+@pytest.mark.skipif(
+    not hasattr(zarr.core.codec_pipeline, "FusedCodecPipeline"), reason="Zarr of 3.3 or later"
+)
+class TestFusedPipeline:
+    """Zarr's other pipeline, which calls one by one in as many threads as there are cores."""
+
+    @pytest.fixture(autouse=True)
+    def fused(self) -> Any:
+        with zarr.config.set({"codec_pipeline.path": FUSED, "codec_pipeline.max_workers": 8}):
+            yield
+
+    @pytest.mark.parametrize("kind", ["v3", "v3-sharded", "v3-transposed"])
+    def test_values_and_threads_are_those_asked_for(self, kind, monkeypatch):
+        monkeypatch.setenv("LATRANS_NUM_THREADS", "1")
+        at_work, most = [], []
+        for name in ("encode_batch", "decode_batch"):
+            original = getattr(latrans.Codec, name)
+
+            def watched(*arguments: Any, original: Any = original) -> Any:
+                at_work.append(1)
+                most.append(len(at_work))
+                time.sleep(0.001)
+                try:
+                    return original(*arguments)
+                finally:
+                    at_work.pop()
+
+            monkeypatch.setattr(latrans.Codec, name, watched)
+        values = picture(8, 6)
+        z = create(kind, data=values, chunks=(8, 8))
+        assert_same_bits(z[:], values)
+        assert max(most) == 1
+
+    def test_an_array_with_a_batch_size_has_such_batches(self, monkeypatch):
+        monkeypatch.setenv("LATRANS_ENGINE", "native")
+        monkeypatch.setattr(station, "_DEVICE_ENGINE", "native")  # batches as one
+        values, store = picture(20, 20), {}
+        with latrans.zarr.batch_sizes() as sizes:
+            latrans.zarr.create(store, data=values, chunks=(8, 8), batch_size=16)
+            assert_same_bits(latrans.zarr.open(store, batch_size=16)[:], values)
+        assert max(sizes.encode) > 16
+        assert max(sizes.decode) > 16

@@ -93,6 +93,59 @@ class Layout:
         return out
 
 
+def follow(axes: str, before: tuple[int, ...], shape: tuple[int, ...]) -> str | None:
+    """Axes of an array of shape `before`, for one that was made of it by transposing or selecting.
+
+    Letters go where sizes have gone: nothing else is known of the dimensions.  They stay where
+    sizes are others (a part of the array, a chunk, a longer array).
+
+    Returns
+    -------
+    str or None
+        None where the dimension is gone that planes or tracks cannot be without.
+
+    Examples
+    --------
+    >>> follow("tyx", (730, 180, 360), (180, 360, 730))  # transposed
+    'yxt'
+    >>> follow("tyx", (730, 180, 360), (180, 360)), follow("yx", (180, 360), (1, 180, 360))
+    ('yx', 'nyx')
+    >>> follow("tyx", (730, 180, 360), (1460, 180, 360)), follow("tyx", (9, 8, 7), (9, 56))
+    ('tyx', None)
+    """
+    if len(axes) != len(before):  # a virtual array
+        return axes if len(shape) in (len(axes), len(before)) else None
+    if len(shape) == len(before) and sorted(shape) != sorted(before):
+        return axes
+    left = list(range(len(before)))
+    found = ["n"] * len(shape)
+    # Equal sizes keep their order; dimensions are added and taken away in front.
+    for i in reversed(range(len(shape))):
+        match = next((d for d in reversed(left) if before[d] == shape[i]), None)
+        if match is not None:
+            left.remove(match)
+            found[i] = axes[match]
+    needed = "x" if "x" in axes else "t"
+    return "".join(found) if needed in found else None
+
+
+def around_ones(axes: str, shape: tuple[int, ...]) -> str | None:
+    """Axes for a chunk that has more dimensions than `axes`, if those more are of length 1.
+
+    Examples
+    --------
+    >>> around_ones("yx", (1, 8, 8)), around_ones("yx", (4, 8, 8))
+    ('nyx', None)
+    """
+    spare = len(shape) - len(axes)
+    found = ""
+    for size in shape:
+        is_spare = spare > 0 and size == 1
+        found += "n" if is_spare else axes[:1]
+        spare, axes = (spare - 1, axes) if is_spare else (spare, axes[1:])
+    return found if not spare and not axes else None
+
+
 # Chunks of one shape come in thousands.
 @lru_cache(_REMEMBERED)
 def check(axes: str, ndim: int, geometry: str) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _CHUNK_SAMPLES = 1 << 20
 _AXIS_CAP = {"y": 512, "x": 512}  # larger pictures are cut, so that a part can be read alone
 _TRACK_CAP = 1 << 17
+_GROWING_TRACK_CAP = 1 << 14  # each append encodes the last chunk again
 _NAMES = {
     "y": "y lat latitude row rows height rlat nav_lat",
     "x": "x lon longitude col column columns width rlon nav_lon",
@@ -30,7 +31,8 @@ def default_chunks(shape: Sequence[int], axes: str | None = None) -> tuple[int, 
     Parameters
     ----------
     shape : sequence of int
-        Of the array.
+        Of the array.  A dimension of 0 is one that grows: its chunks are those of a long one, or
+        along a recording shorter, since an append encodes the last chunk again.
     axes : str, optional
         One letter per dimension, see `latrans.Codec`.  By default the last two are a picture, and
         one alone is a recording.
@@ -44,20 +46,23 @@ def default_chunks(shape: Sequence[int], axes: str | None = None) -> tuple[int, 
     --------
     >>> default_chunks((100, 2000, 3000), "zyx")
     (4, 512, 512)
-    >>> default_chunks((1_000_000, 8), "tc")
-    (131072, 8)
+    >>> default_chunks((1_000_000, 8), "tc"), default_chunks((0, 64), "tc")
+    ((131072, 8), (16384, 64))
+    >>> default_chunks((0, 600, 700), "zyx")
+    (4, 512, 512)
     """
     if axes is None:
         axes = "t" if len(shape) == 1 else "n" * (len(shape) - 2) + "yx"[: len(shape)]
     caps = dict(_AXIS_CAP)
     if "x" not in axes:
-        caps["t"] = _TRACK_CAP
+        grows = "t" in axes and shape[axes.index("t")] == 0
+        caps["t"] = _GROWING_TRACK_CAP if grows else _TRACK_CAP
     chunks = [1] * len(shape)
     left = _CHUNK_SAMPLES
     # Axes that are predicted jointly first, then channels, then the rest, innermost first.
     order = sorted(range(len(shape)), key=lambda i: (axes[i] not in caps, axes[i] != "c", -i))
     for i in order:
-        chunks[i] = max(1, min(shape[i], caps.get(axes[i], left), left))
+        chunks[i] = max(1, min(shape[i] or left, caps.get(axes[i], left), left))
         left //= chunks[i]
     return tuple(chunks)
 

@@ -10,7 +10,7 @@ they are stored losslessly in every mode.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -18,7 +18,7 @@ from numcodecs.abc import Codec as NumcodecsCodec
 from numcodecs.compat import ensure_bytes, ensure_contiguous_ndarray, ndarray_copy
 
 from . import station
-from .config import Configured
+from .config import Configured, Value
 from .threads import count, spread
 
 Array = np.ndarray[Any, Any]
@@ -41,6 +41,8 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
 
     codec_id = "latrans"
 
+    _is_stored = False  # whether the configuration was read from somewhere; no field
+
     def encode(self, buf: Any) -> bytes:
         """Encode an array, or any contiguous buffer, to a frame.
 
@@ -52,6 +54,8 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
             If the model is not at hand.
         """
         if isinstance(buf, np.ndarray):
+            if not self._fits(buf):
+                return self._without_axes().encode(buf)
             if station.on_device():
                 frame: bytes = station.join(self, "encode", buf, buf.nbytes)
                 return frame
@@ -99,7 +103,7 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
             As in `latrans.Codec.encode_batch`.
         """
         chunks = list(bufs)
-        if all(isinstance(chunk, np.ndarray) for chunk in chunks):
+        if all(isinstance(chunk, np.ndarray) and self._fits(chunk) for chunk in chunks):
             return self._codec.encode_batch(chunks, threads)
         return spread(self.encode, chunks, count(threads))
 
@@ -120,5 +124,22 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Make an instance from a stored form, ``id`` taken off."""
-        return cls.from_mapping(config)
+        """Make an instance from a stored form, ``id`` taken off.
+
+        xarray makes other arrays with the codecs of those that it has read, so `axes` from a stored
+        form are left out for arrays of another number of dimensions.
+        """
+        codec = cls.from_mapping(config)
+        object.__setattr__(codec, "_is_stored", True)
+        return codec
+
+    def _fits(self, array: Array) -> bool:
+        """Whether the array is one that the instance is for, or else the error is its maker's."""
+        return self.axes is None or not self._is_stored or len(self.axes) == array.ndim
+
+    def _without_axes(self) -> Self:
+        return self.from_mapping({**self.to_mapping(), "axes": None})
+
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[dict[str, Value]]]:
+        make = self.from_config if self._is_stored else self.from_mapping
+        return make, (self.to_mapping(),)

@@ -5,6 +5,8 @@ What comes back are arrays and groups of zarr itself; whoever knows those knows 
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +25,8 @@ from ..ranges import known_range, refuse_large
 from ..store import open_model
 from . import models
 from .codec import LatransCodec
+
+_BATCHED = "zarr.core.codec_pipeline.BatchedCodecPipeline"
 
 
 def create(
@@ -175,8 +179,10 @@ def create(
     if _drops_wrongly(dtype):
         options["config"] = {"write_empty_chunks": True, **(options.get("config") or {})}
     place = _place(store, opened, model_storage, zarr_format, options.get("storage_options"))
+    # Zarr itself writes data chunk by chunk, and so in batches of those at work at once.
+    is_whole = data is not None and batch_size is None
     with _batches_of(batch_size):
-        return zarr.create_array(
+        array = zarr.create_array(
             place,
             name=name,
             chunks=tuple(chunks),
@@ -184,9 +190,13 @@ def create(
             attributes=None if attributes is None else dict(attributes),
             zarr_format=zarr_format,
             overwrite=overwrite,
-            **({"shape": shape, "dtype": dtype} if data is None else {"data": data}),
+            **({"data": data} if is_whole else {"shape": shape, "dtype": dtype}),
             **options,
         )
+        if data is not None and not is_whole:
+            for part in _parts(array, batch_size):
+                array[part] = np.asarray(data[part])
+    return array
 
 
 def open(
@@ -272,13 +282,35 @@ def _marker(fill_value: Any) -> Any:
     return None if isinstance(fill_value, bool) or not is_number else fill_value
 
 
+def _parts(array: zarr.Array[Any], batch_size: int | None) -> Iterator[tuple[slice, ...]]:
+    """Parts of an array that have all chunks which may be under way at once, no more held."""
+    unit = array.shards or array.chunks
+    per_unit = math.prod(array.shards or ()) // math.prod(array.chunks) if array.shards else 1
+    left = max(1, (batch_size or 1) * zarr.config.get("async.concurrency") // per_unit)
+    steps = [0] * array.ndim
+    for d in reversed(range(array.ndim)):
+        n = min(left, max(1, -(-array.shape[d] // unit[d])))
+        steps[d] = n * unit[d]
+        left //= n
+    starts = [range(0, size, step) for size, step in zip(array.shape, steps, strict=True)]
+    for corner in itertools.product(*starts):
+        yield tuple(slice(a, a + step) for a, step in zip(corner, steps, strict=True))
+
+
 @contextmanager
 def _batches_of(size: int | None) -> Iterator[None]:
-    """Zarr takes the size over into arrays that are made or opened meanwhile."""
+    """Zarr takes the size over into arrays that are made or opened meanwhile.
+
+    Its fused pipeline hands over as many chunks as it has threads, whatever the size, so such an
+    array gets the batched one.
+    """
     if size is None:
         yield
         return
     if not isinstance(size, int) or size < 1:
         raise ConfigError(f"batch_size is {size!r}; expected a whole number from 1, or None")
-    with zarr.config.set({"codec_pipeline.batch_size": size}):
+    settings: dict[str, Any] = {"codec_pipeline.batch_size": size}
+    if str(zarr.config.get("codec_pipeline.path")).endswith(".FusedCodecPipeline"):
+        settings["codec_pipeline.path"] = _BATCHED
+    with zarr.config.set(settings):
         yield
