@@ -328,3 +328,22 @@ def test_the_type_compares_hashes_and_pickles() -> None:
     copied = pickle.loads(pickle.dumps(one))
     assert copied == one
     assert hash(copied) == hash(one)
+
+
+@pytest.mark.parametrize("fill", [-999, 0, 25, 1e20])
+@pytest.mark.parametrize("kind", [*FLOATS, pa.int16(), pa.int32()])
+def test_bounded_columns_keep_missing_values_and_make_none(kind: pa.DataType, fill: float) -> None:
+    dtype = np.dtype(kind.to_pandas_dtype())
+    if fill == 1e20 and dtype not in ("f4", "f8"):
+        fill = 1000
+    rng = np.random.default_rng(0)
+    numbers = (20 + rng.normal(size=3000).cumsum() / 8).clip(2, 26).astype(dtype)
+    numbers[100:180] = numbers[::97] = dtype.type(fill)
+    table = pa.table({"t": pa.array(range(3000)), "v": pa.array(numbers, kind)})
+    codec = latrans.Codec("table-1", fill_value=(fill, 7000))
+    found = decode_columns(encode_columns(table, ["t", "v"], codec, max_error={"v": 1}))
+    after, there = found["v"].to_numpy(), numbers != dtype.type(fill)
+    np.testing.assert_array_equal(after != dtype.type(fill), there)
+    error = np.abs(after.astype("f8") - numbers.astype("f8"))[there].max()
+    assert error <= 1
+    assert error > 0 or fill in (25, 1e20)  # exact where a mark is too near, or too large

@@ -17,6 +17,7 @@ import numpy as np
 from ..codec import Codec
 from ..errors import CodecError
 from ..frame import unpack as frame_parts
+from ..missing import Missing, missing_in
 from ..wire import Reader, pack_varint
 from . import carry, marks
 from .numeric import held
@@ -29,6 +30,7 @@ AXES = "tc"
 
 _TOGETHER, _BOUNDED, _APART, _NOTHING = range(4)  # FORMAT.md 12.3
 _NULLS, _OFFSET, _NAN = 4, 8, 16
+_MAX_FILLS = 16  # kinds of missing values beside numbers within a bound
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,8 @@ def frames_in(data: bytes) -> list[bytes]:
 
 
 def _packed(given: Sequence[Column], codec: Codec) -> bytes:
+    if codec.missing is not None:
+        given = [_sparing(column, codec.missing) for column in given]
     marked = [_marked(column) for column in given]
     columns = [column for column, _ in marked]
     entries = [_entry(column, mark) for column, mark in marked]
@@ -192,12 +196,18 @@ def _packed(given: Sequence[Column], codec: Codec) -> bytes:
         parts = [columns[i].numbers for i in members]
         if len({part.dtype for part in parts}) > 1 or any(entries[i].offset for i in members):
             parts = [carry.widened(columns[i].numbers, entries[i].offset) for i in members]
-        sheet.frames.append(_like(codec, AXES).encode(np.stack(parts, 1)))
+        sheet.frames.append(_exact(codec, AXES).encode(np.stack(parts, 1)))
     if members := sheet.at(_BOUNDED):
         parts = [carry.scaled(columns[i].numbers, entries[i].scale) for i in members]
-        sheet.frames.append(_like(codec, AXES, 1.0).encode(np.stack(parts, 1)))
+        fills = [
+            float(fill)
+            for i in members
+            for fill in carry.scaled(_fills_in(columns[i], codec.missing), entries[i].scale)
+        ]
+        bounded = Codec(codec.model, "bounded", 1.0, fills or None, AXES, codec.engine)
+        sheet.frames.append(bounded.encode(np.stack(parts, 1)))
     for i in sheet.at(_APART):
-        sheet.frames.append(_like(codec, AXES[0]).encode(columns[i].numbers))
+        sheet.frames.append(_exact(codec, AXES[0]).encode(columns[i].numbers))
     return sheet.write()
 
 
@@ -264,6 +274,26 @@ def _decoded(frame: bytes, shape: tuple[int, ...], possible: set[np.dtype[Any]])
     return Codec().decode(frame)
 
 
-def _like(codec: Codec, axes: str, max_error: float | None = None) -> Codec:
-    mode = "lossless" if max_error is None else "bounded"
-    return Codec(codec.model, mode, max_error, codec.fill_value, axes, codec.engine)
+def _exact(codec: Codec, axes: str) -> Codec:
+    return Codec(codec.model, "lossless", None, codec.fill_value, axes, codec.engine)
+
+
+def _fills_in(column: Column, missing: Missing | None) -> Array:
+    """Distinct missing values among a column's numbers."""
+    numbers = column.numbers
+    return np.unique(numbers[:0] if missing is None else numbers[missing.where(numbers)])
+
+
+def _sparing(column: Column, missing: Missing) -> Column:
+    """The column, without its bound where that would move missing values, or make some."""
+    numbers, bound = column.numbers, column.bound
+    if bound is None:
+        return column
+    valid, fills = numbers[~missing_in(numbers, missing)], _fills_in(column, missing)
+    scale = carry.scale_of(numbers, bound)
+    if valid.size and scale is not None and fills.size <= _MAX_FILLS:
+        back = carry.unscaled(carry.scaled(fills, scale), scale, numbers.dtype)
+        low, high = float(valid.min()) - bound, float(valid.max()) + bound
+        if (back == fills).all() and missing.spares(low, high, numbers.dtype):
+            return column
+    return replace(column, bound=None)
