@@ -26,6 +26,8 @@ import imagecodecs
 import numpy as np
 
 import latrans
+from latrans.cli import figures
+from latrans.whole import replacing
 
 Array = np.ndarray[Any, Any]
 Curve = list[tuple[float, float]]  # bits per sample, PSNR in dB
@@ -211,7 +213,7 @@ def main() -> int:
             print(f"{name[:22]:22} {label:14}{cells}  {change}", flush=True)
         print(f"{'':22} {len(pictures)} pictures in {time.perf_counter() - start:.0f} s")
     if args.csv:
-        with args.csv.open("w", newline="") as file:
+        with replacing(args.csv) as partial, partial.open("w", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(("set", "picture", "codec", "bits_per_sample", "psnr_db"))
             for name, number, label, points in every:
@@ -247,7 +249,7 @@ def draw(every: list[tuple[str, int, str, Curve]], target: Path) -> None:
     for panel in panels.flat[len(names) :]:
         panel.axis("off")
     panels.flat[0].legend(fontsize="small")
-    figure.savefig(target, dpi=130)
+    figures.save(figure, target, 130)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from latrans.cli import arrays
 from latrans.errors import ConfigError, RivalError
 from latrans.rivals import Rival
 from latrans.rivals.measure import Outcome, measure, timed, value_range
+from latrans.whole import replacing
 from ratio_files import Item
 
 LOSSLESS = "lossless"
@@ -81,9 +82,8 @@ class Cache:
     def put(self, key: str, outcome: Outcome) -> None:
         self._found[key] = vars(outcome)
         if self._path is not None:
-            partial = self._path.with_name(f".{self._path.name}.partial")
-            partial.write_text(json.dumps(self._found, indent=0, sort_keys=True), "utf-8")
-            os.replace(partial, self._path)
+            with replacing(self._path) as partial:
+                partial.write_text(json.dumps(self._found, indent=0, sort_keys=True), "utf-8")
 
 
 def refuse_trained(items: list[Item], model: str) -> None:

@@ -6,8 +6,9 @@ import csv
 import math
 from pathlib import Path
 
-from latrans.cli import console
+from latrans.cli import console, figures
 from latrans.rivals import all_rivals
+from latrans.whole import replacing
 from ratio_measure import LOSSLESS, Row, machine
 
 _COLUMNS = [
@@ -93,7 +94,7 @@ def write_csv(rows: list[Row], path: Path) -> None:
     """One line per array and mode, with the machine that measured it."""
     labels = _labels(rows)
     described = machine()
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         pairs = [f"{label} {what}" for label in labels for what in ("bits", "error")]
         writer.writerow([*_COLUMNS, *pairs, *described])
@@ -129,5 +130,5 @@ def plot(rows: list[Row], path: Path) -> None:
     axis.set_yticks(places, [f"{row.item.name}, {row.mode}" for row in shown], fontsize=7)
     axis.set_xlabel("bits of latrans per bit of the best rival (left of 1: latrans is smaller)")
     axis.set_ylim(-1, len(shown))
-    figure.savefig(path, dpi=150)
+    figures.save(figure, path, 150)
     pyplot.close(figure)

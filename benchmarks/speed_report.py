@@ -6,7 +6,8 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-from latrans.cli import console
+from latrans.cli import console, figures
+from latrans.whole import replacing
 from ratio_measure import machine
 from speed_measure import Row, Small, Task
 
@@ -47,7 +48,7 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
     """One line per array, mode and codec, with the machine that measured it."""
     described = machine()
     header = ["category", "file", "mode", "dtype", "codec", "samples", "bytes", "stored", "ratio"]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*header, *(f"{what} Ms/s" for what in _WHAT), *described])
         for row in rows:
@@ -76,7 +77,7 @@ def plot(rows: Sequence[Row], path: Path) -> None:
             axis.set_title(f"{name}, {mode}: {what}", fontsize=9)
             axis.set_xlabel("MB/s on one thread")
             axis.set_ylabel("ratio")
-    figure.savefig(path, dpi=80)
+    figures.save(figure, path, 80)
     pyplot.close(figure)
 
 

@@ -2,7 +2,8 @@
 
 Each row is one frame in a column that pyarrow, polars, pandas and duckdb read. Parts are written
 whole or not at all: a job that was killed goes on where it stopped when the same command runs
-again. A target that ends in .zarr makes a Zarr array of such a folder.
+again. A target that ends in .zarr makes a Zarr array of such a folder, which says that it is
+incomplete until it is not; the same command begins it anew.
 
     python pipelines/to_parquet.py digits.zarr digits-rows --model digits-1 --column image
     python pipelines/to_parquet.py digits-rows digits-again.zarr --model digits-1 --workers 4
@@ -19,6 +20,7 @@ import zarr
 
 from latrans.arrow import folders
 from latrans.dask import console
+from latrans.transfer import progress
 from latrans.transfer.stores import open_target
 from latrans.zarr import LatransCodec
 
@@ -27,6 +29,8 @@ def run(args):
     back = args.target.rstrip("/").endswith(".zarr")
     with console.cluster(args) as where:
         total = sum(compute(from_rows(args) if back else to_rows(args), where))
+    if back:
+        progress.finished(zarr.open_array(place_of(args), mode="r+"))
     print(f"{args.target}\nbytes in the parts  {total:,}")
     return 0
 
@@ -45,18 +49,25 @@ def from_rows(args):
     chunks = args.chunks or folder.chunks
     if chunks in (None, "source") or folder.part_rows % chunks[0]:
         chunks = (folder.part_rows, *folder.shape[1:])  # parts must not share a chunk
+    codec, place = console.codec_of(args).to_mapping(), place_of(args)
+    asked = {"rows": args.source, "codec": codec, "chunks": chunks}
+    mark = progress.marker(progress.identity(asked))
     target = zarr.create_array(
-        open_target(args.target, console.options_of(args) if "://" in args.target else None),
+        place,
         shape=folder.shape,
         dtype=np.dtype(folder.dtype),
         chunks=chunks,
-        serializer=LatransCodec(**console.codec_of(args).to_mapping()),
+        serializer=LatransCodec(**codec),
         compressors=None,
-        attributes=folder.attributes,
+        attributes={**folder.attributes, **mark},
         dimension_names=folder.dimension_names,
-        overwrite=args.overwrite,
+        overwrite=args.overwrite or progress.is_begun(place, mark),
     )
     return [functools.partial(folders.copy_part, folder, target, i) for i in folder.starts]
+
+
+def place_of(args):
+    return open_target(args.target, console.options_of(args) if "://" in args.target else None)
 
 
 def compute(tasks, where):

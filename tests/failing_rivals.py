@@ -60,9 +60,29 @@ def prints(array: Any, *rest: Any) -> bytes:
     return raw(array, *rest)
 
 
-def rival(encode: Any = raw, decode: Any = back) -> Rival:
-    return Rival("Fake", "", suits, encode, decode)
-
-
 def suits(array: Any, axes: str) -> bool:
     return True
+
+
+def codec(label: str, encode: Any = raw, decode: Any = back, modules: Any = ()) -> Rival:
+    return Rival(label, "", suits, encode, decode, modules)
+
+
+FINE = codec("fine")
+PRINTS = codec("prints", prints)
+CONFUSES = codec("confuses", decode=confuses)
+SLEEPS = codec("sleeps", sleeps)
+SLOW = codec("slow", modules=("slow_to_import",))
+ABORTS = codec("aborts", aborts)
+ABORTS_LATER = codec("aborts later", decode=aborts)
+FAULTS = codec("faults", faults)
+LEAVES = codec("leaves", leaves)
+ENDS = codec("ends", ends)
+RAISES = codec("raises", raises)
+RAISES_LATER = codec("raises later", decode=raises)
+HOARDS = codec("hoards", hoards)
+
+RIVALS = (
+    FINE, PRINTS, CONFUSES, SLEEPS, SLOW, ABORTS, ABORTS_LATER, FAULTS, LEAVES, ENDS, RAISES,
+    RAISES_LATER, HOARDS,
+)  # fmt: skip

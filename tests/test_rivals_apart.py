@@ -29,47 +29,47 @@ def outcome(rival: Rival, seconds: float | None = None) -> Any:
 @pytest.mark.parametrize(
     ("rival", "words"),
     [
-        (failing.rival(failing.aborts), r"Fake crashed \(SIGABRT\)"),
-        (failing.rival(decode=failing.aborts), r"Fake crashed \(SIGABRT\)"),
-        (failing.rival(failing.faults), r"Fake crashed \(SIGSEGV\)"),
-        (failing.rival(failing.leaves), r"Fake crashed \(exit status 3\)"),
-        (failing.rival(failing.ends), r"Fake crashed"),
-        (failing.rival(failing.raises), "Fake failed: ArithmeticError: by zero"),
-        (failing.rival(decode=failing.raises), "Fake failed: ArithmeticError: by zero"),
-        (failing.rival(failing.hoards), "Fake (failed: .*Memory|crashed)"),
+        (failing.ABORTS, r"aborts crashed \(SIGABRT\)"),
+        (failing.ABORTS_LATER, r"aborts later crashed \(SIGABRT\)"),
+        (failing.FAULTS, r"faults crashed \(SIGSEGV\)"),
+        (failing.LEAVES, r"leaves crashed \(exit status 3\)"),
+        (failing.ENDS, r"ends crashed \(exit status 4\)"),
+        (failing.RAISES, "raises failed: ArithmeticError: by zero"),
+        (failing.RAISES_LATER, "raises later failed: ArithmeticError: by zero"),
+        (failing.HOARDS, "hoards (failed: .*Memory|crashed)"),
     ],
 )
 def test_whatever_a_codec_does_is_said_in_a_line(rival: Rival, words: str) -> None:
     with pytest.raises(RivalError, match=words) as found:
         outcome(rival)
     assert "\n" not in str(found.value)
-    assert outcome(failing.rival()).nbytes == ARRAY.nbytes  # the next one is not harmed
+    assert outcome(failing.FINE).nbytes == ARRAY.nbytes  # the next one is not harmed
 
 
 def test_a_codec_that_takes_too_long_is_given_up() -> None:
-    with pytest.raises(RivalError, match=r"Fake timed out after 0\.5 s"):
-        outcome(failing.rival(failing.sleeps), 0.5)
-    assert outcome(failing.rival()).nbytes == ARRAY.nbytes
+    with pytest.raises(RivalError, match=r"sleeps timed out after 0\.5 s"):
+        outcome(failing.SLEEPS, 0.5)
+    assert outcome(failing.FINE).nbytes == ARRAY.nbytes
 
 
 def test_wrong_data_is_not_as_promised() -> None:
-    assert not outcome(failing.rival(decode=failing.confuses)).kept()
-    assert outcome(failing.rival()).kept()
+    assert not outcome(failing.CONFUSES).kept()
+    assert outcome(failing.FINE).kept()
 
 
 def test_what_a_library_prints_stays_inside(capfd: pytest.CaptureFixture[str]) -> None:
-    assert outcome(failing.rival(failing.prints)).kept()
+    assert outcome(failing.PRINTS).kept()
     assert capfd.readouterr() == ("", "")
 
 
 def test_one_process_serves_many_calls() -> None:
-    outcome(failing.rival())
+    outcome(failing.FINE)
     process = apart._server._process
     assert process is not None
     for _ in range(5):
-        outcome(failing.rival())
+        outcome(failing.FINE)
         with pytest.raises(RivalError):
-            outcome(failing.rival(failing.raises))
+            outcome(failing.RAISES)
     assert apart._server._process is process
 
 
@@ -85,8 +85,7 @@ def test_importing_is_no_part_of_speed(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "slow_to_import.py").write_text("import time; time.sleep(1)")
     monkeypatch.syspath_prepend(tmp_path)
     apart._server.close()
-    slow = Rival("Slow", "", failing.suits, failing.raw, failing.back, ("slow_to_import",))
-    assert outcome(slow).encode_seconds < 0.9
+    assert outcome(failing.SLOW).encode_seconds < 0.9
 
 
 def test_the_process_ends_with_its_owner() -> None:
@@ -113,11 +112,11 @@ def test_the_process_ends_with_its_owner() -> None:
 def test_suggest_goes_on_where_a_codec_crashes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = (*rivals.named("zstd-19"), failing.rival(failing.aborts))
+    found = (*rivals.named("zstd-19"), failing.ABORTS)
     monkeypatch.setattr(rivals, "all_rivals", lambda: found)
     np.save(tmp_path / "a.npy", np.add.outer(np.arange(40), np.arange(50)).astype(np.uint16))
     assert run("suggest", tmp_path / "a.npy", "--axes", "yx") == 0
     printed = capsys.readouterr().out
-    assert "not tried: Fake crashed (SIGABRT)" in printed
+    assert "not tried: aborts crashed (SIGABRT)" in printed
     assert "zstd-19" in printed
     assert "latrans image-1" in printed

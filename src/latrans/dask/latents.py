@@ -22,6 +22,7 @@ from ..frames import configuration
 from ..latent_grid import Chunks, LatentGrid, grid_for, latents_of_chunk, latents_of_values
 from ..model import Model
 from ..store import open_model
+from ..transfer import progress as marks
 from ..transfer import stores
 from ..transfer.blocks import BLOCK_NBYTES, Grid, block_grid
 from ..transfer.move import raise_if_fatal
@@ -140,7 +141,7 @@ def save_latents(
     model, axes, quality, step
         As in `map_latents`, as are shape and dtype of the result.
     overwrite : bool
-        Replace a target that exists.
+        Replace a target that exists; one that the same call has left incomplete is in any case.
     block_nbytes : int
         Of samples that a task handles, whole chunks in any case.
     storage_options : dict, optional
@@ -168,6 +169,8 @@ def save_latents(
     place = stores.open_target(target, storage_options)
     chunks = grid.chunks(_chunks(source))
     about = {"model": opened.name, "digest": opened.digest, "axes": grid.axes}
+    about["source"] = str(source.store_path)
+    mark = marks.marker(marks.identity({**about, "quality": quality, "step": step}))
     try:
         array = zarr.create_array(
             place,
@@ -175,8 +178,8 @@ def save_latents(
             chunks=tuple(max(1, *sizes, 1) for sizes in chunks),
             dtype=grid.dtype,
             fill_value=0,
-            overwrite=overwrite,
-            attributes={ATTRIBUTE: {**about, "source": str(source.store_path)}},
+            overwrite=overwrite or marks.is_begun(place, mark),
+            attributes={ATTRIBUTE: about, **mark},
         )
     except (zarr.errors.ContainsArrayError, zarr.errors.ContainsGroupError) as error:
         raise ConfigError(
@@ -193,6 +196,7 @@ def save_latents(
         tasks = ((job, i) for i in range(len(blocks)))
         plans = [job, *_decoders(source)]
         records = list(run.run(runner, tasks, plans, tell, resources, engine, work=save))
+    marks.finished(array)
     return Summary.of([], records, time.perf_counter() - start)
 
 

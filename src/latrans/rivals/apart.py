@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import json
+import math
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..errors import RivalError
 
@@ -54,24 +57,23 @@ def measured(
     """
     if seconds is None:
         seconds = _START_SECONDS + array.size / _SAMPLES_PER_SECOND
-    name = _name(rival)
-    if name is None or not sys.executable:
+    module = getattr(rival.encode, "__module__", "")
+    if rival not in _rivals_of(module) or not sys.executable:
         from .measure import here
 
-        return here(rival, array, axes, max_error, fill_value)
+        return here(rival, array, axes, max_error, fill_value)  # no other process finds it
+    about = {"module": module, "label": rival.label, "rest": [axes, max_error, fill_value]}
+    about |= {"dtype": array.dtype.str, "shape": array.shape}
     with _lock:
-        return _server.ask(rival.label, (name, array, axes, max_error, fill_value), seconds)
+        return _server.ask(rival.label, about, array.tobytes(), seconds)
 
 
-def _name(rival: Rival) -> bytes | str | None:
-    """What another process finds a rival by; None where it cannot."""
+def _rivals_of(module: str) -> tuple[Rival, ...]:
+    """The rivals that a module has, or all of ours."""
     from . import all_rivals
 
-    try:
-        data = pickle.dumps(rival)
-    except (pickle.PicklingError, AttributeError, TypeError):  # some of its functions have no name
-        return rival.label if rival in all_rivals() else None
-    return None if b"__main__" in data else data
+    theirs: tuple[Rival, ...] = getattr(sys.modules.get(module), "RIVALS", ())
+    return (*theirs, *all_rivals())
 
 
 class Server:
@@ -80,8 +82,10 @@ class Server:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, label: str, question: tuple[Any, ...], seconds: float) -> Outcome:
+    def ask(self, label: str, about: dict[str, Any], data: bytes, seconds: float) -> Outcome:
         """Have the process measure a rival."""
+        from .measure import Outcome
+
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -95,10 +99,11 @@ class Server:
         timer.daemon = True
         timer.start()
         try:
-            pickle.dump(question, process.stdin, pickle.HIGHEST_PROTOCOL)
+            process.stdin.write(json.dumps(about).encode() + b"\n")
+            process.stdin.write(data)
             process.stdin.flush()
-            answer = pickle.load(process.stdout)
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            answer = json.loads(process.stdout.readline())
+        except (OSError, ValueError) as error:  # it is not there any more
             status = self.close()
             if late.is_set():
                 raise RivalError(f"{label} timed out after {seconds:.3g} s") from error
@@ -108,10 +113,9 @@ class Server:
             raise
         finally:
             timer.cancel()
-        if isinstance(answer, str):
-            raise RivalError(answer)
-        found: Outcome = answer
-        return found
+        if "failed" in answer:
+            raise RivalError(answer["failed"])
+        return Outcome(**answer)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
@@ -154,33 +158,31 @@ def serve() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # libraries print
     with suppress(ValueError, OSError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked is interrupted, too
-    questions: BinaryIO = sys.stdin.buffer
-    while True:
+    while line := sys.stdin.buffer.readline():
+        about = json.loads(line)
+        shape, dtype = tuple(about["shape"]), np.dtype(about["dtype"])
+        data = sys.stdin.buffer.read(math.prod(shape) * dtype.itemsize)
+        _limit(len(data))
         try:
-            name, array, *rest = pickle.load(questions)
-        except EOFError:
-            return
-        _limit(array.nbytes)
-        pickle.dump(_answer(name, array, *rest), answers)
+            answer = _answer(about, np.frombuffer(data, dtype).reshape(shape).copy())
+        except RivalError as error:
+            answer = {"failed": str(error)}
+        answers.write(json.dumps(answer).encode() + b"\n")
         answers.flush()
 
 
-def _answer(name: bytes | str, array: Array, *rest: Any) -> Outcome | str:
-    from . import all_rivals
+def _answer(about: dict[str, Any], array: Array) -> dict[str, Any]:
     from .measure import here
 
+    label = about["label"]
     try:
-        if isinstance(name, str):
-            rival = next(one for one in all_rivals() if one.label == name)
-        else:
-            rival = pickle.loads(name)
+        importlib.import_module(about["module"])
+        rival = next(one for one in _rivals_of(about["module"]) if one.label == label)
         for module in rival.modules:  # what importing takes is no part of its speed
             importlib.import_module(module)
-        return here(rival, array, *rest)
-    except RivalError as error:
-        return str(error)
-    except Exception as error:  # of what its modules do as they are imported
-        return f"the codec cannot be loaded: {type(error).__name__}: {error}"
+    except Exception as error:  # whatever its packages do
+        raise RivalError(f"{label} failed to load: {type(error).__name__}: {error}") from error
+    return vars(here(rival, array, *about["rest"]))
 
 
 def _limit(nbytes: int) -> None:

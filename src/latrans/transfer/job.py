@@ -94,12 +94,12 @@ class Job:
         """Take the marks off, those of the target itself last."""
         for plan in self.plans:
             if plan.name:
-                _unmark(zarr.open_array(self.place / plan.name, mode="r+"))
+                progress.finished(zarr.open_array(self.place / plan.name, mode="r+"))
         if self.consolidate:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Consolidated metadata")
                 zarr.consolidate_metadata(self.place)
-        _unmark(zarr.open(self.place, mode="r+"))
+        progress.finished(zarr.open(self.place, mode="r+"))
         for plan in self.plans:
             progress.forget(plan.target)
         stores.remove_partial(self.place)
@@ -275,11 +275,6 @@ def _exists(where: StorePath) -> bool:
         stores.get(where.store, stores.below(where.path, name)) is not None
         for name in ("zarr.json", ".zarray", ".zgroup")
     )
-
-
-def _unmark(node: Any) -> None:
-    if progress.ATTRIBUTE in node.attrs:
-        del node.attrs[progress.ATTRIBUTE]
 
 
 def _grid(layout: Layout, block_nbytes: int) -> Grid:

@@ -17,7 +17,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import zarr
 from zarr.core.sync import sync
+from zarr.storage import StorePath
 
 from ..errors import ConfigError
 from . import stores
@@ -47,6 +49,21 @@ def unfinished(node: Any) -> dict[str, Any] | None:
     """What an incomplete Zarr array or group says about its transfer; None where it is whole."""
     value = node.attrs.get(ATTRIBUTE)
     return value if isinstance(value, dict) else None
+
+
+def finished(node: Any) -> None:
+    """Take the mark off a Zarr array or group that is complete."""
+    if ATTRIBUTE in node.attrs:
+        del node.attrs[ATTRIBUTE]
+
+
+def is_begun(place: StorePath, mark: Mapping[str, Any]) -> bool:
+    """Whether what lies there is incomplete and has this `marker`."""
+    try:
+        node = zarr.open(place, mode="r", use_consolidated=False)
+    except (FileNotFoundError, ValueError):
+        return False
+    return unfinished(node) == mark[ATTRIBUTE]
 
 
 def refuse_unfinished(node: Any) -> None:
