@@ -73,7 +73,8 @@ def test_inspect_and_verify_without_the_model(
     path, target = source.with_name("own.safetensors"), source.with_name("own.zarr")
     model.save(path)
     monkeypatch.setattr("latrans.codec._or_fallback", lambda packed, *_: packed)
-    assert run("compress", source, target, "--model", path) == 0
+    named = ("--model", path, "--model-storage", "name")
+    assert run("compress", source, target, *named) == 0
     path.unlink()
     monkeypatch.setattr(store, "_loaded", {})
     capsys.readouterr()

@@ -7,6 +7,7 @@ suit is stored by the fallback, so that nothing an array can hold is refused.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from . import fallback
 from .batches import Batches
 from .carrier import carrier_of, contiguous, finish, to_carrier
-from .errors import CodecError, ConfigError
+from .errors import CodecError, ConfigError, ModelError, ModelNotFoundError
 from .foreign import on_host
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 from .outlook import may_win
@@ -101,8 +102,14 @@ class Codec(Batches):
             Rate(quality, step)
 
     def __repr__(self) -> str:
-        named = {k: v for k, v in vars(self).items() if v is not None}
-        return f"Codec({', '.join(f'{k}={str(v)[:64]!r}' for k, v in named.items())})"
+        named = {k: repr(v) for k, v in vars(self).items() if v is not None}
+        if isinstance(self.model, bytes | bytearray | memoryview):
+            named["model"] = f"{len(self.model)} bytes"
+        elif isinstance(self.model, str):
+            from .store import brief
+
+            named["model"] = repr(brief(self.model))
+        return f"Codec({', '.join(f'{k}={v}' for k, v in named.items())})"
 
     def encode(self, array: npt.ArrayLike | Buffer) -> bytes:
         """Encode an array of any dtype (but objects), shape and memory order.
@@ -301,6 +308,13 @@ class Codec(Batches):
         assert parts.model_digest is not None
         if isinstance(self.model, str) and self.model.startswith(store.DATA_URI):
             store.open_model(self.model)  # most likely the one that the frame names
+        try:
+            return store.find(parts.model_digest.hex())
+        except ModelNotFoundError:
+            if self.model == "auto":
+                raise
+        with suppress(ModelError):  # then it is not that one which is missing
+            store.open_model(self.model)  # what was asked for by path may have written the frame
         return store.find(parts.model_digest.hex())
 
     def _with_latents(self, item: Array | Buffer) -> tuple[Frame, Model]:

@@ -110,7 +110,10 @@ class Configured:
         return {name: value for name, value in pairs if value is not None}
 
     def __repr__(self) -> str:
-        values = ", ".join(f"{k}={_shorten(repr(v))}" for k, v in self.to_mapping().items())
+        from .store import brief
+
+        shown = {**self.to_mapping(), "model": brief(self.model)}
+        values = ", ".join(f"{k}={v!r}" for k, v in shown.items())
         return f"{type(self).__name__}({values})"
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[dict[str, Value]]]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from .. import __version__
-from ..errors import LatransError
+from ..errors import LatransError, LatransWarning
 from . import bench, compress, decompress, demo, inspect, models, suggest, train, verify
 
 _COMMANDS = (suggest, train, compress, decompress, verify, inspect, models, bench, demo)
@@ -23,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     args = _parser().parse_args(argv)
     try:
-        return int(args.run(args))
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return int(args.run(args))
     except LatransError as error:
         return _fail(str(error))
     except ModuleNotFoundError as error:
@@ -44,6 +48,14 @@ def _parser() -> argparse.ArgumentParser:
     for module in _COMMANDS:
         module.add_command(commands)
     return parser
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Print our own warnings as one line, those of libraries as Python does."""
+    if issubclass(category, LatransWarning):
+        print(f"latrans: warning: {message}", file=sys.stderr)
+        return
+    print(warnings.formatwarning(message, category, *where[:2]), file=sys.stderr, end="")
 
 
 def _fail(message: str) -> int:

@@ -14,10 +14,9 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 import struct
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,13 +26,13 @@ from ..chunking import default_chunks, model_axes
 from ..codec import Codec
 from ..config import Configured
 from ..errors import ConfigError
+from ..frames import configuration
 from ..numcodecs import Latrans
 from ..store import open_model
 from ..zarr import LatransCodec
-from ..zarr.models import FOLDER, reference
+from ..zarr.models import is_model, reference, storage_of
 
 MIN_NBYTES = 1 << 16
-_MODEL = re.compile(rf"(?:.*/)?{FOLDER}/[0-9a-f]{{64}}\Z")  # one that is kept beside arrays
 _DIMENSIONS = "_ARRAY_DIMENSIONS"
 _FILL = "_FillValue"
 
@@ -52,6 +51,8 @@ class Layout:
     chunks, shards : tuple of int; shards may be None
     options : dict
         Everything else that `zarr.create_array` takes.
+    model_storage : str
+        Where the codec's model is kept, see `latrans.zarr.create`.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Layout:
     chunks: tuple[int, ...]
     shards: tuple[int, ...] | None
     options: dict[str, Any]
+    model_storage: str = "name"
 
     @property
     def unit(self) -> tuple[int, ...]:
@@ -73,8 +75,10 @@ class Layout:
             self.codec._codec.encode(np.zeros(shape, self.source.dtype))
 
 
-def configured(codec: Any, model_storage: str = "name") -> LatransCodec:
-    """The Zarr codec for a codec of any kind, or for a model.
+def configured(
+    codec: Any, model_storage: str | None = None, has_group: bool = False
+) -> tuple[LatransCodec, str]:
+    """The Zarr codec for a codec of any kind, or for a model, and how its model is kept.
 
     A model given by its path is named by its digest: on other machines the path means nothing.
     """
@@ -85,7 +89,8 @@ def configured(codec: Any, model_storage: str = "name") -> LatransCodec:
         values = {name: getattr(codec, name) for name in names}
     else:
         values = {"model": codec}
-    return LatransCodec(**{**values, "model": reference(values["model"], model_storage)})
+    storage = storage_of(values["model"], model_storage, has_group)
+    return LatransCodec(**{**values, "model": reference(values["model"], storage)}), storage
 
 
 def arrays_of(source: Any) -> dict[str, Any]:
@@ -118,7 +123,7 @@ def layouts(
     chunks: Any,
     shards: Any,
     zarr_format: int,
-    model_storage: str = "name",
+    model_storage: str | None = None,
 ) -> list[Layout]:
     """How every array of a source looks in the target; see `latrans.transfer.transcode`."""
     found = arrays_of(source)
@@ -131,8 +136,9 @@ def layouts(
     result = []
     for name, array in found.items():
         if name in taken:
-            own = configured(_own(codec, name), model_storage)
-            result.append(_taken(name, array, own, chunks, shards, zarr_format))
+            own, kept = configured(_own(codec, name), model_storage, bool(name))
+            layout = _taken(name, array, own, chunks, shards, zarr_format)
+            result.append(replace(layout, model_storage=kept))
         else:
             result.append(_copied(name, array, zarr_format))
     return result
@@ -199,6 +205,21 @@ def _copied(name: str, array: Any, zarr_format: int) -> Layout:
     return Layout(name, array, None, chunks, shards, options)
 
 
+def plain(array: Any) -> dict[str, Any]:
+    """What `zarr.create_array` takes for an array of format 3 like a stored one, without latrans.
+
+    Other codecs stay where the format does; what latrans wrote gets Zarr's defaults.
+    """
+    like = _copied("", array, 3)
+    options = dict(like.options)
+    if configuration(array) is not None:
+        for slot in ("serializer", "compressors", "filters"):
+            options.pop(slot, None)
+    # Zarr drops chunks that equal the fill value, and -0.0 or any NaN may pass for it.
+    options["config"] = {"write_empty_chunks": np.dtype(array.dtype).kind in "fc"}
+    return {"shape": array.shape, "chunks": like.chunks, "shards": array.shards, **options}
+
+
 def _described(array: Any, zarr_format: int, fill_value: float | None) -> dict[str, Any]:
     """Fill value, attributes and names of dimensions, where the target's format keeps them."""
     attributes = dict(getattr(array, "attrs", {}))
@@ -248,7 +269,7 @@ def _named_as_coordinates(found: Mapping[str, Any]) -> set[str]:
 
 def _is_data(name: str, array: Any) -> bool:
     dtype = np.dtype(array.dtype)
-    if _MODEL.match(name):
+    if is_model(name):
         return False
     if dtype.kind not in "iuf" or math.prod(array.shape) * dtype.itemsize < MIN_NBYTES:
         return False
