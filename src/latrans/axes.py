@@ -93,6 +93,13 @@ class Layout:
         return out
 
 
+def named(axes: Any) -> str | None:
+    """Axes as somebody gave them, whatever array they are for; `ConfigError` unless a string."""
+    if axes is None or isinstance(axes, str):
+        return axes
+    raise ConfigError(f"axes is {axes!r}; expected a string such as 'yx', or None")
+
+
 # Chunks of one shape come in thousands.
 @lru_cache(_REMEMBERED)
 def check(axes: str, ndim: int, geometry: str) -> str:

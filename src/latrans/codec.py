@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import fallback
+from .axes import named as axes_named
 from .batches import Batches
 from .carrier import carrier_of, contiguous, finish, to_carrier
 from .errors import CodecError, ConfigError, ModelError, ModelNotFoundError
@@ -92,7 +93,7 @@ class Codec(Batches):
         self.model = model
         self.max_error = None if max_error is None else float(max_error)
         self.fill_value = fill_value
-        self.axes = axes
+        self.axes = axes_named(axes)
         self.engine = engine
         self.quality = quality
         self.step = step

@@ -79,8 +79,6 @@ class Configured:
             raise ConfigError(f"max_error is {max_error}; expected a finite number above 0")
         if fill_value is not None and not math.isfinite(fill_value):
             fill_value = None
-        if not (axes is None or isinstance(axes, str)):
-            raise ConfigError(f"axes is {axes!r}; expected a string such as 'yx', or None")
         if isinstance(model, os.PathLike):
             model = os.fspath(model)
         values = (_reference(model), mode, max_error, fill_value, axes, quality, step)

@@ -82,6 +82,11 @@ def open_arrays(data: Any, name: str = "array") -> list[Named]:
     if not found:
         raise ConfigError(f"training data {name!r} holds no arrays; {_EXPECTED}")
     for named in found:
+        if isinstance(named.array, np.ma.MaskedArray) and np.ma.is_masked(named.array):
+            raise ConfigError(
+                f"training array {named.name!r} is masked, and masks are not read: fill what is "
+                "missing, with NaN where there are floats"
+            )
         if np.dtype(named.array.dtype).kind not in "uif":
             raise ConfigError(
                 f"training array {named.name!r} has dtype {named.array.dtype}; "

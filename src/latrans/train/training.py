@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..axes import named as axes_named
 from ..engine import select
 from ..errors import ConfigError
 from ..latents import fit_tables as fit_latent_tables
@@ -19,6 +20,7 @@ from ..residual.predictor import MAX_DESCRIBED_REFERENCES, Predictor
 from ..residual.values import ValuePredictor
 from ..store import open_model
 from . import pictures
+from .checks import opened, refuse_flat, refuse_if_flat
 from .data import PatchSource
 from .examples import Sampler, Source, as_sources
 from .experts import parts, train_experts
@@ -84,7 +86,7 @@ def fit(
     """
     recipe = load_recipe(recipe)
     seed = recipe.training.seed if seed is None else seed
-    axes = axes or recipe.axes
+    given, axes = axes_named(axes), axes or recipe.axes
     if steps is not None:
         recipe = replace(
             recipe,
@@ -92,10 +94,14 @@ def fit(
             training=replace(recipe.training, steps=steps),
             transform=recipe.transform and replace(recipe.transform, steps=max(2, steps)),
         )
-    sources = _sources(data, recipe)
+    sources = opened(_sources(data, recipe), given)
     if recipe.transform is not None:
+        if start is not None:
+            raise ConfigError(f"recipe {recipe.name!r} trains from nothing: leave out the start")
         return _fit_transform(recipe, sources, axes, name, seed, progress)
     before = None if start is None else _started(start, recipe)
+    if not recipe.predictor.by_value:
+        refuse_flat(sources, axes, recipe.geometry)
     autoencoder = None if before is None else before.autoencoder
     if recipe.autoencoder is not None and autoencoder is None:
         from .autoencoder import train_autoencoder
@@ -115,6 +121,7 @@ def fit(
     else:
         sampler = Sampler(sources, axes, recipe.geometry, recipe.predictor.augment, identity)
         examples = [sampler.draw(rng) for _ in range(recipe.predictor.examples)]
+        refuse_if_flat(example.plane for example in examples)
         if autoencoder is not None:
             pictured, latents = _with_reconstructions(autoencoder, examples)
             latent_tables = fit_latent_tables(latents)
@@ -172,6 +179,7 @@ def _fit_transform(
     sampler = pictures.Sampler(sources, axes, settings.augment)
     rng = np.random.default_rng(seed)
     drawn = [sampler.draw(rng) for _ in range(settings.pictures)]
+    refuse_if_flat(picture.planes for picture in drawn)
     torch.set_num_threads(1)
     with progress_bar("transform", settings.steps, progress) as report:
         transform, bits = train_transform(drawn, settings, seed=seed, report=report)
