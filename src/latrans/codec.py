@@ -7,6 +7,7 @@ suit is stored by the fallback, so that nothing an array can hold is refused.
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -74,7 +75,7 @@ class Codec(Batches):
 
     def __init__(
         self,
-        model: str | bytes | Model = "image-1",
+        model: str | os.PathLike[str] | bytes | Model = "image-1",
         mode: str = "lossless",
         max_error: float | None = None,
         fill_value: float | None = None,
@@ -90,7 +91,7 @@ class Codec(Batches):
                 raise ConfigError(f"mode 'bounded' needs max_error > 0, found {max_error!r}")
         elif max_error is not None:
             raise ConfigError(f"max_error is for mode 'bounded', found it with mode {mode!r}")
-        self.model = model
+        self.model = os.fspath(model) if isinstance(model, os.PathLike) else model
         self.max_error = None if max_error is None else float(max_error)
         self.fill_value = fill_value
         self.axes = axes_named(axes)

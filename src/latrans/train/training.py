@@ -45,45 +45,7 @@ def fit(
     start: str | Path | Model | None = None,
     progress: bool = True,
 ) -> Model:
-    """Train a model on data.
-
-    Parameters
-    ----------
-    data : array, path, Source, or list of those
-        NumPy or Zarr arrays; .npy, .npz and idx files or Zarr stores.  Random pieces are read,
-        never everything at once.  A folder, for recipes that name their files.
-    recipe : str, path or Recipe
-        A packaged recipe by name ("image", "series", "field", "digits", ...) or a TOML file.
-    axes : str, optional
-        One letter per dimension of the data; the recipe's by default.
-    name : str, optional
-        Name of the model; the recipe's by default.
-    seed, steps : int, optional
-        Override the recipe's; `steps` counts for both networks.
-    start : str, path or Model, optional
-        A model to go on from instead of from nothing: less training goes further.  Its geometry
-        must be the recipe's; an autoencoder is taken over as it is.
-    progress : bool
-        Show a progress bar where standard error is a terminal.
-
-    Returns
-    -------
-    Model
-
-    Raises
-    ------
-    RecipeError, ConfigError
-        If the recipe or the data cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np, latrans
-    >>> rng = np.random.default_rng(0)
-    >>> images = rng.integers(0, 50, (4, 64, 64)).cumsum(2).astype(np.uint16)
-    >>> model = latrans.fit(images, "field", name="mine", steps=20, progress=False)
-    >>> model.name
-    'mine'
-    """
+    """Train a model on data; see `latrans.fit`."""
     recipe = load_recipe(recipe)
     seed = recipe.training.seed if seed is None else seed
     given, axes = axes_named(axes), axes or recipe.axes
