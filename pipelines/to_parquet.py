@@ -21,8 +21,8 @@ import zarr
 from latrans.arrow import folders
 from latrans.dask import console
 from latrans.transfer import progress
+from latrans.transfer.layout import configured
 from latrans.transfer.stores import open_target
-from latrans.zarr import LatransCodec
 
 
 def run(args):
@@ -57,7 +57,7 @@ def from_rows(args):
         shape=folder.shape,
         dtype=np.dtype(folder.dtype),
         chunks=chunks,
-        serializer=LatransCodec(**codec),
+        serializer=configured(console.codec_of(args), args.model_storage)[0],
         compressors=None,
         attributes={**folder.attributes, **mark},
         dimension_names=folder.dimension_names,
@@ -83,6 +83,7 @@ if __name__ == "__main__":
     parser.add_argument("target", help="folder, path or URL; NAME.zarr for the way back")
     parser.add_argument("--column", default="array", help="of the rows (default: array)")
     parser.add_argument("--rows", type=int, metavar="N", help="of each part, whole chunks")
-    parser.add_argument("--model-in-footer", action="store_true", help="put the model into files")
+    text = "put the model into files, also where it is a shipped one"
+    parser.add_argument("--model-in-footer", action="store_true", default=None, help=text)
     console.add_codec(parser)
     sys.exit(console.main(run, parser))

@@ -19,7 +19,7 @@ def run(args):
     target = console.open_input(args, args.target)
     source = None if args.source is None else console.open_input(args, args.source)
     with console.cluster(args) as where:
-        summary = verify(target, source, max_error=args.max_error, **where)
+        summary = verify(target, source, max_error=args.max_error, model=args.model, **where)
     return console.report(args.target, summary)
 
 
@@ -28,4 +28,5 @@ if __name__ == "__main__":
     parser.add_argument("target", help="Zarr array or group, path or URL")
     parser.add_argument("--source", help="whatever encode.py or transcode.py takes")
     parser.add_argument("--max-error", type=float, metavar="E", help="check this bound instead")
+    parser.add_argument("--model", metavar="FILE", help="what wrote the target, if not at hand")
     sys.exit(console.main(run, parser))

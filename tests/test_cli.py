@@ -73,7 +73,8 @@ def test_inspect_and_verify_without_the_model(
     path, target = source.with_name("own.safetensors"), source.with_name("own.zarr")
     model.save(path)
     monkeypatch.setattr("latrans.codec._or_fallback", lambda packed, *_: packed)
-    assert run("compress", source, target, "--model", path) == 0
+    named = ("--model", path, "--model-storage", "name")
+    assert run("compress", source, target, *named) == 0
     path.unlink()
     monkeypatch.setattr(store, "_loaded", {})
     capsys.readouterr()
@@ -205,6 +206,65 @@ def test_demo(
     out = capsys.readouterr().out
     assert "Every array came back exactly" in out
     assert (tmp_path / "demo" / "demo.png").read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("lacking", ["matplotlib", "pcodec", "imagecodecs", "skimage", "nibabel"])
+def test_demo_shows_what_it_has_and_names_what_is_missing(
+    lacking: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for package in ("matplotlib", "pcodec", "imagecodecs"):
+        pytest.importorskip(package)
+    small = (picture() % 200).astype(np.uint8)
+    loads = {"one": lambda: small, "two": lambda: small.astype(np.uint16)}
+    for module in [name for name in sys.modules if name.partition(".")[0] == lacking]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, lacking, None)
+    monkeypatch.setattr(demo, "_MIN_SECONDS", 0.0)
+
+    def made() -> Any:
+        from latrans.cli.demo_data import Missing
+
+        yield Sample("one", loads["one"](), "image-1", "yx", (48, 60))
+        if lacking in ("skimage", "nibabel"):
+            yield Missing("other", f"{lacking} is not installed")
+        yield Sample("two", loads["two"](), "image-1", "yx", (48, 60))
+
+    monkeypatch.setattr(demo, "samples", made)
+    assert run("demo", "--out", tmp_path / "demo") == 0
+    out = capsys.readouterr().out
+    assert "\none " in out
+    assert "\ntwo " in out
+    assert f"{lacking} is not installed" in out
+    assert "pip install 'latrans[demo]'" in out
+    assert (tmp_path / "demo" / "demo.png").exists() == (lacking != "matplotlib")
+
+
+def test_samples_of_packages_that_are_missing_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from latrans.cli import demo_data
+
+    pytest.importorskip("matplotlib")
+    for package in ("skimage", "nibabel", "obspy"):
+        for module in [name for name in sys.modules if name.partition(".")[0] == package]:
+            monkeypatch.delitem(sys.modules, module)
+        monkeypatch.setitem(sys.modules, package, None)
+    found = list(demo_data.samples())
+    there = [one.name for one in found if isinstance(one, Sample)]
+    assert there == ["head, MR slice", "terrain heights", "membrane current"]
+    lacking = {one.reason for one in found if isinstance(one, demo_data.Missing)}
+    assert {f"{name} is not installed" for name in ("skimage", "nibabel", "obspy")} == lacking
+
+
+def test_a_demo_of_nothing_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from latrans.cli.demo_data import Missing
+
+    monkeypatch.setattr(demo, "samples", lambda: iter([Missing("one", "skimage is not installed")]))
+    assert run("demo", "--out", tmp_path / "demo") == 2
+    assert "one (skimage is not installed)" in capsys.readouterr().err
 
 
 # --- errors -------------------------------------------------------------------------------------

@@ -91,6 +91,7 @@ def test_a_cluster_with_resources_and_a_model_it_has_no_file_of(client: Any, sou
         target,
         LatransCodec(model),
         chunks=(64, 64),
+        model_storage="name",
         block_nbytes=SMALL,
         client=client,
         resources={"GPU": 1},

@@ -56,7 +56,9 @@ def test_the_wheel_holds_codecs_and_the_format() -> None:
     build = PROJECT["tool"]["scikit-build"]
     assert build["wheel"]["packages"] == ["src/latrans"]
     assert (ROOT / "src" / "latrans" / "FORMAT.md").is_file()
-    for path in ("latrans/FORMAT.md", "latrans/train/recipes/image.toml", "latrans/codecs/image-1"):
+    assert (ROOT / "src" / "latrans" / "py.typed").is_file()
+    inside = ("FORMAT.md", "py.typed", "train/recipes/image.toml", "codecs/image-1")
+    for path in (f"latrans/{name}" for name in inside):
         assert not any(fnmatch.fnmatch(path, p) for p in build["wheel"].get("exclude", [])), path
     assert "install(DIRECTORY codecs/ DESTINATION latrans/codecs" in read("CMakeLists.txt")
 

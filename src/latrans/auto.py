@@ -86,8 +86,14 @@ def _lossy(array: Array, found: list[Model]) -> Model:
     return next((model for model in found if model.lossy_only), found[0])
 
 
-def candidates(array: Array, axes: str | None, mode: str = "lossless") -> list[tuple[Model, str]]:
-    """Shipped models that take an array of this dtype and shape, by name, with its axes."""
+def candidates(
+    array: Array, axes: str | None, mode: str = "lossless", any_kind: bool = False
+) -> list[tuple[Model, str]]:
+    """Shipped models that take an array of this dtype and shape, by name, with its axes.
+
+    Of models of planes only those that were trained on floats, or on integers, as the array is;
+    with `any_kind` all, for whoever has the time to try them.
+    """
     found, refused = [], None
     for model in shipped():
         able = model.has_latents if mode == "lossy" else not model.lossy_only
@@ -104,6 +110,8 @@ def candidates(array: Array, axes: str | None, mode: str = "lossless") -> list[t
             found.append((model, named))
     if refused is not None and not found and axes is not None:
         raise refused
+    if any_kind:
+        return found
     # Nets of planes learn the noise of counts or the smoothness of floats: one kind each.
     other_kind = [model for model, _ in found if not _learnt_from(model, array.dtype.kind)]
     if len(other_kind) < len(found):

@@ -7,6 +7,8 @@ suit is stored by the fallback, so that nothing an array can hold is refused.
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from . import fallback
+from .axes import named as axes_named
 from .batches import Batches
 from .carrier import carrier_of, contiguous, finish, parts_of, to_carrier
-from .errors import CodecError, ConfigError
+from .errors import CodecError, ConfigError, ModelError, ModelNotFoundError
 from .foreign import on_host
 from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 from .missing import FillValue, Missing, ValidRange
@@ -78,7 +81,7 @@ class Codec(Batches):
 
     def __init__(
         self,
-        model: str | bytes | Model = "image-1",
+        model: str | os.PathLike[str] | bytes | Model = "image-1",
         mode: str = "lossless",
         max_error: float | None = None,
         fill_value: FillValue | None = None,
@@ -95,10 +98,10 @@ class Codec(Batches):
                 raise ConfigError(f"mode 'bounded' needs max_error > 0, found {max_error!r}")
         elif max_error is not None:
             raise ConfigError(f"max_error is for mode 'bounded', found it with mode {mode!r}")
-        self.model = model
+        self.model = os.fspath(model) if isinstance(model, os.PathLike) else model
         self.max_error = None if max_error is None else float(max_error)
         self.fill_value = fill_value
-        self.axes = axes
+        self.axes = axes_named(axes)
         self.engine = engine
         self.quality = quality
         self.step = step
@@ -110,8 +113,14 @@ class Codec(Batches):
             Rate(quality, step)
 
     def __repr__(self) -> str:
-        named = {k: v for k, v in vars(self).items() if v is not None and k != "missing"}
-        return f"Codec({', '.join(f'{k}={str(v)[:64]!r}' for k, v in named.items())})"
+        named = {k: repr(v) for k, v in vars(self).items() if v is not None and k != "missing"}
+        if isinstance(self.model, bytes | bytearray | memoryview):
+            named["model"] = f"{len(self.model)} bytes"
+        elif isinstance(self.model, str):
+            from .store import brief
+
+            named["model"] = repr(brief(self.model))
+        return f"Codec({', '.join(f'{k}={v}' for k, v in named.items())})"
 
     def encode(self, array: npt.ArrayLike | Buffer) -> bytes:
         """Encode an array of any dtype (but objects), shape and memory order.
@@ -317,6 +326,13 @@ class Codec(Batches):
         assert parts.model_digest is not None
         if isinstance(self.model, str) and self.model.startswith(store.DATA_URI):
             store.open_model(self.model)  # most likely the one that the frame names
+        try:
+            return store.find(parts.model_digest.hex())
+        except ModelNotFoundError:
+            if self.model == "auto":
+                raise
+        with suppress(ModelError):  # then it is not that one which is missing
+            store.open_model(self.model)  # what was asked for by path may have written the frame
         return store.find(parts.model_digest.hex())
 
     def _with_latents(self, item: Array | Buffer) -> tuple[Frame, Model]:

@@ -87,8 +87,6 @@ class Configured:
         quality, step = _number("quality", quality), _number("step", step)
         if max_error is not None and not math.isfinite(max_error):
             raise ConfigError(f"max_error is {max_error}; expected a finite number above 0")
-        if not (axes is None or isinstance(axes, str)):
-            raise ConfigError(f"axes is {axes!r}; expected a string such as 'yx', or None")
         if isinstance(model, os.PathLike):
             model = os.fspath(model)
         values = (_reference(model), mode, max_error, kept, axes, quality, step, limits)
@@ -119,7 +117,10 @@ class Configured:
         return {name: _as_json(value) for name, value in pairs if value is not None}
 
     def __repr__(self) -> str:
-        values = ", ".join(f"{k}={_shorten(repr(v))}" for k, v in self.to_mapping().items())
+        from .store import brief
+
+        shown = {**self.to_mapping(), "model": brief(self.model)}
+        values = ", ".join(f"{k}={v!r}" for k, v in shown.items())
         return f"{type(self).__name__}({values})"
 
     def __reduce__(self) -> tuple[Callable[..., Self], tuple[dict[str, Value]]]:

@@ -79,6 +79,12 @@ class Model:
     summary: str = ""
     transform: Transform | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"Model({self.name!r}, version={self.version}, axes={self.axes!r}, "
+            f"{len(self.data)} bytes, sha256:{self.digest[:16]})"
+        )
+
     @property
     def geometry(self) -> str:
         return "plane" if self.by_value or self.lossy_only else self.neighbourhood.geometry.name

@@ -28,6 +28,7 @@ _digests: dict[tuple[str, int, int], str] = {}  # (path, size, mtime) to digest
 _names: dict[str, str] = {}  # what stays the same: packaged models and data URIs, to digest
 _HEX = re.compile(r"(?:sha256:)?([0-9a-f]{16,64})\Z")
 DATA_URI = "data:"  # what a model that is its own reference begins with
+_LONGEST = 160  # characters of a reference in a message
 _DATA_URI = re.compile(r"data:[^,]*;base64,(.*)\Z", re.S)
 
 
@@ -100,8 +101,9 @@ def open_model(source: str | os.PathLike[str] | bytes | Model) -> Model:
             if model.name == text:
                 return model
     raise ModelNotFoundError(
-        f"no model named {text!r}; `latrans models` lists what is at hand. Put its .safetensors "
-        f"file into {cache_directory()} or a directory of LATRANS_MODEL_PATH, or give its path"
+        f"no model named {brief(text)!r}; `latrans models` lists what is at hand. Put its "
+        f".safetensors file into {cache_directory()} or a directory of LATRANS_MODEL_PATH, or give "
+        "its path"
     )
 
 
@@ -109,6 +111,32 @@ def register(model: Model) -> Model:
     """Make a model findable by its digest in this process."""
     with _lock:
         return _loaded.setdefault(model.digest, model)
+
+
+def is_shipped(model: Model) -> bool:
+    """Whether everybody who has latrans has this model, under its name."""
+    path = _shipped().get(model.name)
+    return path is not None and path.is_file() and _load(path).digest == model.digest
+
+
+def brief(reference: str) -> str:
+    """What a configuration says about its model, in a line: of one that is inline its digest.
+
+    Examples
+    --------
+    >>> brief("image-1")
+    'image-1'
+    >>> brief("data:application/octet-stream;base64,bGF0cmFucw==")[:40]
+    'inline, 7 bytes, sha256:dba37d3aa8e61241'
+    """
+    inline = _DATA_URI.match(reference)
+    if inline is None:
+        return reference if len(reference) <= _LONGEST else f"{reference[:_LONGEST]}..."
+    try:
+        data = base64.b64decode(inline[1], validate=True)
+    except binascii.Error:
+        return "inline, damaged (base64)"
+    return f"inline, {len(data)} bytes, sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def is_loaded(digest: str) -> bool:
@@ -131,8 +159,9 @@ def find(digest: str) -> Model:
                 continue
     raise ModelNotFoundError(
         f"no model with digest {digest} is at hand. Where a Zarr store keeps it beside its arrays, "
-        "open them with latrans.zarr.open; else ask whoever wrote the data for the model file, "
-        f"then put it into {cache_directory()} or a directory of LATRANS_MODEL_PATH"
+        "open them with latrans.zarr.open; else ask whoever wrote the data for the model file, and "
+        "give it to the command with --model, open it with latrans.open_model, or put it into "
+        f"{cache_directory()} or a directory of LATRANS_MODEL_PATH"
     )
 
 

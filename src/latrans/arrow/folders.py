@@ -121,7 +121,7 @@ def plan(
 
 
 def write_part(
-    folder: Folder, source: Any, start: int, codec: Any, model_in_footer: bool = False
+    folder: Folder, source: Any, start: int, codec: Any, model_in_footer: bool | None = None
 ) -> int:
     """Write one part, unless it is there; returns the bytes that it takes.
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from ..errors import ModelError
 from ..frame import unpack
 from ..model import MAX_NBYTES, Model
-from ..store import find, is_loaded, register
+from ..store import find, is_loaded, is_shipped, register
 from .groups import DATA, ColumnsType, columns_type
 from .sheet import frames_in
 from .types import TensorType
@@ -52,6 +52,13 @@ def note(digests: Iterable[str]) -> dict[bytes, bytes]:
     return {MODELS: json.dumps(names).encode()}
 
 
+def kept(digests: Iterable[str], in_footer: bool | None) -> set[str]:
+    """Which models go into a file: all, none, or (None) those that readers may not have."""
+    if in_footer is not None:
+        return set(digests) if in_footer else set()
+    return {digest for digest in digests if not is_shipped(find(digest))}
+
+
 def inside(digests: Iterable[str]) -> dict[bytes, bytes]:
     """Entries that hold models."""
     entries = {MODEL + d.encode(): base64.b64encode(find(d).data) for d in sorted(digests)}
@@ -59,7 +66,7 @@ def inside(digests: Iterable[str]) -> dict[bytes, bytes]:
     if nbytes > _MAX_BASE64:
         raise ModelError(
             f"models of {nbytes} bytes in base64 do not go into a file's metadata, at most "
-            f"{_MAX_BASE64}: leave model_in_footer out and hand the models on beside it"
+            f"{_MAX_BASE64}: say model_in_footer=False and hand the models on beside it"
         )
     return entries
 

@@ -38,7 +38,7 @@ def write_parquet(
     shapes: Mapping[str, Sequence[int]] | None = None,
     dtypes: Mapping[str, Any] | None = None,
     row_group_size: int | None = None,
-    model_in_footer: bool = False,
+    model_in_footer: bool | None = None,
     compression: str | Mapping[str, str] = "zstd",
     threads: int | None = None,
     progress: Callable[[int], None] | None = None,
@@ -62,8 +62,9 @@ def write_parquet(
         As in `encode_table`.
     row_group_size : int, optional
         In rows; by default as many as make 64 MiB decoded.
-    model_in_footer : bool
-        Put the models themselves into the file, which then needs nothing beside it.
+    model_in_footer : bool, optional
+        Put the models themselves into the file, which then needs nothing beside it; by default
+        those that are not shipped with latrans.
     compression : str, or mapping from column path to str
         Of all other columns.
     threads : int, optional
@@ -104,8 +105,9 @@ def write_parquet(
                 progress(len(group))
         if chosen:
             writer.add_key_value_metadata(models.note(digests))
-        if model_in_footer:
-            writer.add_key_value_metadata(models.inside(digests))
+        kept = models.kept(digests, model_in_footer)
+        if kept:
+            writer.add_key_value_metadata(models.inside(kept))
 
 
 def read_parquet(

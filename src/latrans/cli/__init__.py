@@ -9,9 +9,13 @@ one line on stderr says why.  Nothing heavy is imported before a command needs i
 from __future__ import annotations
 
 import argparse
+import sys
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from .. import __version__, command
+from ..errors import LatransWarning
 from . import bench, compress, decompress, demo, inspect, models, suggest, train, verify
 
 _COMMANDS = (suggest, train, compress, decompress, verify, inspect, models, bench, demo)
@@ -21,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
     args = _parser().parse_args(argv)
     target = getattr(args, "target", None) or getattr(args, "out", None)
-    return command.run(lambda: int(args.run(args)), None if target is None else str(target))
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        return command.run(lambda: int(args.run(args)), None if target is None else str(target))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,3 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     for module in _COMMANDS:
         module.add_command(commands)
     return parser
+
+
+def _warn(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+    """Print our own warnings as one line, those of libraries as Python does."""
+    if issubclass(category, LatransWarning):
+        print(f"latrans: warning: {message}", file=sys.stderr)
+        return
+    print(warnings.formatwarning(message, category, *where[:2]), file=sys.stderr, end="")

@@ -7,17 +7,67 @@ was asked for.  What `compress` writes says itself whether it is complete, see `
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from .. import whole
 from ..errors import ConfigError
+from ..transfer import sources
 from ..transfer.blocks import BLOCK_NBYTES, Block, block_grid
-from ..transfer.sources import open_source, open_zarr
 from ..whole import remove
 
-__all__ = ["blocks", "open_source", "open_zarr", "remove", "replacing", "stored_nbytes"]
+__all__ = [
+    "add_models",
+    "blocks",
+    "open_source",
+    "open_zarr",
+    "remove",
+    "replacing",
+    "stored_nbytes",
+    "take_models",
+]
+
+
+def add_models(parser: argparse.ArgumentParser, what: str = "one that wrote the data") -> None:
+    """The option that names models of what is read, for `take_models`."""
+    parser.add_argument(
+        "--model",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help=f"a model, where neither the store nor this machine has it: {what}; may be repeated",
+    )
+
+
+def take_models(args: argparse.Namespace) -> None:
+    """Make the models that were named known, so that frames find them by digest."""
+    from ..store import open_model
+
+    for model in args.model:
+        open_model(model)
+
+
+@contextmanager
+def open_source(spec: str, groups: bool = False) -> Iterator[Any]:
+    """As `transfer.sources.open_source`, with the models that a store keeps."""
+    with sources.open_source(spec, groups) as source:
+        yield _with_models(source)
+
+
+def open_zarr(path: str, groups: bool = False) -> Any:
+    """As `transfer.sources.open_zarr`, with the models that the store keeps."""
+    return _with_models(sources.open_zarr(path, groups))
+
+
+def _with_models(source: Any) -> Any:
+    if hasattr(source, "store_path"):
+        from ..zarr.models import load_for
+
+        load_for(source)
+    return source
 
 
 def blocks(

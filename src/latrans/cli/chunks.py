@@ -17,7 +17,7 @@ class Kind:
     """What frames of one kind have in common; None where the model is not at hand."""
 
     model_name: str | None
-    model_version: int
+    model_version: int | None
     model_digest: str | None
     mode: str
     max_error: float | None

@@ -63,8 +63,8 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--model-storage",
         choices=["name", "inline", "beside"],
-        default="name",
-        help="where the model is kept: nowhere, in the metadata, or in the group (default: name)",
+        help="where the model is kept: nowhere, in the metadata, or in the group (default: name "
+        "for shipped models, else inline up to 256 KiB, else beside)",
     )
     parser.add_argument(
         "--fill-value", type=as_number, action="append", metavar="V",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -15,52 +14,92 @@ from . import arrays, console, npy, tables
 def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "decompress",
-        help="write a latrans Zarr array as .npy or as a plain Zarr array",
+        help="write a latrans Zarr array as .npy or as a plain Zarr array, a group as a plain one",
         description="Decode a Zarr array block by block, to .npy or to a Zarr v3 array that is "
-        "compressed with zstd and needs no latrans to read.",
+        "compressed with zstd and needs no latrans to read; or a whole group, with all that is in "
+        "it but models.",
     )
     parser.add_argument("source", metavar="SRC.zarr|SRC.parquet")
     parser.add_argument("target", metavar="DST.npy|DST.zarr|DST.parquet")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing target")
+    arrays.add_models(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    arrays.take_models(args)
     if tables.is_table(args.source):
         return tables.decompress(args)
-    import zarr
-
     if not args.target.endswith((".npy", ".zarr")):
         raise ConfigError(f"target {args.target} ends in neither .npy nor .zarr")
     from ..transfer.progress import refuse_unfinished
 
-    source = arrays.open_zarr(args.source)
+    is_npy = args.target.endswith(".npy")
+    source = arrays.open_zarr(args.source, groups=not is_npy)
     refuse_unfinished(source)
-    nbytes = int(np.prod(source.shape, dtype=object)) * source.dtype.itemsize
-    with ExitStack() as stack:
-        partial = stack.enter_context(arrays.replacing(args.target, args.overwrite))
-        target: Any
-        if args.target.endswith(".npy"):
-            in_fortran = source.order == "F"
-            target = stack.enter_context(
-                npy.writing(partial, source.dtype, source.shape, in_fortran)
-            )
+    nodes = _nodes(source)
+    found = [node for node in nodes.values() if hasattr(node, "dtype")]
+    nbytes = sum(map(_nbytes, found))
+    with (
+        arrays.replacing(args.target, args.overwrite) as partial,
+        console.progress("decompress", nbytes) as advance,
+    ):
+        if is_npy:
+            with npy.writing(partial, source.dtype, source.shape, source.order == "F") as target:
+                _copy(source, target, advance)
         else:
-            target = zarr.create_array(
-                zarr.storage.LocalStore(partial),
-                shape=source.shape,
-                dtype=source.dtype,
-                chunks=source.chunks,
-                shards=source.shards,
-                fill_value=source.fill_value,
-                attributes=dict(source.attrs),
-                dimension_names=getattr(source.metadata, "dimension_names", None),
-                config={"write_empty_chunks": source.dtype.kind in "fcV"},
-            )
-        advance = stack.enter_context(console.progress("decompress", nbytes))
-        for block in arrays.blocks(source.shape, source.chunks, source.dtype.itemsize):
-            part = source[block]
-            target[block] = part
-            advance(part.nbytes)
-    print(f"{args.target}: {source.dtype} {source.shape}, {console.size(nbytes)} decoded")
+            for name, node in nodes.items():
+                target = _created(partial, name, node)
+                if hasattr(node, "dtype"):
+                    _copy(node, target, advance)
+    what = f"group, arrays: {len(found)}"
+    if hasattr(source, "dtype"):
+        what = f"{source.dtype} {source.shape}"
+    print(f"{args.target}: {what}, {console.size(nbytes)} decoded")
     return 0
+
+
+def _nodes(source: Any) -> dict[str, Any]:
+    """An array, or a group and all in it by path, groups first; models that it keeps left out."""
+    import zarr
+
+    from ..zarr.models import FOLDER, is_model
+
+    if isinstance(source, zarr.Array):
+        return {"": source}
+    members = dict(source.members(max_depth=None))
+    kept = {path.rpartition("/")[0] for path in members if is_model(path)}
+    kept = {path for path in kept if path.rpartition("/")[2] == FOLDER}
+    return {
+        "": source,
+        **{
+            path: node
+            for path, node in sorted(members.items())
+            if path not in kept and not is_model(path)
+        },
+    }
+
+
+def _created(place: Any, name: str, node: Any) -> Any:
+    """What takes a node's place: a group, an array compressed with zstd, or one of its codecs."""
+    import zarr
+
+    from ..transfer.layout import plain
+
+    store = zarr.storage.LocalStore(place)
+    if isinstance(node, zarr.Group):
+        return zarr.create_group(store, path=name, attributes=dict(node.attrs))
+    return zarr.create_array(store, name=name or None, **plain(node))
+
+
+def _copy(source: Any, target: Any, advance: Any) -> None:
+    if 0 in source.shape:
+        return
+    for block in arrays.blocks(source.shape, source.chunks, source.dtype.itemsize):
+        part = source[block]
+        target[block] = part
+        advance(_nbytes(part))
+
+
+def _nbytes(array: Any) -> int:
+    return int(np.prod(array.shape, dtype=object)) * array.dtype.itemsize

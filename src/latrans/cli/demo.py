@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..compare import Difference, difference
-from ..errors import RivalError
+from ..errors import ConfigError, LatransError, RivalError
 from . import arrays, console
-from .demo_data import Sample, samples
+from .demo_data import Missing, Sample, samples
 
 RELATIVE_ERROR = 1e-3
 _RIVALS = ("zstd", "Blosc", "pcodec", "JPEG XL")
+_NEEDED = {"pcodec": "pcodec", "JPEG XL": "imagecodecs"}  # packages of rivals
+_INSTALL = "To see all: pip install 'latrans[demo]', from a checkout: pip install '.[demo]'"
 _MIN_SECONDS = 0.2  # repeat what is faster, and keep the best
 _RUNS = 3  # at most
+
+T = TypeVar("T")
 
 
 def add_command(commands: Any) -> None:
@@ -54,13 +60,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(out: Path) -> int:
     rows, first, exact = [], None, True
+    absent: dict[str, list[str]] = {}  # by what is missing: samples, codecs, the picture
     raw = np.zeros(1 + len(_RIVALS))
     total = np.zeros((1 + len(_RIVALS), 3))  # bytes, encode and decode seconds of every codec
     for sample in samples():
+        if isinstance(sample, Missing):
+            absent.setdefault(sample.reason, []).append(sample.name)
+            continue
         first = first or sample
         folder = out / sample.name.replace(",", "").replace(" ", "_")
-        ours = _store(sample, folder / "latrans.zarr", _latrans(sample))
-        found = [ours, *(_rival(sample, folder / f"{name}.zarr", name) for name in _RIVALS)]
+        found: list[Stored | None] = [_store(sample, folder / "latrans.zarr", _latrans(sample))]
+        for name in _RIVALS:
+            found.append(_if_there(absent, name, partial(_rival, sample, folder, name)))
         exact &= all(f is None or not f.difference.n_different for f in found)
         for i, stored in enumerate(found):
             if stored is not None:
@@ -75,6 +86,8 @@ def _run(out: Path) -> int:
             rows.append(_row(sample, f"  within {RELATIVE_ERROR:g} of range", [bounded]))
         print(f"{sample.name}: done", flush=True)
 
+    if not rows:
+        raise ConfigError(f"there is no array to show: {_absent(absent)}. {_INSTALL}")
     header = ("bits per sample", "dtype", "samples", "latrans", *_RIVALS, "encode", "decode")
     print("\n" + console.table(header, rows))
     print("\nspeed of all lossless rows, MB/s, files included")
@@ -89,11 +102,37 @@ def _run(out: Path) -> int:
         if exact
         else "\nSome arrays did not come back as promised."
     )
-    if first is not None:
-        from .demo_picture import draw
-
-        print(f"Arrays and a picture are in {out}: {draw(first, out / 'demo.png')}")
+    assert first is not None
+    picture = _if_there(absent, "the picture", partial(_draw, first, out / "demo.png"))
+    print(f"Arrays and a picture are in {out}: {picture}" if picture else f"Arrays are in {out}")
+    if absent:
+        print(f"\nNot shown: {_absent(absent)}. {_INSTALL}")
     return 0 if exact else 1
+
+
+def _if_there(absent: dict[str, list[str]], what: str, make: Callable[[], T]) -> T | None:
+    """What is made by an optional package; None, and noted, where that is missing or fails."""
+    try:
+        return make()
+    except LatransError:
+        raise
+    except ModuleNotFoundError as error:
+        reason = f"{(error.name or str(error)).partition('.')[0]} is not installed"
+    except Exception as error:  # a library that is here may be broken: others are not
+        reason = f"{type(error).__name__}: {error}"
+    names = absent.setdefault(reason, [])
+    names += [what] if what not in names else []
+    return None
+
+
+def _absent(absent: dict[str, list[str]]) -> str:
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in absent.items())
+
+
+def _draw(sample: Sample, path: Path) -> Path:
+    from .demo_picture import draw
+
+    return draw(sample, path)
 
 
 def _row(sample: Sample, name: str, found: list[Stored | None]) -> list[str]:
@@ -118,11 +157,14 @@ def _latrans(sample: Sample, **options: Any) -> dict[str, Any]:
     return {"serializer": codec, "compressors": None}
 
 
-def _rival(sample: Sample, path: Path, name: str) -> Stored | None:
+def _rival(sample: Sample, folder: Path, name: str) -> Stored | None:
     """The same array with another codec; None where that codec does not take its dtype."""
     from zarr.codecs import BloscCodec, ZstdCodec
     from zarr.codecs.numcodecs import PCodec
 
+    module = _NEEDED.get(name)
+    if module is not None and importlib.util.find_spec(module) is None:
+        raise ModuleNotFoundError(f"no module {module}", name=module)
     dtype = sample.array.dtype
     if name == "JPEG XL":
         return _jpegxl(sample)
@@ -130,7 +172,7 @@ def _rival(sample: Sample, path: Path, name: str) -> Stored | None:
         return None
     return _store(
         sample,
-        path,
+        folder / f"{name}.zarr",
         {
             "zstd": {"compressors": ZstdCodec(level=19)},
             "Blosc": {
@@ -174,7 +216,7 @@ def _jpegxl(sample: Sample) -> Stored | None:
     from ..rivals.measure import measure
 
     (rival,) = named("JPEG XL e7")
-    if rival.missing() or not rival.suits(sample.array, sample.axes):
+    if not rival.suits(sample.array, sample.axes):
         return None
     try:
         runs = [measure(rival, sample.array, sample.axes, None, None) for _ in range(_RUNS)]

@@ -35,14 +35,21 @@ class Sample:
     chunks: tuple[int, ...]
 
 
-def samples() -> Iterator[Sample]:
-    """Load the samples one by one.
+@dataclass(frozen=True)
+class Missing:
+    """A sample that is not there, because the package that it comes in is not, or has it no more.
 
-    Raises
-    ------
-    ModuleNotFoundError
-        If a package of the ``demo`` extra is missing.
+    Attributes
+    ----------
+    name, reason : str
     """
+
+    name: str
+    reason: str
+
+
+def samples() -> Iterator[Sample | Missing]:
+    """Load the samples one by one; those of packages that are missing say so."""
     sources: tuple[tuple[str, Callable[[], Array], str, str], ...] = (
         ("photo, grey", lambda: _picture("camera"), "image-1", "yx"),
         ("photo, colour", lambda: _picture("astronaut"), "rgb-1", "yxc"),
@@ -59,7 +66,14 @@ def samples() -> Iterator[Sample]:
         ("membrane current", _membrane, "series-1", "t"),
     )
     for name, load, model, axes in sources:
-        array = np.ascontiguousarray(load())
+        try:
+            array = np.ascontiguousarray(load())
+        except ModuleNotFoundError as error:
+            yield Missing(name, f"{(error.name or str(error)).partition('.')[0]} is not installed")
+            continue
+        except Exception as error:  # of a package that has it no more, or reads it no more
+            yield Missing(name, f"{type(error).__name__}: {error}")
+            continue
         # Large pictures are cut as they would be in an archive; tracks and volumes are one chunk.
         caps = {"y": 512, "x": 512}
         chunks = tuple(min(n, caps.get(a, n)) for n, a in zip(array.shape, axes, strict=True))

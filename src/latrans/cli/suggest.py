@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,13 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "source", metavar="DATA", help="a.npy, a.npz, a.npz:key, images or a Zarr array"
     )
-    parser.add_argument("--axes", help="one letter per dimension, as in zyx or tc")
     parser.add_argument(
-        "--bound", type=float, metavar="E", help="largest error, in units of the data; floats only"
+        "--axes",
+        help="one letter per dimension, as in zyx or tc (default: by a Zarr array's names of "
+        "dimensions, else guessed)",
+    )
+    parser.add_argument(
+        "--bound", type=float, metavar="E", help="largest error, in units of the data"
     )
     parser.add_argument(
         "--fill-value", type=as_number, action="append", metavar="V",
@@ -40,6 +44,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--samples", type=int, default=MAX_SAMPLES, metavar="N", help="default: %(default)s"
     )
+    arrays.add_models(parser, "one of your own to try, too, or one that wrote the data")
     parser.set_defaults(run=run)
 
 
@@ -50,31 +55,29 @@ class _Row:
     encode_seconds: float
     decode_seconds: float
     error: float  # in units of the bound
-    model: str = ""  # one of ours
+    model: str = ""  # one of ours: what --model takes
+    axes: str = ""  # of ours
 
 
 def run(args: argparse.Namespace) -> int:
-    from .. import auto, sample
+    from .. import sample
 
+    arrays.take_models(args)
     with arrays.open_source(args.source) as source:
-        if args.bound is not None and (source.dtype.kind != "f" or not args.bound > 0):
-            raise ConfigError(f"--bound is for floats and above 0, found dtype {source.dtype}")
-        if source.dtype.kind not in "biuf" or 0 in source.shape or not source.shape:
-            raise ConfigError(
-                f"array of dtype {source.dtype} and shape {tuple(source.shape)}: only numbers are "
-                "tried, one sample at least"
-            )
-        shape = tuple(source.shape)
+        shape, dtype = tuple(source.shape), np.dtype(source.dtype)
+        _check(dtype, shape, args.bound)
         args.missing = Missing.of(args.fill_value)
         if args.bound is not None:  # as `compress` will
             found = declared(source)
             args.missing = found if args.missing is None else args.missing.joined(found)
-        piece = sample.crop(source, args.axes, max(1, args.samples))
-    native = piece.astype(piece.dtype.newbyteorder("="), copy=False)
-    models = auto.candidates(native, args.axes)
-    rows = [_ours(model.name, native, axes, args) for model, axes in models]
-    axes = _axes_of(rows, models) or args.axes or "n" * (native.ndim - 1) + "t"
-    rivals, absent = _rivals(native, axes, args)
+        named = args.axes or _named_axes(source)
+        piece = sample.crop(source, named, max(1, args.samples))
+    native = piece.astype(dtype.newbyteorder("="), copy=False)
+    tried, absent = _models(native, named, args.model)
+    rows = [_ours(model, label, native, axes, args) for model, label, axes in tried]
+    axes = min(rows, key=lambda row: row.nbytes).axes if rows else ""
+    axes = axes or named or "n" * (native.ndim - 1) + "t"
+    rivals, lacking = _rivals(*_as_numbers(native, axes), args)
     rows = sorted(rows + rivals, key=lambda row: row.nbytes)
 
     print(
@@ -82,34 +85,113 @@ def run(args: argparse.Namespace) -> int:
         f"sample {native.shape}, {console.size(native.nbytes)}"
     )
     print(_table(rows, native, args.bound))
-    for line in absent:
+    for line in absent + lacking:
         print(f"not tried: {line}")
-    if args.axes is None and native.ndim > 1:
+    if named is None and native.ndim > 1:
         print("axes were guessed; planes of one volume or film do better with --axes zyx or tyx")
+    elif args.axes is None and named is not None:
+        print("axes are those that the dimensions are named by")
     print()
-    print(_advice(rows, native, axes, args))
+    if any(_is_predicted(model, native, axes, args) for model, _, axes in tried):
+        print(_advice(rows, native, axes, args))
+    else:
+        print(_no_model_helps(rows, native, args))
     return 0
 
 
-def _ours(name: str, piece: np.ndarray[Any, Any], axes: str, args: argparse.Namespace) -> _Row:
+def _check(dtype: np.dtype[Any], shape: tuple[int, ...], bound: float | None) -> None:
+    if bound is not None and (dtype.kind not in "iuf" or not bound > 0):
+        raise ConfigError(
+            f"--bound is for integers and floats and above 0, found {bound:g} and dtype {dtype}"
+        )
+    if dtype.hasobject or dtype.kind in "TU" or 0 in shape or not shape:
+        raise ConfigError(
+            f"array of dtype {dtype} and shape {shape}: only numbers are tried, one sample at least"
+        )
+
+
+def _named_axes(source: Any) -> str | None:
+    """Axes by the names that a Zarr array's dimensions have, where they say what those are."""
+    from ..chunking import model_axes
+
+    names = getattr(getattr(source, "metadata", None), "dimension_names", None)
+    if names is None:
+        names = getattr(source, "attrs", {}).get("_ARRAY_DIMENSIONS")
+    return model_axes(None, tuple(source.shape), None, names)[0]
+
+
+def _models(
+    piece: np.ndarray[Any, Any], axes: str | None, own: list[str]
+) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """Models to try, each as what --model takes, a label and axes; and why others are not."""
+    from .. import auto, open_model
+    from .. import axes as letters
+    from ..carrier import to_carrier
+
+    carried, absent = to_carrier(piece), []
+    found = [] if carried is None else auto.candidates(carried, axes, any_kind=True)
+    tried = [(model.name, model.name, named) for model, named in found]
+    for given in own:
+        model = open_model(given)
+        if model.lossy_only:
+            absent.append(f"{given} is lossy only")
+            continue
+        try:
+            named = axes or letters.default(model.axes, piece.shape, model.geometry)
+            tried.append((given, model.name, letters.check(named, piece.ndim, model.geometry)))
+        except ConfigError as error:
+            absent.append(f"{given}: {error}")
+    if not tried:  # so that what `compress` would make of it is in the table
+        tried = [("image-1", "fallback", "")]
+    return tried, absent
+
+
+def _ours(
+    model: str, label: str, piece: np.ndarray[Any, Any], axes: str, args: argparse.Namespace
+) -> _Row:
     from .. import Codec
     from ..rivals.measure import timed
 
     mode = "lossless" if args.bound is None else "bounded"
     missing = args.missing or Missing()
     limits = missing.ranges or None
-    codec = Codec(name, mode, args.bound, missing.values or None, axes, valid_range=limits)
+    codec = Codec(
+        model, mode, args.bound, missing.values or None, axes or None, valid_range=limits
+    )
     outcome = timed(lambda: codec.encode(piece), codec.decode, len, piece, args.bound, args.missing)
     times = outcome.encode_seconds, outcome.decode_seconds
-    return _Row(f"latrans {name}", outcome.nbytes, *times, outcome.error, name)
+    return _Row(f"latrans {label}", outcome.nbytes, *times, outcome.error, model, axes)
 
 
-def _axes_of(rows: list[_Row], found: list[tuple[Any, str]]) -> str | None:
-    """Axes of the shipped codec that did best: how the data is laid out, if nobody said."""
-    if not rows:
-        return None
-    best = min(range(len(rows)), key=lambda i: rows[i].nbytes)
-    return found[best][1]
+def _is_predicted(
+    model: str, piece: np.ndarray[Any, Any], axes: str, args: argparse.Namespace
+) -> bool:
+    """Whether a model can take the piece at all: if none can, training another does not help."""
+    from .. import chunk, open_model
+    from ..carrier import to_carrier
+
+    carried = to_carrier(piece)
+    if carried is None:
+        return False
+    task = chunk.Task(open_model(model), "lossless", None, args.missing, axes or None, None)
+    if args.bound is not None:
+        bounded = replace(task, mode="bounded", max_error=args.bound)
+        if chunk.encode(bounded, carried, piece.dtype, False) is not None:
+            return True
+    return chunk.encode(task, carried, piece.dtype, False) is not None
+
+
+def _as_numbers(piece: np.ndarray[Any, Any], axes: str) -> tuple[np.ndarray[Any, Any], str]:
+    """The same bytes as numbers that other codecs take."""
+    from ..carrier import carrier_dtype
+
+    carrier = carrier_dtype(piece.dtype)
+    if carrier is not None:
+        return piece.view(carrier), axes
+    part = np.empty(0, piece.dtype).real.dtype if piece.dtype.kind == "c" else np.dtype(np.uint8)
+    n = piece.dtype.itemsize // part.itemsize
+    last = "c" if "c" not in axes else "n"
+    return np.ascontiguousarray(piece).view(part).reshape(*piece.shape, n), axes + last
 
 
 def _rivals(
@@ -153,19 +235,36 @@ def _table(rows: list[_Row], piece: np.ndarray[Any, Any], bound: float | None) -
     return console.table(header, lines)
 
 
+def _no_model_helps(
+    rows: list[_Row], piece: np.ndarray[Any, Any], args: argparse.Namespace
+) -> str:
+    """What to do with data that only the fallback stores."""
+    text = (
+        f"No model can take this data ({piece.dtype} with the bits that it has), one of your own "
+        "neither: latrans stores it with zstd or Blosc."
+    )
+    if rows[0].model == "":
+        text += f" {rows[0].label} is smallest."
+    if piece.dtype.kind == "f" and args.bound is None:
+        text += (
+            " Within an error bound it can be predicted; see what that gives:\n"
+            f"  latrans suggest {args.source} --bound E"
+        )
+    return text
+
+
 def _advice(
     rows: list[_Row], piece: np.ndarray[Any, Any], axes: str, args: argparse.Namespace
 ) -> str:
     ours = min((r for r in rows if r.model), key=lambda r: r.nbytes, default=None)
     best = min((r.nbytes for r in rows if not r.model), default=None)
-    options = f" --axes {axes}" if ours is not None else ""
+    options = f" --axes {axes}"
     recipe = _recipe(piece, axes)
     train = (
         f"latrans train {args.source} --recipe {recipe} --axes {axes} --out mine.safetensors"
         "   # needs latrans[train]"
     )
-    if ours is None:
-        return f"No shipped codec takes this array. To train one:\n  {train}"
+    assert ours is not None
     if args.bound is not None:
         options += f" --max-error {args.bound:g}"
     for value in args.fill_value or ():

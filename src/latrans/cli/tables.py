@@ -32,7 +32,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     table.add_argument("--dtypes", metavar="NAME=DTYPE,...", help="of rows that are bytes")
     table.add_argument("--row-group-size", type=int, metavar="N", help="in rows")
     table.add_argument(
-        "--model-in-footer", action="store_true", help="put the models into the file"
+        "--model-in-footer",
+        action=argparse.BooleanOptionalAction,
+        help="put the models into the file (default: those that are not shipped)",
     )
 
 

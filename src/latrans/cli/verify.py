@@ -23,6 +23,7 @@ def add_command(commands: Any) -> None:
     )
     parser.add_argument("target", metavar="DST.zarr")
     parser.add_argument("--max-error", type=float, metavar="E", help="check this bound instead")
+    arrays.add_models(parser)
     parser.set_defaults(run=run)
 
 
@@ -30,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from ..transfer import progress
     from ..transfer.verify import pairs
 
+    arrays.take_models(args)
     target = arrays.open_zarr(args.target, groups=True)
     if progress.unfinished(target) is not None:
         print(

@@ -14,6 +14,7 @@ import zarr
 
 from ..bar import progress_bar
 from ..errors import ConfigError
+from ..store import open_model
 from ..transfer import progress as marks
 from ..transfer.blocks import BLOCK_NBYTES, block_grid
 from ..transfer.job import prepare
@@ -36,7 +37,7 @@ def to_zarr(
     resume: bool = True,
     overwrite: bool = False,
     zarr_format: int = 3,
-    model_storage: str = "name",
+    model_storage: str | None = None,
     block_nbytes: int = BLOCK_NBYTES,
     storage_options: dict[str, Any] | None = None,
     client: Any = None,
@@ -119,6 +120,7 @@ def from_zarr(
     store: Any,
     *,
     path: str | None = None,
+    model: Any = None,
     block_nbytes: int = BLOCK_NBYTES,
     storage_options: dict[str, Any] | None = None,
     **options: Any,
@@ -132,6 +134,8 @@ def from_zarr(
     store : zarr.Array, or what `zarr.open_array` takes
     path : str, optional
         Of the array inside the store.
+    model : str, path, bytes or Model, optional
+        What wrote the array, where neither its store nor this machine has the model.
     block_nbytes : int
         Of samples in a chunk of the dask array, about.
     storage_options : dict, optional
@@ -148,6 +152,8 @@ def from_zarr(
     ConfigError
         If a transfer into the array stopped half-way.
     """
+    if model is not None:
+        open_model(model)
     array = store
     if not isinstance(store, zarr.Array):
         array = zarr.open_array(store, mode="r", path=path, storage_options=storage_options)

@@ -31,6 +31,7 @@ from ..transfer.stores import open_target
 from ..transfer.summary import Summary
 from ..transfer.worker import undisturbed
 from ..zarr import LatransCodec
+from ..zarr.models import load_for
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -74,6 +75,10 @@ def add_codec(made: argparse.ArgumentParser) -> None:
     how.add_argument("--axes", help="one letter per dimension, as in zyx or tc")
     how.add_argument("--chunks", type=shape, metavar="N,N", help="or 'source' for its own")
     how.add_argument("--shards", type=shape, metavar="N,N", help="a multiple of the chunks")
+    how.add_argument(
+        "--model-storage", choices=["name", "inline", "beside"],
+        help="where the model is kept (default: in the store, unless it is shipped)",
+    )  # fmt: skip
     how.add_argument("--zarr-format", type=int, choices=[2, 3], default=3)
     how.add_argument("--no-verify", action="store_true", help="do not read back and compare")
     how.add_argument("--overwrite", action="store_true", help="replace an existing target")
@@ -91,6 +96,7 @@ def layout_of(args: argparse.Namespace) -> dict[str, Any]:
         "chunks": args.chunks,
         "shards": args.shards,
         "zarr_format": args.zarr_format,
+        "model_storage": args.model_storage,
         "verify": not args.no_verify,
         "overwrite": args.overwrite,
     }
@@ -111,7 +117,9 @@ def open_input(args: argparse.Namespace, place: str, groups: bool = True) -> Any
     local = place.removeprefix("file://")
     if "://" not in local and sources.is_of_files(local):
         return local
-    return sources.open_zarr(local, groups, options_of(args, local))
+    found = sources.open_zarr(local, groups, options_of(args, local))
+    load_for(found)
+    return found
 
 
 @contextmanager

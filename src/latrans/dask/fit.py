@@ -17,6 +17,7 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
+from .. import axes as axes_module
 from ..bar import progress_bar
 from ..chunking import default_chunks
 from ..codec import Codec
@@ -169,6 +170,7 @@ def fit(
     from ..train.examples import Source
     from ..train.files import Named
 
+    axes_module.named(axes)
     several = array if isinstance(array, list | tuple) else [array]
     sources = [Blocks.of(source, axes) for source in several]
     drawn = draw(sources, samples, seed, axes)

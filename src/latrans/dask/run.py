@@ -21,12 +21,12 @@ import dask.core
 from dask.delayed import delayed
 
 from ..errors import ConfigError
+from ..frames import configuration
 from ..transfer import memory
 from ..transfer.job import Job
 from ..transfer.local import check_shared, models_of, set_up
 from ..transfer.move import failed, move
 from ..transfer.summary import Record
-from ..zarr import LatransCodec
 from .models import ModelPlugin, PlanPlugin, do_planned
 
 LOCAL = ("threads", "processes", "synchronous", "sync", "single-threaded", "threading")
@@ -276,9 +276,9 @@ def _readied(
 def send_models(array: Any) -> None:
     """Give the active cluster, if there is one, the model that a Zarr array names."""
     client = _active_client()
-    codec = getattr(array, "serializer", None)
-    if client is not None and isinstance(codec, LatransCodec) and codec.model != "auto":
-        client.register_plugin(ModelPlugin(codec.model))
+    model = (configuration(array) or {}).get("model", "auto")
+    if client is not None and model != "auto":
+        client.register_plugin(ModelPlugin(model))
 
 
 def lost(plan: Any, i: int, error: Exception) -> Record:

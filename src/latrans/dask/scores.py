@@ -1,8 +1,8 @@
-"""scores: which chunks cost more bits than others, an anomaly map that needs no decoding.
+"""scores: which chunks cost more bits than others, or fewer, a map that needs no decoding.
 
-A codec that knows its data spends many bits on what it did not expect: a defect, a cloud, a
-detector that fails.  The sizes of chunks are on record in every store, so the map of a whole
-archive costs a listing of it.
+A codec that knows its data spends many bits on what it did not expect, such as a cloud or noise,
+and few on what has lost its detail.  The sizes of chunks are on record in every store, so the map
+of a whole archive costs a listing of it.  `unlike` says which of them stand out.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def scores(
 
     See Also
     --------
-    robust_z : which of them stand out.
+    unlike : which of them stand out.
+    plane_scores : of planes, whatever chunks they lie in.
 
     Examples
     --------
@@ -83,9 +84,9 @@ def robust_z(values: npt.ArrayLike, kinds: npt.ArrayLike | None = None) -> Score
     """How many standard deviations values lie from their median, whatever the outliers are.
 
     The modified z-score of Iglewicz and Hoaglin (How to Detect and Handle Outliers, 1993), who
-    suggest to look at what lies beyond 3.5: the deviation from the median over 1.4826 times the
-    median of absolute deviations.  Where more than half of all values are equal, that median is
-    0 and 1.2533 times their mean takes its place.
+    suggest to look at what lies beyond 3.5 on either side: the deviation from the median over
+    1.4826 times the median of absolute deviations.  Where more than half of all values are equal,
+    that median is 0 and 1.2533 times their mean takes its place.
 
     Parameters
     ----------

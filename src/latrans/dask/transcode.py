@@ -26,7 +26,7 @@ def transcode(
     resume: bool = True,
     overwrite: bool = False,
     zarr_format: int = 3,
-    model_storage: str = "name",
+    model_storage: str | None = None,
     block_nbytes: int = BLOCK_NBYTES,
     storage_options: dict[str, Any] | None = None,
     client: Any = None,

@@ -13,8 +13,9 @@ from ..codec import Codec
 from ..config import Configured
 from ..errors import ConfigError
 from ..model import Model
-from ..store import open_model, packaged
+from ..store import is_shipped, open_model
 from ..transfer.progress import refuse_unfinished
+from ..zarr.models import load_for
 
 
 def as_codec(codec: Any) -> Codec:
@@ -36,7 +37,7 @@ def portable(codec: Codec) -> Codec:
         return codec
     model = open_model(codec.model)
     options = (codec.mode, codec.max_error, codec.fill_value, codec.axes, codec.engine)
-    reference = model.name if _is_packaged(model) else model
+    reference = model.name if is_shipped(model) else model
     return Codec(reference, *options, codec.quality, codec.step, codec.valid_range)
 
 
@@ -48,6 +49,8 @@ def sent(codec: Codec) -> Any:
 
 def open_source(source: Any, storage_options: dict[str, Any] | None = None) -> Any:
     """A Dask array as it is, and a Zarr array from itself, its path, URL or store.
+
+    Models that its store keeps are made known.
 
     Raises
     ------
@@ -66,9 +69,5 @@ def open_source(source: Any, storage_options: dict[str, Any] | None = None) -> A
             f"{source.store_path} is a Zarr group, expected an array; arrays in it: {names}"
         )
     refuse_unfinished(source)
+    load_for(source)
     return source
-
-
-def _is_packaged(model: Model) -> bool:
-    found = any((path / model.name / "model.safetensors").is_file() for path in packaged())
-    return found and open_model(model.name).digest == model.digest

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..bar import progress_bar
 from ..errors import ConfigError
+from ..store import open_model
 from ..transfer import opened, stores
 from ..transfer.blocks import BLOCK_NBYTES
 from ..transfer.summary import Failure, Record, Summary
@@ -24,6 +25,7 @@ def verify(
     source: Any = None,
     *,
     max_error: float | None = None,
+    model: Any = None,
     block_nbytes: int = BLOCK_NBYTES,
     client: Any = None,
     scheduler: Any = None,
@@ -40,6 +42,8 @@ def verify(
         Without it, only the checksums of chunks are tested.
     max_error : float, optional
         A bound to check in place of what arrays promise.
+    model : str, path, bytes or Model, optional
+        What wrote the target, where neither its store nor this machine has the model.
     block_nbytes : int
         Of samples that a task holds at a time, whole chunks in any case.
     client, scheduler, resources, engine, progress
@@ -67,6 +71,8 @@ def verify(
     ()
     """
     start = time.perf_counter()
+    if model is not None:
+        open_model(model)
     with ExitStack() as stack:
         whole = opened(target, stack)
         if not hasattr(whole, "store_path"):

@@ -133,6 +133,7 @@ class Sampler:
         distances = plan.infos[-1].candidates[-1][:2] if plan.infos[-1].candidates else ()
         runs = [mapped[len(tracks) - 1 - d, 0] for d in (0, *distances)]
         if self.augment and rng.random() < 0.3:
+            runs = [r.astype(np.int64) for r in runs]  # what is unsigned has no negative
             runs = [r * -1 if rng.random() < 0.5 else r >> int(rng.integers(1, 3)) for r in runs]
         lanes = [as_track(r[:65536]) for r in runs]
         return Example(lanes[0], tuple(lanes[1:]))

@@ -83,6 +83,11 @@ def open_arrays(data: Any, name: str = "array") -> list[Named]:
     if not found:
         raise ConfigError(f"training data {name!r} holds no arrays; {_EXPECTED}")
     for named in found:
+        if isinstance(named.array, np.ma.MaskedArray) and np.ma.is_masked(named.array):
+            raise ConfigError(
+                f"training array {named.name!r} is masked, and masks are not read: fill what is "
+                "missing, with NaN where there are floats"
+            )
         if np.dtype(named.array.dtype).kind not in "uif":
             raise ConfigError(
                 f"training array {named.name!r} has dtype {named.array.dtype}; "
@@ -207,8 +212,12 @@ def _open_zarr(path: str | Path) -> list[Named]:
         opened = zarr.open(str(path), mode="r")
     except Exception as error:  # stores raise whatever their backends raise
         raise ConfigError(f"cannot read {str(path)!r} as a Zarr store: {error}") from error
+    from ..zarr.models import is_model, load_for
+
+    load_for(opened)
     name = Path(str(path)).name
     if not isinstance(opened, zarr.Group):
         return [Named(name, opened)]
     members = sorted(opened.members(max_depth=None))
-    return [Named(f"{name}/{k}", a) for k, a in members if isinstance(a, zarr.Array)]
+    arrays = [(k, a) for k, a in members if isinstance(a, zarr.Array) and not is_model(k)]
+    return [Named(f"{name}/{k}", a) for k, a in arrays]

@@ -12,6 +12,7 @@ from .examples import Source, Stack
 from .files import open_arrays
 
 PATCH = 256
+_LARGEST = 1 << 24  # of integers that are taken as they are
 _OCTAVES = (-1.5, 4.5)  # of the step above the mean difference of neighbouring samples
 
 
@@ -41,9 +42,12 @@ class Sampler:
         """One random picture, at a random step."""
         stack = self._stacks[int(rng.choice(len(self._stacks), p=self._weights))]
         smaller = int(rng.choice([1, 2, 3], p=[0.7, 0.2, 0.1])) if self._augment else 1
+        smaller = min(smaller, *stack.layout.shape)
         planes = self._crop(stack, rng, smaller)
         if self._augment:
             planes = _augmented(planes, smaller, rng)
+        if min(planes.shape[1:]) < 2:  # a line has no neighbours on one side
+            return Picture(planes, 1.0)
         activity = np.abs(np.diff(planes)).mean() + np.abs(np.diff(planes, axis=1)).mean()
         step = max(0.5, float(activity) / 2) * 2 ** rng.uniform(*_OCTAVES)
         return Picture(planes, step)
@@ -59,9 +63,11 @@ class Sampler:
         colours = stack.n_channels == 3 and stack.dtype == np.uint8 and rng.random() < 0.6
         numbers = range(index // 3 * 3, index // 3 * 3 + 3) if colours else (index,)
         planes = np.stack([stack.read(i, *windows) for i in numbers]).astype(np.float64)
-        if stack.dtype.kind == "f":  # as the codec maps fields
-            low, high = np.nanmin(planes), np.nanmax(planes)
-            planes = (np.nan_to_num(planes, nan=low) - low) * (16384 / max(high - low, 1e-30))
+        valid = planes[np.isfinite(planes)]
+        low, high = (valid.min(), valid.max()) if valid.size else (0.0, 0.0)
+        if stack.dtype.kind == "f" or max(-low, high) > _LARGEST:  # as the codec maps fields
+            planes = np.where(np.isfinite(planes), planes, low) - low
+            planes *= 16384 / max(high - low, 1e-30)
         return np.rint(planes).astype(np.int64)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..axes import named as axes_named
 from ..engine import select
 from ..errors import ConfigError
 from ..latents import fit_tables as fit_latent_tables
@@ -19,6 +20,7 @@ from ..residual.predictor import MAX_DESCRIBED_REFERENCES, Predictor
 from ..residual.values import ValuePredictor
 from ..store import open_model
 from . import pictures
+from .checks import opened, refuse_flat, refuse_if_flat
 from .data import PatchSource
 from .examples import Sampler, Source, as_sources
 from .experts import parts, train_experts
@@ -43,48 +45,10 @@ def fit(
     start: str | Path | Model | None = None,
     progress: bool = True,
 ) -> Model:
-    """Train a model on data.
-
-    Parameters
-    ----------
-    data : array, path, Source, or list of those
-        NumPy or Zarr arrays; .npy, .npz and idx files or Zarr stores.  Random pieces are read,
-        never everything at once.  A folder, for recipes that name their files.
-    recipe : str, path or Recipe
-        A packaged recipe by name ("image", "series", "field", "digits", ...) or a TOML file.
-    axes : str, optional
-        One letter per dimension of the data; the recipe's by default.
-    name : str, optional
-        Name of the model; the recipe's by default.
-    seed, steps : int, optional
-        Override the recipe's; `steps` counts for both networks.
-    start : str, path or Model, optional
-        A model to go on from instead of from nothing: less training goes further.  Its geometry
-        must be the recipe's; an autoencoder is taken over as it is.
-    progress : bool
-        Show a progress bar where standard error is a terminal.
-
-    Returns
-    -------
-    Model
-
-    Raises
-    ------
-    RecipeError, ConfigError
-        If the recipe or the data cannot be used.
-
-    Examples
-    --------
-    >>> import numpy as np, latrans
-    >>> rng = np.random.default_rng(0)
-    >>> images = rng.integers(0, 50, (4, 64, 64)).cumsum(2).astype(np.uint16)
-    >>> model = latrans.fit(images, "field", name="mine", steps=20, progress=False)
-    >>> model.name
-    'mine'
-    """
+    """Train a model on data; see `latrans.fit`."""
     recipe = load_recipe(recipe)
     seed = recipe.training.seed if seed is None else seed
-    axes = axes or recipe.axes
+    given, axes = axes_named(axes), axes or recipe.axes
     if steps is not None:
         recipe = replace(
             recipe,
@@ -92,10 +56,14 @@ def fit(
             training=replace(recipe.training, steps=steps),
             transform=recipe.transform and replace(recipe.transform, steps=max(2, steps)),
         )
-    sources = _sources(data, recipe)
+    sources = opened(_sources(data, recipe), given)
     if recipe.transform is not None:
+        if start is not None:
+            raise ConfigError(f"recipe {recipe.name!r} trains from nothing: leave out the start")
         return _fit_transform(recipe, sources, axes, name, seed, progress)
     before = None if start is None else _started(start, recipe)
+    if not recipe.predictor.by_value:
+        refuse_flat(sources, axes, recipe.geometry)
     autoencoder = None if before is None else before.autoencoder
     if recipe.autoencoder is not None and autoencoder is None:
         from .autoencoder import train_autoencoder
@@ -115,6 +83,7 @@ def fit(
     else:
         sampler = Sampler(sources, axes, recipe.geometry, recipe.predictor.augment, identity)
         examples = [sampler.draw(rng) for _ in range(recipe.predictor.examples)]
+        refuse_if_flat(example.plane for example in examples)
         if autoencoder is not None:
             pictured, latents = _with_reconstructions(autoencoder, examples)
             latent_tables = fit_latent_tables(latents)
@@ -172,6 +141,7 @@ def _fit_transform(
     sampler = pictures.Sampler(sources, axes, settings.augment)
     rng = np.random.default_rng(seed)
     drawn = [sampler.draw(rng) for _ in range(settings.pictures)]
+    refuse_if_flat(picture.planes for picture in drawn)
     torch.set_num_threads(1)
     with progress_bar("transform", settings.steps, progress) as report:
         transform, bits = train_transform(drawn, settings, seed=seed, report=report)

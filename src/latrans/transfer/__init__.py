@@ -47,7 +47,7 @@ def transcode(
     resume: bool = True,
     overwrite: bool = False,
     zarr_format: int = 3,
-    model_storage: str = "name",
+    model_storage: str | None = None,
     block_nbytes: int = BLOCK_NBYTES,
     workers: int = 1,
     storage_options: dict[str, Any] | None = None,
@@ -86,8 +86,9 @@ def transcode(
     overwrite : bool
         Replace a target that is complete, or belongs to another transfer.
     zarr_format : {3, 2}
-    model_storage : {"name", "inline", "beside"}
-        Where the model is kept, see `latrans.zarr.create`; "beside" in a group only.
+    model_storage : {"name", "inline", "beside"}, optional
+        Where the model is kept, see `latrans.zarr.create`; "beside" in a group only.  By default
+        in the store, unless it is shipped with latrans.
     block_nbytes : int
         Of samples that a task holds at a time, whole chunks in any case.
     workers : int

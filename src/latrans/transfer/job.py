@@ -117,7 +117,7 @@ def prepare(
     resume: bool = True,
     overwrite: bool = False,
     zarr_format: int = 3,
-    model_storage: str = "name",
+    model_storage: str | None = None,
     block_nbytes: int = BLOCK_NBYTES,
     workers: int = 1,
     available: int | None = None,
@@ -167,11 +167,12 @@ def prepare(
     if not _goes_on(place, job, parts, resume, overwrite):
         stores.clear(place)
     made = _make(place, source, wanted, job, parts, zarr_format)
-    if model_storage == "beside":
+    codecs = (layout.codec for layout in wanted if layout.model_storage == "beside")
+    beside = [found for found in codecs if found is not None]
+    if beside:
         root = zarr.open_group(place, mode="r+", use_consolidated=False)
-        for layout in wanted:
-            if layout.codec is not None:
-                keep(root, open_model(layout.codec.model))
+        for stored in beside:
+            keep(root, open_model(stored.model))
     plans = [
         Plan(
             layout.name,

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 import struct
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
@@ -33,16 +32,16 @@ from ..codec import Codec
 from ..config import Configured
 from ..conventions import DIMENSIONS, FILL, declared, declared_by
 from ..errors import ConfigError
+from ..frames import configuration
 from ..missing import Missing, as_values
 from ..numcodecs import Latrans
 from ..ranges import known_range, refuse_large
 from ..store import open_model
 from ..zarr import LatransCodec
-from ..zarr.models import FOLDER, reference
+from ..zarr.models import is_model, reference, storage_of
 from . import dimensions, exact, ome, settings
 
 MIN_NBYTES = 1 << 16
-_MODEL = re.compile(rf"(?:.*/)?{FOLDER}/[0-9a-f]{{64}}\Z")  # one that is kept beside arrays
 
 
 @dataclass(frozen=True)
@@ -61,6 +60,8 @@ class Layout:
         Everything else that `zarr.create_array` takes.
     exact : str
         Why the array is stored losslessly though others are not; "" where it is not.
+    model_storage : str
+        Where the codec's model is kept, see `latrans.zarr.create`.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Layout:
     shards: tuple[int, ...] | None
     options: dict[str, Any]
     exact: str = ""
+    model_storage: str = "name"
 
     @property
     def unit(self) -> tuple[int, ...]:
@@ -83,8 +85,10 @@ class Layout:
             self.codec._codec.encode(np.zeros(shape, self.source.dtype))
 
 
-def configured(codec: Any, model_storage: str = "name") -> LatransCodec:
-    """The Zarr codec for a codec of any kind, or for a model.
+def configured(
+    codec: Any, model_storage: str | None = None, has_group: bool = False
+) -> tuple[LatransCodec, str]:
+    """The Zarr codec for a codec of any kind, or for a model, and how its model is kept.
 
     A model given by its path is named by its digest: on other machines the path means nothing.
     """
@@ -94,7 +98,8 @@ def configured(codec: Any, model_storage: str = "name") -> LatransCodec:
         values = {field.name: getattr(codec, field.name) for field in fields(Configured)}
     else:
         values = {"model": codec}
-    return LatransCodec(**{**values, "model": reference(values["model"], model_storage)})
+    storage = storage_of(values["model"], model_storage, has_group)
+    return LatransCodec(**{**values, "model": reference(values["model"], storage)}), storage
 
 
 def arrays_of(source: Any) -> dict[str, Any]:
@@ -131,7 +136,7 @@ def layouts(
     chunks: Any,
     shards: Any,
     zarr_format: int,
-    model_storage: str = "name",
+    model_storage: str | None = None,
 ) -> list[Layout]:
     """How every array of a source looks in the target; see `latrans.transfer.transcode`."""
     found = arrays_of(source)
@@ -160,7 +165,7 @@ def layouts(
         if name not in taken:
             result.append(_copied(name, array, zarr_format, axes.get(name)))
             continue
-        own = configured(_own(codec, name), model_storage)
+        own, storage = configured(_own(codec, name), model_storage, bool(name))
         if own.mode != "lossless" and name in kept and name not in named:
             lossless = _lossless(own)
             if lossless is None:
@@ -168,7 +173,8 @@ def layouts(
                 result.append(replace(layout, exact=kept[name]))
                 continue
             own = lossless
-        result.append(_taken(name, array, own, chunks, shards, zarr_format, axes.get(name)))
+        layout = _taken(name, array, own, chunks, shards, zarr_format, axes.get(name))
+        result.append(replace(layout, model_storage=storage))
     if any(layout.codec is not None and layout.codec.mode != "lossless" for layout in result):
         result = [
             replace(layout, exact=kept[layout.name])
@@ -291,6 +297,21 @@ def _copied(name: str, array: Any, zarr_format: int, image_axes: dimensions.Name
     return Layout(name, array, None, chunks, shards, options)
 
 
+def plain(array: Any) -> dict[str, Any]:
+    """What `zarr.create_array` takes for an array of format 3 like a stored one, without latrans.
+
+    Other codecs stay where the format does; what latrans wrote gets Zarr's defaults.
+    """
+    like = _copied("", array, 3, None)
+    options = dict(like.options)
+    if configuration(array) is not None:
+        for slot in ("serializer", "compressors", "filters"):
+            options.pop(slot, None)
+    # Zarr drops chunks that equal the fill value, and -0.0 or any NaN may pass for it.
+    options["config"] = {"write_empty_chunks": np.dtype(array.dtype).kind in "fcV"}
+    return {"shape": array.shape, "chunks": like.chunks, "shards": array.shards, **options}
+
+
 def _described(array: Any, zarr_format: int, fill_value: Any) -> dict[str, Any]:
     """Fill value, attributes and names of dimensions, where the target's format keeps them."""
     attributes = dict(getattr(array, "attrs", {}))
@@ -374,7 +395,7 @@ def _named_as_coordinates(found: Mapping[str, Any]) -> set[str]:
 
 def _is_data(name: str, array: Any) -> bool:
     dtype = np.dtype(array.dtype)
-    if _MODEL.match(name):
+    if is_model(name):
         return False
     if dtype.kind not in "iuf" or math.prod(array.shape) * dtype.itemsize < MIN_NBYTES:
         return False

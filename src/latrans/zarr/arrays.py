@@ -42,7 +42,7 @@ def create(
     quality: float | None = None,
     step: float | None = None,
     axes: str | None = None,
-    model_storage: str = "name",
+    model_storage: str | None = None,
     chunks: Sequence[int] | str = "auto",
     shards: Sequence[int] | None = None,
     batch_size: int | None = None,
@@ -73,11 +73,13 @@ def create(
         time, so write whole chunks; in bounded mode errors do not add up.
     max_error, quality, step, axes
         As for `latrans.Codec`.
-    model_storage : {"name", "inline", "beside"}
+    model_storage : {"name", "inline", "beside"}, optional
         Where the model is kept.  "name" stores no model, which is enough for the shipped ones;
         "inline" puts it into the array's metadata, up to 256 KiB, which any reader with latrans
         opens; "beside" puts it into the store, as the array ``models/<digest>``, where
-        `latrans.zarr.open` finds it.  Either way a copy of the store is complete.
+        `latrans.zarr.open` finds it.  Either way a copy of the store is complete.  By default
+        "name" for models that are shipped with latrans and for "auto", and for all others
+        "inline" where they fit, else "beside".
     chunks : sequence of int or "auto"
         By default about a million samples that the model predicts jointly, see
         `latrans.chunking.default_chunks`.
@@ -113,6 +115,11 @@ def create(
     ModelNotFoundError
         If the model is not at hand.
 
+    Warns
+    -----
+    LatransWarning
+        If a model that is not shipped is to be kept by "name": readers need its file then.
+
     Examples
     --------
     >>> import numpy as np
@@ -141,6 +148,7 @@ def create(
             "an array at the root of a store has no group to keep a model in: give it a name, or "
             "use model_storage='inline'"
         )
+    model_storage = models.storage_of(model, model_storage, name is not None)
     reference = models.reference(model, model_storage)
     opened = None if reference == "auto" else open_model(model)
     told, cut = chunking.model_axes(opened, shape, axes, dimension_names)

@@ -6,6 +6,9 @@
 ``beside``  in the group, as the uint8 array ``models/<SHA-256 of its bytes>``; the configuration
             names the digest.
 
+Where nobody says which, a model that is shipped is kept by ``name`` and any other in the store:
+``inline`` up to 256 KiB, else ``beside``, so that what was written can be read.
+
 What a store holds is not to be trusted: a model is loaded only where its size is allowed and its
 bytes have the digest that they are named by.
 """
@@ -16,26 +19,74 @@ import base64
 import hashlib
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import zarr
-from zarr.storage import StorePath
+from zarr.storage import FsspecStore, LocalStore, StorePath, WrapperStore
 
 from .. import store
 from ..config import Configured
-from ..errors import ConfigError, ModelError
+from ..errors import ConfigError, LatransWarning, ModelError
 from ..model import MAX_NBYTES, Model
 
 STORAGES = ("name", "inline", "beside")
 MAX_INLINE_NBYTES = 1 << 18
 FOLDER = "models"
 
+_MAX_ABOVE = 16  # groups around a store that are looked into
 _MAX_GROUP_NBYTES = 4 * MAX_NBYTES  # of all models that a group may make us load
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_MODEL = re.compile(rf"(?:.*/)?{FOLDER}/[0-9a-f]{{64}}\Z")
 _REFERENCE = re.compile(r"sha256:([0-9a-f]{64})\Z")
 _AUTO = "auto"
+
+
+def storage_of(model: Any, storage: str | None, has_group: bool) -> str:
+    """How a model is kept: as the user says, or so that the store can be read without its file.
+
+    Parameters
+    ----------
+    model : str, os.PathLike, bytes or Model
+        As for `latrans.Codec`.
+    storage : {"name", "inline", "beside"} or None
+        What the user said; `LatransWarning` where readers will need a file that they may not have.
+    has_group : bool
+        Whether the array has a group that a model can be kept in.
+
+    Raises
+    ------
+    ConfigError
+        If nothing was said, and the model neither goes inline nor has a group.
+    ModelNotFoundError
+        If it is not at hand.
+    """
+    if storage not in (None, "name") or (isinstance(model, str) and model == _AUTO):
+        return storage or "name"
+    found = store.open_model(model)
+    if store.is_shipped(found):
+        return "name"
+    if storage == "name":
+        warnings.warn(
+            f"model {found.name!r} is not kept in the store: readers need its file, "
+            "model_storage='inline' or 'beside' would keep it there",
+            LatransWarning,
+            stacklevel=3,
+        )
+        return storage
+    if len(found.data) <= MAX_INLINE_NBYTES:
+        return "inline"
+    if has_group:
+        return "beside"
+    raise ConfigError(
+        f"model {found.name!r} of {len(found.data)} bytes is not shipped with latrans, is larger "
+        f"than the {MAX_INLINE_NBYTES} that go inline, and an array at the root of a store has no "
+        "group to keep it in: write the array into a group (latrans.zarr.create with name=, or a "
+        "group as source), or say model_storage='name' (--model-storage name) and hand its file "
+        "to readers, who give it to --model or latrans.open_model"
+    )
 
 
 def reference(model: Any, storage: str) -> Any:
@@ -90,10 +141,17 @@ def keep(group: zarr.Group, model: Model) -> None:
     )
 
 
+def is_model(path: str) -> bool:
+    """Whether an array of this path is a model that is kept beside others."""
+    return _MODEL.match(path) is not None
+
+
 def load_for(node: zarr.Array[Any] | zarr.Group) -> None:
     """Make models that are kept beside an array, or in a group, known to this process.
 
-    They are looked for in the group and in those above it, up to the root of the store.
+    They are looked for in the group and in those above it, up to the root of the store, and
+    further up where that is itself inside a group: ``group.zarr/array`` opens like the array of
+    ``group.zarr``.
 
     Raises
     ------
@@ -106,9 +164,9 @@ def load_for(node: zarr.Array[Any] | zarr.Group) -> None:
     for digest in _digests(node):
         if store.is_loaded(digest):
             continue
-        for path in _folders(node.path):
+        for place in _folders(node.store, node.path):
             try:
-                kept = zarr.open_array(StorePath(node.store, f"{path}/{digest}"), mode="r")
+                kept = zarr.open_array(place / digest, mode="r")
             except (FileNotFoundError, ValueError):
                 continue  # no such node, or no array
             store.register(Model.from_bytes(_read(kept, digest)))
@@ -117,9 +175,9 @@ def load_for(node: zarr.Array[Any] | zarr.Group) -> None:
 
 def _load_all(group: zarr.Group) -> None:
     left = _MAX_GROUP_NBYTES
-    for path in _folders(f"{group.path}/x" if group.path else "x"):
+    for place in _folders(group.store, f"{group.path}/x" if group.path else "x"):
         try:
-            folder = zarr.open_group(StorePath(group.store, path), mode="r")
+            folder = zarr.open_group(place, mode="r")
         except (FileNotFoundError, ValueError):
             continue
         for name, kept in folder.arrays():
@@ -134,11 +192,38 @@ def _load_all(group: zarr.Group) -> None:
             store.register(Model.from_bytes(_read(kept, name)))
 
 
-def _folders(path: str) -> Iterator[str]:
+def _folders(inside: Any, path: str) -> Iterator[StorePath]:
     """Where models of a node may be: beside it, and beside each group that it is in."""
     parts = [part for part in path.split("/") if part]
     for n in range(len(parts) - 1, -1, -1):
-        yield "/".join([*parts[:n], FOLDER])
+        yield StorePath(inside, "/".join([*parts[:n], FOLDER]))
+    for _ in range(_MAX_ABOVE):
+        inside = _above(inside)
+        if inside is None or not _holds_group(inside):
+            return
+        yield StorePath(inside, FOLDER)
+
+
+def _above(inside: Any) -> Any:
+    """The store of the folder that a store lies in, where there is such a thing."""
+    while isinstance(inside, WrapperStore):
+        inside = inside._store
+    if isinstance(inside, LocalStore):
+        root = inside.root.absolute()
+        return None if root == root.parent else LocalStore(root.parent, read_only=True)
+    if isinstance(inside, FsspecStore):
+        parent = inside.path.rstrip("/").rpartition("/")[0]
+        if parent.strip("/"):
+            return FsspecStore(inside.fs, read_only=True, path=parent)
+    return None
+
+
+def _holds_group(inside: Any) -> bool:
+    try:
+        zarr.open_group(StorePath(inside, ""), mode="r", use_consolidated=False)
+    except Exception:  # no group, or nothing that may be read: what is above is a stranger's
+        return False
+    return True
 
 
 def _digests(array: zarr.Array[Any]) -> Iterator[str]:
