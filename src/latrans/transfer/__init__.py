@@ -9,6 +9,7 @@
     move      one block: read, write, read back, compare, remember
     progress  the marks and records that an unfinished target carries
     local     all blocks on this machine; `latrans.dask` runs them elsewhere
+    worker    its processes, which end with the one that started them
 
 Killing a transfer at any moment leaves every chunk whole or absent, and a target that says that
 it is incomplete.  The same call again moves only the blocks that are not done.
