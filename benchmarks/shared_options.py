@@ -49,15 +49,19 @@ def items(args: argparse.Namespace) -> Iterator[Item]:
 def run(name: str, measure: Callable[[], list[str]]) -> int:
     """Exit status of a benchmark whose `measure` returns what did not come back as promised.
 
-    Then it is 1, and 2 where the benchmark cannot run.
+    Then it is 1, and 2 where the benchmark cannot run; otherwise it ends as commands do.
     """
+    from latrans import command
     from latrans.errors import LatransError
 
-    try:
-        wrong = measure()
-    except LatransError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 2
-    for what in wrong:
-        print(f"{what}: not what was promised", file=sys.stderr)
-    return 1 if wrong else 0
+    def work() -> int:
+        try:
+            wrong = measure()
+        except LatransError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return 2
+        for what in wrong:
+            print(f"{what}: not what was promised", file=sys.stderr)
+        return 1 if wrong else 0
+
+    return command.run(work)

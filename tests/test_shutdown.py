@@ -71,6 +71,43 @@ while True:
         assert "terminate called" not in said
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_interrupted_batch_ends_with_the_chunks_that_are_under_way(engine):
+    needs(engine)
+    program = """
+    import os, signal, sys, threading, numpy as np, latrans
+
+    x = np.random.default_rng(0).integers(0, 500, (64, 64)).astype("u2")
+    codec = latrans.Codec("image-1", engine=sys.argv[1])
+    codec.encode(x)
+    threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+    codec.encode_batch([x] * 100_000, threads=3, batch=8)
+    """
+    status, _, said = run(program, engine)
+    assert status == -2, said
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_session_goes_on_after_interrupts():
+    program = (
+        STORED
+        + """
+array[:1] = x[:1]
+for _ in range(3):
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    try:
+        while True:
+            array[:] = x
+    except KeyboardInterrupt:
+        pass
+array[:] = x
+assert (array[:] == x).all()
+"""
+    )
+    assert run(program)[0] == 0
+
+
 def test_an_error_of_one_chunk_ends_a_program_by_that_error():
     program = (
         STORED

@@ -146,5 +146,5 @@ def _stop_what_is_under_way() -> None:
         return
     from .transfer.stores import cancel_all
 
-    with suppress(Exception):
+    with suppress(Exception, KeyboardInterrupt):  # who is impatient interrupts once more
         cancel_all(_LEAVE_SECONDS)

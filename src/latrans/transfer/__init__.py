@@ -11,6 +11,7 @@
     progress  the marks and records that an unfinished target carries
     ome       metadata of OME-Zarr, which follow the Zarr format
     local     all blocks on this machine; `latrans.dask` runs them elsewhere
+    worker    its processes, which end with the one that started them
 
 Killing a transfer at any moment leaves every chunk whole or absent, and a target that says that
 it is incomplete.  The same call again moves only the blocks that are not done.
