@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +23,7 @@ from .groups import ColumnsType, columns_type, restored
 from .lost import Watch
 from .scan import Groups, asked_by, binds, filtered, has_statistics, scanner
 from .tables import TableDecoder, decode_table, index_of
-from .types import TensorType, tensor_type
+from .types import Cells, TensorType, tensor_type
 
 
 class Dataset:
@@ -228,7 +229,7 @@ class Dataset:
                 continue
             kind = self._types.get(name)
             other = tensor_type(fragment.physical_schema.field(name))
-            if (other and other.cells) != (kind and kind.cells):
+            if _rows(other) != _rows(kind):
                 raise CodecError(
                     f"column {name!r} is {_say(other)} in {fragment.path} and {_say(kind)} in "
                     "the first file: read these files one by one"
@@ -319,6 +320,11 @@ def _expression(given: Any) -> Any:
         return pq.filters_to_expression(given)
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise ConfigError(f"filter {given!r} cannot be used: {error}") from error
+
+
+def _rows(kind: TensorType | None) -> Cells | None:
+    """What the arrays in a column's rows are, whichever lists they are decoded to."""
+    return None if kind is None else replace(kind.cells, list_type=None)
 
 
 def _say(kind: TensorType | None) -> str:
