@@ -182,8 +182,10 @@ def asked_by(schema: pa.Schema, where: Any, names: Sequence[str]) -> list[str]:
 
 
 def binds(schema: pa.Schema, where: Any) -> bool:
+    # Schema.empty_table knows no tensors with a permutation.
+    nothing = pa.table([pa.chunked_array([], field.type) for field in schema], schema=schema)
     try:
-        schema.empty_table().filter(where)
+        nothing.filter(where)
     except pa.ArrowException:
         return False
     return True

@@ -79,10 +79,14 @@ class GroupEncoder:
             parts = [part.slice(at, VALUE_ROWS) for at in range(0, len(table), VALUE_ROWS)]
             encode = partial(_encoded, kind=kind, codec=self._codecs[name])
             made[name] = pa.chunked_array(spread(encode, parts, self._threads), kind)
-        columns = [
-            made[name] if name in made else table.column(index_of(table.schema, name))
-            for name in self.schema.names
-        ]
+        inside = {column for kind in self.kinds.values() for column in kind.columns.names}
+        # By place, since others may have one name.
+        others = (
+            column
+            for name, column in zip(table.column_names, table.columns, strict=True)
+            if name not in inside
+        )
+        columns = [made[name] if name in made else next(others) for name in self.schema.names]
         return pa.table(columns, schema=self.schema)
 
 
