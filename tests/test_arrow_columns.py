@@ -134,7 +134,8 @@ def test_columns_are_predicted_from_each_other() -> None:
 @pytest.mark.parametrize("bound", [1e-3, 0.25, 3.0, 1e9])
 def test_bounds_hold_and_nulls_and_nans_stay(bound: float) -> None:
     table = station(3000)
-    encoded = encode_columns(table, NUMBERS, max_error=bound)
+    names = ("pressure", "warmth", "count", "far")
+    encoded = encode_columns(table, NUMBERS, max_error=dict.fromkeys(names, bound))
     assert encoded.schema.field("columns").type.bounds == (None, bound, bound, bound, None, bound)
     found = decode_columns(encoded)
     same(found.select(["ticks", "open", "name"]), table.select(["ticks", "open", "name"]))
@@ -231,6 +232,9 @@ def test_rows_that_a_join_left_empty_are_null() -> None:
         (["far"], {"max_error": {"place": 1}}, "not among the columns"),
         (["open"], {"max_error": {"open": 1}}, "is of bool"),
         (["far"], {"max_error": -1}, "above 0"),
+        (["far", "count"], {"max_error": 1.0}, "names no column.*far, count.*identifiers"),
+        (["far", "open"], {"max_error": 1.0}, "names no column"),
+        (["far", "count"], {"codec": latrans.Codec("table-1", "bounded", 1.0)}, "names no column"),
         (["far"], {"codec": latrans.Codec("digits-1", "lossy")}, "no mode 'lossy'"),
         (["far"], {"codec": "image-1"}, "do not suit this model"),
         (["far"], {"name": "place"}, "more than one column 'place'"),
@@ -321,7 +325,7 @@ def test_damaged_parameters_of_the_type_are_refused(change: dict[str, Any]) -> N
 
 def test_the_type_compares_hashes_and_pickles() -> None:
     one = encode_columns(station(20), NUMBERS).schema.field("columns").type
-    other = encode_columns(station(20), NUMBERS, max_error=1).schema.field("columns").type
+    other = encode_columns(station(20), NUMBERS, max_error={"far": 1}).schema.field("columns").type
     assert one == encode_columns(station(30), NUMBERS).schema.field("columns").type
     assert one != other
     assert one != pa.int8()

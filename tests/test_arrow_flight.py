@@ -58,6 +58,45 @@ def test_a_table_is_fetched(nulls: bool) -> None:
     assert found.schema == whole.schema
 
 
+def dictionaries() -> list[Any]:
+    """Tables with dictionaries: plain, nested, of numbers, and others in each batch."""
+    word = pa.dictionary(pa.int8(), pa.string())
+    nested = pa.list_(pa.struct([("k", word), ("v", pa.int64())]))
+    rows = [[{"k": "u", "v": 1}], None, [{"k": "w", "v": 2}, {"k": None, "v": 3}]]
+    numbers = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.uint8()), pa.array([1.5, 2.5]))
+    lists = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0]), pa.array([["a"], ["b", "c"]]))
+    changing = [["a", "b"], ["c", "d", "c"], [], ["z", None], ["a", "b", "n"]]
+    parts = [pa.table({"s": pa.array(v, pa.string()).dictionary_encode()}) for v in changing]
+    image = {"s": parts[0]["s"].take([0, 1] * 6), "image": table(12)["image"]}
+    return [
+        pa.table({"n": pa.array(rows, nested), "s": pa.array(["q", "r", "q"]).dictionary_encode()}),
+        pa.table({"n": numbers, "l": lists}),
+        pa.concat_tables(parts),
+        pa.table(image),
+        pa.table(image).slice(0, 0),
+        pa.table(image).slice(5, 3),
+    ]
+
+
+@pytest.mark.parametrize("n", range(6))
+def test_columns_of_dictionaries_travel_both_ways(n: int) -> None:
+    whole = dictionaries()[n]
+    codecs = IMAGE if "image" in whole.column_names else {}
+    with (
+        flight.Server(tables={"t": whole}, codecs=IMAGE) as server,
+        flight.Client(server.location) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        fetched = client.fetch("t").read_all()
+        sending = pool.submit(client.send, "t", whole, codecs)
+        sent = server.accept().reader.read_all()
+        sending.result(timeout=60)
+    for found in (fetched, sent):
+        found.validate(full=True)
+        assert found.schema == whole.schema
+        assert found.to_pylist() == whole.to_pylist()
+
+
 def test_streams_arrive_while_they_are_made() -> None:
     made: list[int] = []
 

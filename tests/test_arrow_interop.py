@@ -129,8 +129,11 @@ def test_polars_and_arrow_hand_each_other_tables(path: Path, tmp_path: Path) -> 
     plain = pl.DataFrame({"n": range(40), "image": IMAGES}).select("n", "image")
     write_parquet(plain, tmp_path / "p.parquet", {"image": "digits-1"})
     found = read_parquet(tmp_path / "p.parquet")
-    assert np.array_equal(found["image"].combine_chunks().to_numpy_ndarray(), IMAGES)
+    assert pl.DataFrame(found).equals(plain)
     assert decode_table(encode_table(plain, {"image": "digits-1"})).schema == found.schema
+    shapes = {"image": (28, 28)}
+    tensors = decode_table(encode_table(plain, {"image": "digits-1"}, shapes))["image"]
+    assert np.array_equal(tensors.combine_chunks().to_numpy_ndarray(), IMAGES)
 
 
 def test_files_that_others_wrote_anew_decode(path: Path, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_values_of_columns_are_read_in_the_layout_that_they_have(
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.binary(16), pa.list_(pa.uint8())], ids=str)
 def test_other_layouts_are_refused_by_name(kind: Any, encoded: Any) -> None:
-    with pytest.raises(CodecError, match="latrans.tensor column is stored as .*; expected large"):
+    with pytest.raises(CodecError, match=r"latrans\.tensor column is stored as .*; expected large"):
         handed(pa.nulls(3, kind), encoded.type)
 
 
@@ -124,7 +124,7 @@ def test_other_layouts_are_refused_by_name(kind: Any, encoded: Any) -> None:
     ids=str,
 )
 def test_other_structs_are_refused_by_name(fields: Any, grouped: Any) -> None:
-    with pytest.raises(CodecError, match="latrans.columns column is stored as struct"):
+    with pytest.raises(CodecError, match=r"latrans\.columns column is stored as struct"):
         handed(pa.nulls(3, pa.struct(fields)), grouped.schema.field("sensors").type)
 
 

@@ -93,7 +93,7 @@ def test_other_bytes_stay_bytes_and_are_refused_by_name(values: list[Any]) -> No
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert decode_table(source).equals(source)
-    with pytest.raises(ConfigError, match="column 'a' is binary.*nothing to decode"):
+    with pytest.raises(ConfigError, match=r"column 'a' is binary.*nothing to decode"):
         decode_table(source, columns=["a"])
 
 

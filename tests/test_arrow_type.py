@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from latrans.arrow import (  # noqa: E402
     decode_table,
     encode_array,
     encode_table,
+    read_parquet,
+    write_parquet,
 )
 from latrans.errors import CodecError, ConfigError, ModelNotFoundError  # noqa: E402
 
@@ -174,6 +177,47 @@ def test_lists_of_any_length_come_back_as_lists() -> None:
     assert encoded.to_numpy()[3].tolist() == values[3]
     with pytest.raises(ConfigError, match="differ in shape"):
         encoded.to_numpy_ndarray()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.int16()),
+        pa.large_list(pa.int16()),
+        pa.list_(pa.int16(), 3),
+        pa.list_(pa.list_(pa.int16(), 3), 2),
+        pa.list_(pa.list_(pa.list_(pa.bool_(), 2), 3), 1),
+        pa.struct([("data", pa.list_(pa.int16())), ("shape", pa.list_(pa.int32(), 2))]),
+        pa.struct([("data", pa.large_list(pa.int16())), ("shape", pa.list_(pa.int32(), 2))]),
+    ],
+    ids=str,
+)
+def test_columns_come_back_with_the_type_that_they_had(kind: Any, tmp_path: Path) -> None:
+    if pa.types.is_struct(kind):
+        values: list[Any] = [{"data": [1, 2], "shape": [1, 2]}, {"data": [3], "shape": [1, 1]}]
+    else:
+        depth = str(kind).count("list")
+        values = {1: [[1, 2, 3], [4, 5, 6]], 2: [[[1, 2, 3], [4, 5, 6]]] * 2}.get(
+            depth, [[[[True, False], [False, False], [True, True]]]] * 2
+        )
+    column = pa.array([values[1], None, *values, None, None], kind)
+    whole = pa.table({"n": range(6), "a": column})[1:]
+    for part in (whole, pa.concat_tables([whole[:2], whole[2:2], whole[2:]]), whole[:0]):
+        encoded = encode_table(part, {"a": "series-1"})
+        assert decode_table(encoded).equals(part)
+        write_parquet(part, tmp_path / "a.parquet", {"a": "series-1"})
+        assert read_parquet(tmp_path / "a.parquet").equals(part)
+        assert encoded.schema == read_parquet(tmp_path / "a.parquet", decode=False).schema
+
+
+def test_files_go_together_whichever_lists_their_rows_were(tmp_path: Path) -> None:
+    for name, kind in (("a", pa.list_(pa.int16())), ("b", pa.large_list(pa.int16()))):
+        column = pa.array([[1, 2], [3]], kind)
+        write_parquet(pa.table({"a": column}), tmp_path / f"{name}.parquet", {"a": "series-1"})
+    for names in ("ab", "ba"):
+        found = read_parquet([tmp_path / f"{name}.parquet" for name in names])["a"]
+        assert found.to_pylist() == [[1, 2], [3]] * 2
+        assert (found.type == pa.list_(pa.int16())) == (names == "ab")
 
 
 def test_tensors_of_any_shape_come_back_with_their_shapes() -> None:

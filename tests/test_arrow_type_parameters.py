@@ -57,6 +57,10 @@ def stored(**changes: Any) -> bytes:
         stored(shape=None, ndim=10**6),
         stored(shape="ab"),
         stored(dim_names=["y"]),
+        stored(list_type="list"),
+        stored(list_type="other"),
+        stored(list_type=["list"]),
+        stored(shape=None, ndim=1, list_type="fixed_size_list"),
         stored(codec=None),
         stored(codec={"model": "x", "other": 1}),
         stored(codec={"mode": "perfect"}),
@@ -77,6 +81,8 @@ def test_parameters_come_back() -> None:
     for cells in (
         Cells(np.dtype("float32"), 3, (1, 2, 3), ("a", "b", "c")),
         Cells(np.dtype("bool"), 2),
+        Cells(np.dtype("bool"), 1, None, None, "list"),
+        Cells(np.dtype("bool"), 2, (2, 3), None, "fixed_size_list"),
     ):
         kind = TensorType(cells, {"model": "auto", "mode": "bounded", "max_error": 0.5})
         assert parse(kind.__arrow_ext_serialize__()) == (kind.cells, kind.configuration)

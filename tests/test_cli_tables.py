@@ -77,10 +77,50 @@ def test_columns_of_numbers_are_compressed_together(tmp_path: Path) -> None:
     same(pq.read_table(back), station(600))
 
 
+def test_bounds_are_for_columns_that_are_named_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    source, packed = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    values = {
+        "id": np.arange(900) * 7919 % 1000,
+        "index": np.arange(900.0),
+        "label": rng.integers(0, 9, (900, 4, 4), np.int32),
+        "warmth": rng.normal(size=900).cumsum(),
+        "image": rng.normal(size=(900, 4, 4)).cumsum(1).astype(np.float32),
+    }
+    tensor = pa.FixedShapeTensorArray.from_numpy_ndarray
+    pq.write_table(pa.table({k: tensor(v) if v.ndim > 1 else v for k, v in values.items()}), source)
+    together = ("--together", "all=table-1", "id", "index", "warmth")
+    columns = ("--columns", "label=image-1,image=field-1")
+    bounds = ("--bounds", "warmth=0.5,image=0.25")
+    assert run("compress", source, packed, *together, *columns, *bounds) == 0
+    assert "lossless, warmth within 0.5, image within 0.25" in capsys.readouterr().out
+    found = read_parquet(packed)
+    for name, bound in {"id": 0, "index": 0, "label": 0, "warmth": 0.5, "image": 0.25}.items():
+        column = found[name].combine_chunks()
+        there = column.to_numpy_ndarray() if values[name].ndim > 1 else column.to_numpy()
+        error = np.abs(there.astype(float) - values[name]).max()
+        assert (0 < error <= bound) if bound else error == 0, name
+    # A bound without a name is for the one column that there is.
+    one = ("--columns", "image=field-1", "--max-error", 0.25, "--overwrite")
+    assert run("compress", source, packed, *one) == 0
+    image = read_parquet(packed)["image"].combine_chunks().to_numpy_ndarray()
+    assert 0 < np.abs(image - values["image"]).max() <= 0.25
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ((), "--columns"),
+        (("--together", "s=table-1", "label", "--max-error", "2"), "--bounds NAME=2"),
+        (("--columns", "image=image-1,label=image-1", "--max-error", "2"), "--bounds NAME=2"),
+        (("--columns", "image=image-1", "--bounds", "other=2"), "not among the columns"),
+        (("--columns", "image=image-1", "--bounds", "image=two"), "are no numbers"),
+        (("--columns", "image=image-1", "--bounds", "image=0"), "max_error"),
+        (("--columns", "image=image-1", "--bounds", "image=1", "--max-error", "1"), "either"),
+        (("--columns", "image=image-1", "--bounds", "image=1", "--mode", "lossless"), "no maximal"),
+        (("--columns", "image=image-1", "--mode", "bounded"), "needs bounds"),
         (("--together", "sensors", "label"), "NAME=VALUE"),
         (("--together", "sensors=table-1"), "no columns"),
         (("--together", "sensors=table-1", "image"), "holds no numbers"),

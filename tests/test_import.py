@@ -45,6 +45,34 @@ latrans.encode(array.astype("f8"))
     assert loaded(program, *HEAVY) == []
 
 
+@pytest.mark.parametrize("statement", ["latrans.Codec()", "import latrans.numcodecs"])
+@pytest.mark.parametrize("version", ["1.0.1.post0", "1.0.2"])
+def test_a_package_that_breaks_numcodecs_is_named(
+    tmp_path: Path, version: str, statement: str
+) -> None:
+    # Of the first numcodecs cannot read the version, the second fails itself.
+    (tmp_path / "zfpy.py").write_text("raise ValueError('numpy.dtype size changed')\n")
+    about = tmp_path / f"zfpy-{version}.dist-info" / "METADATA"
+    about.parent.mkdir()
+    about.write_text(f"Metadata-Version: 2.1\nName: zfpy\nVersion: {version}\n")
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import latrans
+from latrans.errors import DependencyError, LatransError
+try:
+    {statement}
+except DependencyError as error:
+    assert isinstance(error, ImportError) and isinstance(error, LatransError)
+    text = str(error)
+else:
+    text = "no error"
+assert "because of zfpy {version}, " in text, text
+assert "(ValueError: " in text and "pip uninstall zfpy" in text, text
+"""
+    assert loaded(program, "zfpy") == []
+
+
 def test_the_command_line_starts_light() -> None:
     assert loaded("import latrans.cli", *HEAVY) == []
 

@@ -8,6 +8,7 @@
     ├── CodecError (ValueError)       a frame cannot be decoded: damaged, cut short, or not a frame
     ├── ModelError (ValueError)       a model file is damaged or not a latrans model
     │   └── ModelNotFoundError        no model with that name, path or digest is at hand
+    ├── DependencyError (ImportError)  another package, which latrans needs, is broken
     ├── EngineError (RuntimeError)    an engine that was asked for by name is not available
     ├── RivalError (RuntimeError)     a codec to compare with is not installed, or failed
     ├── ShutdownError (RuntimeError)  the interpreter is about to end, and nothing more is coded
@@ -47,6 +48,10 @@ class ModelError(LatransError, ValueError):
 
 class ModelNotFoundError(ModelError):
     """No model with that name, path or digest is at hand."""
+
+
+class DependencyError(LatransError, ImportError):
+    """A package that latrans needs is installed, but cannot be imported."""
 
 
 class EngineError(LatransError, RuntimeError):

@@ -10,9 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numcodecs.blosc import Blosc
-from numcodecs.zstd import Zstd
 
+from .dependencies import Blosc, Zstd
 from .errors import CodecError
 
 RAW, ZSTD, BLOSC, CONSTANT = range(4)  # FORMAT.md 3.1

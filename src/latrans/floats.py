@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numcodecs.zstd import Zstd
 
 from . import numbers
+from .dependencies import Zstd
 from .errors import CodecError
 from .wire import Reader, pack_varint
 

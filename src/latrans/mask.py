@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numcodecs.zstd import Zstd
 
 from . import passes
+from .dependencies import Zstd
 from .errors import CodecError
 from .missing import Missing
 from .wire import Reader, pack_varint

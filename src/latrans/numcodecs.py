@@ -14,11 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self
 
 import numpy as np
-from numcodecs.abc import Codec as NumcodecsCodec
-from numcodecs.compat import ensure_bytes, ensure_contiguous_ndarray, ndarray_copy
 
 from . import station
 from .config import Configured, Value
+from .dependencies import NumcodecsCodec, ensure_bytes, ensure_contiguous_ndarray, ndarray_copy
 from .threads import count, spread
 
 Array = np.ndarray[Any, Any]

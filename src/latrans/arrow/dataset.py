@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,9 +21,9 @@ from . import models
 from .files import locate, reading
 from .groups import ColumnsType, columns_type, restored
 from .lost import Watch
-from .scan import Groups, scanner
+from .scan import Groups, asked_by, binds, filtered, has_statistics, scanner
 from .tables import TableDecoder, decode_table, index_of
-from .types import TensorType, tensor_type
+from .types import Cells, TensorType, tensor_type
 
 
 class Dataset:
@@ -105,10 +106,11 @@ class Dataset:
     ) -> Iterator[pa.RecordBatch]:
         names = self._names(columns)
         decoder = self._decoder(names)
-        where = _expression(filter)
-        late = self._groups.are_needed_for(where) and self._decode
+        where = self._where(filter)
+        grouped = self._groups.are_needed_for(where) and self._decode
+        asked = self._asked_tensors(where)
         try:
-            fragments = iter(list(self._inner.get_fragments(None if late else where)))
+            fragments = iter(list(self._inner.get_fragments(None if grouped else where)))
         except pa.ArrowException as error:
             raise ConfigError(f"{self._name} cannot be filtered so: {error}") from error
         while True:
@@ -116,11 +118,17 @@ class Dataset:
                 fragment = next(fragments, None)
                 if fragment is None:
                     return
-                self._prepare(fragment, names, late)
-            if late or (self._decode and self._groups.hold(names)):
+                self._prepare(fragment, names, grouped)
+                compared = bool(asked) and has_statistics(fragment, asked)
+            late = grouped or compared
+            if grouped or (self._decode and self._groups.hold(names)):
                 batches = self._groups.batches(
-                    fragment, self._between, names, where, self._threads, options
+                    fragment, self._between, names, where, self._threads, options, late, compared
                 )
+            elif compared:
+                every = list(dict.fromkeys([*names, *asked_by(self._stored, where, names)]))
+                scanned = scanner(fragment, self._stored, every, None, options)
+                batches = filtered(scanned.to_batches(), where, names)
             else:
                 scanned = scanner(fragment, self._stored, names, where, options)
                 batches = iter(scanned.to_batches())
@@ -164,14 +172,36 @@ class Dataset:
 
     def count_rows(self, filter: Any = None) -> int:
         """How many rows there are; decodes nothing but what the filter asks for."""
-        where = _expression(filter)
-        if self._decode and self._groups.are_needed_for(where):
-            return sum(len(batch) for batch in self.to_batches([], where))
+        where = self._where(filter)
+        grouped = self._decode and self._groups.are_needed_for(where)
+        if grouped or self._asked_tensors(where):
+            return sum(len(batch) for batch in self._batches([], where, {}))
         with reading(self._name):
             return int(self._inner.count_rows(filter=where))
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         return self.to_reader().__arrow_c_stream__(requested_schema)
+
+    def _where(self, given: Any) -> Any:
+        """A filter as an expression; `ConfigError` for one that these columns cannot answer."""
+        where = _expression(given)
+        if where is not None and not binds(self._between, where):
+            raise ConfigError(
+                f"{self._name} cannot be filtered so: {where} asks for columns that are not there, "
+                "or of other types; of columns of arrays only whether they are null can be asked"
+            )
+        return where
+
+    def _asked_tensors(self, where: Any) -> list[str]:
+        """The encoded columns that a filter asks for."""
+        if where is None:
+            return []
+        schema = self._between
+        return [
+            name
+            for name in self._types
+            if not binds(schema.remove(schema.get_field_index(name)), where)
+        ]
 
     def _names(self, columns: Sequence[str] | None) -> list[str]:
         if columns is None:
@@ -199,7 +229,7 @@ class Dataset:
                 continue
             kind = self._types.get(name)
             other = tensor_type(fragment.physical_schema.field(name))
-            if (other and other.cells) != (kind and kind.cells):
+            if _rows(other) != _rows(kind):
                 raise CodecError(
                     f"column {name!r} is {_say(other)} in {fragment.path} and {_say(kind)} in "
                     "the first file: read these files one by one"
@@ -290,6 +320,11 @@ def _expression(given: Any) -> Any:
         return pq.filters_to_expression(given)
     except (ValueError, TypeError, pa.ArrowException) as error:
         raise ConfigError(f"filter {given!r} cannot be used: {error}") from error
+
+
+def _rows(kind: TensorType | None) -> Cells | None:
+    """What the arrays in a column's rows are, whichever lists they are decoded to."""
+    return None if kind is None else replace(kind.cells, list_type=None)
 
 
 def _say(kind: TensorType | None) -> str:

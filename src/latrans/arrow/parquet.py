@@ -57,7 +57,8 @@ def write_parquet(
     codecs : mapping from column to codec, optional
         As in `encode_table`.  Columns that are `latrans.tensor` already are written as they are.
     tables : mapping from name to (columns, codec) or (columns, codec, max_error), optional
-        Numeric columns to encode together as one column of that name, as in `encode_columns`.
+        Numeric columns to encode together as one column of that name, as in `encode_columns`;
+        max_error is a mapping from column to float, and columns that it does not name are exact.
     shapes, dtypes : mappings from column to shape and dtype, optional
         As in `encode_table`.
     row_group_size : int, optional

@@ -49,7 +49,7 @@ class Groups:
 
     def are_needed_for(self, where: Any) -> bool:
         """Whether a filter can only be told after decoding."""
-        return bool(self.kinds) and where is not None and not _binds(self._plain, where)
+        return bool(self.kinds) and where is not None and not binds(self._plain, where)
 
     def batches(
         self,
@@ -59,6 +59,8 @@ class Groups:
         where: Any,
         threads: int | None,
         options: Mapping[str, Any],
+        late: bool = False,
+        compared: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         """Rows of a file, tensors still encoded.
 
@@ -73,16 +75,20 @@ class Groups:
             The rows to give.
         threads : int, optional
         options : of a scanner
+        late : bool
+            Whether to filter decoded rows.
+        compared : bool
+            Whether the filter asks for a column whose statistics nothing can be compared with.
         """
-        late = self.are_needed_for(where)
-        needed = [*names, *(_asked(schema, where, names) if late else ())]
+        needed = [*names, *(asked_by(schema, where, names) if late else ())]
         homes = list(dict.fromkeys(self._home[name] for name in needed if name in self._home))
         plain = list(dict.fromkeys(name for name in needed if name not in self._home))
         columns = {f"c{i}": ds.field(name) for i, name in enumerate(plain)}
         columns |= {f"g{i}": ds.field(name, ROW) for i, name in enumerate(homes)}
         early = None if late else where
         # What a filter says of other columns leaves row groups out, whatever else it asks for.
-        for part in fragment.split_by_row_group(where, schema=schema if late else self.stored):
+        pruned = {"schema": schema if late else self.stored, "filter": None if compared else where}
+        for part in fragment.split_by_row_group(**pruned):
             rows = scanner(part, self.stored, columns, early, options).to_table()
             if not len(rows):
                 continue
@@ -133,6 +139,28 @@ def scanner(
         raise ConfigError(f"{fragment.path} cannot be scanned so: {error}") from error
 
 
+def filtered(
+    batches: Iterable[pa.RecordBatch], where: Any, names: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """What a filter leaves of batches that hold more columns than are wanted."""
+    for batch in batches:
+        yield from pa.Table.from_batches([batch]).filter(where).select(list(names)).to_batches()
+
+
+def has_statistics(fragment: Any, names: Sequence[str]) -> bool:
+    """Whether a file has minima and maxima of columns, as others write them of frames, too.
+
+    pyarrow fails to compare those of an extension type.
+    """
+    footer = fragment.metadata
+    columns = [
+        column
+        for i in range(footer.num_row_groups)
+        for column in map(footer.row_group(i).column, range(footer.num_columns))
+    ]
+    return any(column.path_in_schema in names and column.is_stats_set for column in columns)
+
+
 def _runs(numbers: pa.Array, n_rows: int) -> Iterator[tuple[int, int]]:
     """Runs of about so many rows, cut where one value's end if they can be."""
     ids = np.asarray(numbers.fill_null(-1).to_numpy(zero_copy_only=False)) >> ROW_BITS
@@ -145,17 +173,19 @@ def _runs(numbers: pa.Array, n_rows: int) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _asked(schema: pa.Schema, where: Any, names: Sequence[str]) -> list[str]:
+def asked_by(schema: pa.Schema, where: Any, names: Sequence[str]) -> list[str]:
     """The columns that a filter asks for, beside those named."""
-    if not _binds(schema, where):
+    if not binds(schema, where):
         raise ConfigError(f"filter {where} asks for columns that are not there, or of other types")
     others = [i for i, field in enumerate(schema) if field.name not in names]
-    return [schema.names[i] for i in others if not _binds(schema.remove(i), where)]
+    return [schema.names[i] for i in others if not binds(schema.remove(i), where)]
 
 
-def _binds(schema: pa.Schema, where: Any) -> bool:
+def binds(schema: pa.Schema, where: Any) -> bool:
+    # Schema.empty_table knows no tensors with a permutation.
+    nothing = pa.table([pa.chunked_array([], field.type) for field in schema], schema=schema)
     try:
-        schema.empty_table().filter(where)
+        nothing.filter(where)
     except pa.ArrowException:
         return False
     return True

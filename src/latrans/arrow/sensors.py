@@ -79,10 +79,14 @@ class GroupEncoder:
             parts = [part.slice(at, VALUE_ROWS) for at in range(0, len(table), VALUE_ROWS)]
             encode = partial(_encoded, kind=kind, codec=self._codecs[name])
             made[name] = pa.chunked_array(spread(encode, parts, self._threads), kind)
-        columns = [
-            made[name] if name in made else table.column(index_of(table.schema, name))
-            for name in self.schema.names
-        ]
+        inside = {column for kind in self.kinds.values() for column in kind.columns.names}
+        # By place, since others may have one name.
+        others = (
+            column
+            for name, column in zip(table.column_names, table.columns, strict=True)
+            if name not in inside
+        )
+        columns = [made[name] if name in made else next(others) for name in self.schema.names]
         return pa.table(columns, schema=self.schema)
 
 
@@ -104,10 +108,11 @@ def encode_columns(
         Integers, floats, booleans, dates and times, with nulls.  NaN is none, and keeps its bits.
     codec : Codec, stored configuration, or what names a model
         A model for recordings or tables.
-    max_error : float or mapping from column to float, optional
-        Largest absolute error of integers and floats: of all, or of some, which leaves the others
-        exact.  Values are exact where that is smaller or the bound cannot be kept.  By default that
-        of a codec of mode "bounded".
+    max_error : mapping from column to float, optional
+        Largest absolute error of integers and floats, for those columns that are named; the others
+        are exact.  Values are exact where that is smaller or the bound cannot be kept.  A number
+        alone, here or of a codec of mode "bounded", is for a single column: among several there may
+        be identifiers, indices and times, which no bound is meant for.
     name : str
         Of the column of type `latrans.columns` that stands in for them.
     threads : int, optional
@@ -234,7 +239,12 @@ def _bounds(fields: Iterable[pa.Field], given: Bounds) -> tuple[float | None, ..
     if given is None:
         return (None,) * len(kinds)
     if not isinstance(given, Mapping):
-        given = {name: given for name, kind in kinds.items() if takes_bound(kind)}
+        if len(kinds) > 1:
+            raise ConfigError(
+                f"max_error {given} names no column, and some of {', '.join(kinds)} may be "
+                f"identifiers or indices: give {{name: {given}}} for each that may be off"
+            )
+        given = dict.fromkeys(kinds, given)
     for name, bound in given.items():
         if name not in kinds or not takes_bound(kinds[name]):
             what = "not among the columns" if name not in kinds else f"of {kinds[name]}"

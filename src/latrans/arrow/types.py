@@ -9,6 +9,7 @@ alone and readers that know nothing of latrans see bytes.  The type's parameters
      "codec": {"model": "sha256:7395de16...", "mode": "lossless"}}
 
 ``shape`` is null where rows differ in it; then ``ndim`` says how many dimensions each has.
+``list_type``, where it is there, says which kind of list the decoded rows are.
 ``codec`` is a stored configuration (`latrans.config`) with the model by its digest.  It says how
 the column was written; what decodes a row follows from its frame alone.
 """
@@ -51,12 +52,16 @@ class Cells:
     shape : tuple of int, optional
         None where rows differ in it.
     dim_names : tuple of str, optional
+    list_type : {"list", "fixed_size_list"}, optional
+        What decoded rows are: lists with 32-bit offsets instead of 64-bit ones where they differ in
+        shape, (nested) fixed-size lists instead of tensors where they do not.
     """
 
     dtype: np.dtype[Any]
     ndim: int
     shape: tuple[int, ...] | None = None
     dim_names: tuple[str, ...] | None = None
+    list_type: str | None = None
 
     def __post_init__(self) -> None:
         if self.dtype.name not in VALUE_TYPES:
@@ -72,6 +77,9 @@ class Cells:
             raise ConfigError(f"rows of shape {self.shape} exceed {MAX_NBYTES} bytes: split them")
         if self.dim_names is not None and len(self.dim_names) != self.ndim:
             raise ConfigError(f"dim_names {self.dim_names} do not name {self.ndim} dimensions")
+        expected = "list" if self.shape is None else "fixed_size_list"
+        if self.list_type not in (None, expected):
+            raise ConfigError(f"list_type is {self.list_type!r}; expected {expected!r} or none")
 
     @property
     def row_nbytes(self) -> int:
@@ -202,6 +210,8 @@ class TensorType(pa.ExtensionType):  # type: ignore[misc]
         }
         if cells.shape is None:
             parameters["ndim"] = cells.ndim
+        if cells.list_type is not None:
+            parameters["list_type"] = cells.list_type
         return json.dumps(parameters, separators=(",", ":")).encode()
 
     @classmethod
@@ -258,6 +268,7 @@ def parse(serialized: bytes) -> tuple[Cells, dict[str, Any]]:
             int(found["ndim"]) if shape is None else len(shape),
             None if shape is None else tuple(shape),
             None if names is None else tuple(map(str, names)),
+            found.get("list_type"),
         )
         return cells, Configured.from_mapping(found["codec"]).to_mapping()
     except CodecError:

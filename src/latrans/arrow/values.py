@@ -2,21 +2,24 @@
 
 Columns may be fixed-shape tensors (with a permutation, too), lists and fixed-size lists of
 numbers, nested ones with a shape, the struct of data and shape that stands for tensors of varying
-shape, and bytes with a shape and a dtype.  What comes back is a fixed-shape tensor where all rows
-have one shape; otherwise a list per row for one dimension, that struct for more.
+shape, and bytes with a shape and a dtype.  What comes back has the type that was there; where a
+shape was given, and where the type says nothing, it is a fixed-shape tensor if all rows have one
+shape, otherwise a large list per row for one dimension, that struct for more.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..errors import ConfigError
+from ..errors import CodecError, ConfigError
 from .types import EXTENSION_NAME, Cells
 
 Array = np.ndarray[Any, Any]
@@ -54,7 +57,8 @@ def describe(kind: pa.DataType, shape: Sequence[int] | None = None, dtype: Any =
         return _fixed(_dtype(kind.value_type), own, given, names or None)
     if _is_varying(kind):
         ndim = kind.field("shape").type.list_size
-        return _fixed(_dtype(kind.field("data").type.value_type), None, given, None, ndim)
+        data = kind.field("data").type
+        return _listed(_fixed(_dtype(data.value_type), None, given, None, ndim), data, given)
     sizes: list[int | None] = []
     leaf = kind
     while _is_list(leaf):
@@ -68,7 +72,7 @@ def describe(kind: pa.DataType, shape: Sequence[int] | None = None, dtype: Any =
     own = None if None in sizes else tuple(n for n in sizes if n is not None)
     if own is None and given is None and len(sizes) > 1:
         raise ConfigError(f"a column of {kind} needs the shape of its rows: give it")
-    return _fixed(_dtype(leaf), own, given, None, len(sizes))
+    return _listed(_fixed(_dtype(leaf), own, given, None, len(sizes)), kind, given)
 
 
 def rows_of(array: pa.Array, cells: Cells, dtype: Any = None) -> list[Array]:
@@ -118,9 +122,11 @@ def rows_of(array: pa.Array, cells: Cells, dtype: Any = None) -> list[Array]:
 def decoded_type(cells: Cells) -> pa.DataType:
     """The type that decoded columns have."""
     if cells.shape is not None:
+        if cells.list_type is not None:
+            return reduce(pa.list_, reversed(cells.shape), cells.value_type)
         names = None if cells.dim_names is None else list(cells.dim_names)
         return pa.fixed_shape_tensor(cells.value_type, cells.shape, dim_names=names)
-    data = pa.large_list(cells.value_type)
+    data = (pa.large_list if cells.list_type is None else pa.list_)(cells.value_type)
     if cells.ndim == 1:
         return data
     return pa.struct([("data", data), ("shape", pa.list_(pa.int32(), cells.ndim))])
@@ -131,6 +137,10 @@ def from_stacked(rows: Array, valid: Array | None, cells: Cells) -> pa.Array:
     kind = decoded_type(cells)
     values = pa.array(rows.reshape(-1))
     mask = None if valid is None else pa.array(~valid)
+    if cells.list_type is not None and cells.shape is not None:
+        for size in reversed(cells.shape[1:]):
+            values = pa.FixedSizeListArray.from_arrays(values, size)
+        return pa.FixedSizeListArray.from_arrays(values, cells.shape[0], mask=mask)
     storage = pa.FixedSizeListArray.from_arrays(values, type=kind.storage_type, mask=mask)
     return pa.ExtensionArray.from_storage(kind, storage)
 
@@ -142,9 +152,16 @@ def from_rows(rows: Sequence[Array | None], cells: Cells) -> pa.Array:
     there = [row.reshape(-1) for row in rows if row is not None]
     flat = np.concatenate(there) if there else np.empty(0, cells.dtype)
     lengths = [0 if row is None else row.size for row in rows]
-    offsets = pa.array(np.cumsum([0, *lengths]).astype(np.int64))
+    small = cells.list_type is not None
+    if small and flat.size > np.iinfo(np.int32).max:
+        raise CodecError(
+            f"{flat.size} values are too many for one column of lists with 32-bit offsets: decode "
+            "it in slices or batches"
+        )
+    offsets = pa.array(np.cumsum([0, *lengths]).astype(np.int32 if small else np.int64))
     data_mask = mask if cells.ndim == 1 else None
-    data = pa.LargeListArray.from_arrays(offsets, pa.array(flat), mask=data_mask)
+    lists = pa.ListArray if small else pa.LargeListArray
+    data = lists.from_arrays(offsets, pa.array(flat), mask=data_mask)
     if cells.ndim == 1:
         return data
     none = (0,) * cells.ndim
@@ -171,6 +188,15 @@ def _fixed(
     if shape is not None and own is None and ndim > 1 and len(shape) != ndim:
         raise ConfigError(f"rows of {ndim} dimensions cannot have shape {shape}")
     return Cells(dtype, ndim if shape is None else len(shape), shape, names)
+
+
+def _listed(cells: Cells, kind: pa.DataType, given: tuple[int, ...] | None) -> Cells:
+    """Cells that remember which lists their rows were, unless a shape makes tensors of them."""
+    if given is not None:
+        return cells
+    fixed = pa.types.is_fixed_size_list(kind) and cells.shape is not None
+    name = "fixed_size_list" if fixed else "list" if pa.types.is_list(kind) else None
+    return replace(cells, list_type=name)
 
 
 def _from_bytes(array: pa.Array, cells: Cells, dtype: np.dtype[Any]) -> Array:

@@ -28,6 +28,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar=("NAME=MODEL", "COLUMN"),
         help="columns of numbers to compress as one of that name; may be given more than once",
     )
+    table.add_argument(
+        "--bounds",
+        metavar="NAME=E,...",
+        help="largest absolute error of the columns named; all others are exact",
+    )
     table.add_argument("--shapes", metavar="NAME=NxN,...", help="of rows that are lists or bytes")
     table.add_argument("--dtypes", metavar="NAME=DTYPE,...", help="of rows that are bytes")
     table.add_argument("--row-group-size", type=int, metavar="N", help="in rows")
@@ -61,13 +66,27 @@ def compress(args: argparse.Namespace) -> int:
     for name in _OF_ARRAYS:
         if getattr(args, name):
             raise ConfigError(f"--{name.replace('_', '-')} is for arrays, not for tables")
-    mode = args.mode or ("lossless" if args.max_error is None else "bounded")
-    options = (mode, args.max_error, args.fill_value, args.axes, None, args.quality, args.step)
-    codecs = {name: Codec(model, *options) for name, model in _pairs(args.columns).items()}
+    bounds = _bounds(args)
+    if args.mode == "bounded" and not bounds:
+        raise ConfigError("mode 'bounded' needs bounds: --bounds NAME=E,... for columns by name")
+    if args.mode in ("lossless", "lossy") and bounds:
+        raise ConfigError(f"mode {args.mode!r} takes no maximal error: leave one of them out")
+    exact = "lossy" if args.mode == "lossy" else "lossless"
+    rest = (args.fill_value, args.axes, None, args.quality, args.step)
+    codecs = {
+        name: Codec(model, "bounded" if name in bounds else exact, bounds.get(name), *rest)
+        for name, model in _pairs(args.columns).items()
+    }
     tables = {}
     for named, *together in args.together or ():
         for name, model in _pairs(named).items():
-            tables[name] = (together, Codec(model, *options))
+            within = {column: bounds[column] for column in together if column in bounds}
+            tables[name] = (together, Codec(model, exact, None, *rest), within or None)
+    known = {*codecs, *(column for together, *_ in tables.values() for column in together)}
+    if unknown := [name for name in bounds if name not in known]:
+        raise ConfigError(
+            f"--bounds names {unknown[0]!r}, which is not among the columns to compress"
+        )
     shapes = {name: _shape(text) for name, text in _pairs(args.shapes).items()}
     source = dataset(args.source, decode=False)
     n_rows, start = source.count_rows(), time.perf_counter()
@@ -88,8 +107,8 @@ def compress(args: argparse.Namespace) -> int:
         )
     print(
         f"{args.target}: {n_rows} rows, {_size(args.source)} to {_size(args.target)}, "
-        f"{', '.join((*codecs, *tables))} {mode}"
-        + (f" within {args.max_error:g}" if args.max_error is not None else "")
+        f"{', '.join((*codecs, *tables))} {exact}"
+        + "".join(f", {name} within {bound:g}" for name, bound in bounds.items())
         + f", {time.perf_counter() - start:.1f} s"
     )
     return 0
@@ -135,6 +154,26 @@ def _pairs(text: str | None) -> dict[str, str]:
             raise ConfigError(f"{part!r} is not NAME=VALUE")
         found[name] = value
     return found
+
+
+def _bounds(args: argparse.Namespace) -> dict[str, float]:
+    """The bound of each column that has one."""
+    if args.bounds is not None and args.max_error is not None:
+        raise ConfigError("give either --bounds or --max-error")
+    if args.max_error is not None:
+        names = list(_pairs(args.columns))
+        if args.together or len(names) != 1:
+            raise ConfigError(
+                "--max-error names no column, and some may hold identifiers, labels or times: "
+                f"give --bounds NAME={args.max_error:g},... for those that may be off"
+            )
+        return {names[0]: args.max_error}
+    try:
+        return {name: float(text) for name, text in _pairs(args.bounds).items()}
+    except ValueError as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"--bounds {args.bounds} are no numbers: {error}") from error
 
 
 def _shape(text: str) -> tuple[int, ...]:
