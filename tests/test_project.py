@@ -75,6 +75,7 @@ def test_entry_points_load() -> None:
         ("console_scripts", "latrans"): "latrans.cli:main",
         ("numcodecs.codecs", "latrans"): "latrans.numcodecs:Latrans",
         ("zarr.codecs", "latrans"): "latrans.zarr:LatransCodec",
+        ("zarr.codecs", "numcodecs.latrans"): "latrans.zarr:LatransAdapter",
     }
     for (group, name), value in declared.items():
         (entry,) = metadata.entry_points(group=group, name=name)

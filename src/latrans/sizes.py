@@ -151,7 +151,8 @@ def _inside_shards(array: Any, shards: tuple[int, ...]) -> Grid:
 def _index_range(codec: Any, nbytes: int) -> Any:
     from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 
-    at_start = codec.index_location.value == "start"
+    # An enumeration until Zarr 3.3, a string since.
+    at_start = getattr(codec.index_location, "value", codec.index_location) == "start"
     return RangeByteRequest(0, nbytes) if at_start else SuffixByteRequest(nbytes)
 
 

@@ -3,13 +3,15 @@
     latrans.zarr.create(...)    an array whose chunks suit the model
     latrans.zarr.open(...)      an array or group, models that are kept beside it included
     latrans.zarr.LatransCodec   the serializer, for `zarr.create_array` and whoever calls it
+    latrans.zarr.LatransAdapter stores of format 2 under metadata of format 3
     latrans.zarr.batch_sizes()  how many chunks reach the engine at once
 
 Inside this package ``zarr`` is the library, as everywhere.
 """
 
+from .adapter import LatransAdapter
 from .arrays import create, open
 from .batching import BatchSizes, batch_sizes
 from .codec import LatransCodec
 
-__all__ = ["BatchSizes", "LatransCodec", "batch_sizes", "create", "open"]
+__all__ = ["BatchSizes", "LatransAdapter", "LatransCodec", "batch_sizes", "create", "open"]
