@@ -8,7 +8,7 @@
     ├── CodecError (ValueError)       a frame cannot be decoded: damaged, cut short, or not a frame
     ├── ModelError (ValueError)       a model file is damaged or not a latrans model
     │   └── ModelNotFoundError        no model with that name, path or digest is at hand
-    ├── EngineError (RuntimeError)    an engine that was asked for by name is not available
+    ├── EngineError (RuntimeError)    no engine that was asked for, or none at all, runs here
     ├── RivalError (RuntimeError)     a codec to compare with is not installed, or failed
     └── TransferError (RuntimeError)  chunks of a transfer failed; all others are in place
 
@@ -49,7 +49,7 @@ class ModelNotFoundError(ModelError):
 
 
 class EngineError(LatransError, RuntimeError):
-    """An engine that was asked for by name is not available on this machine."""
+    """An engine that was asked for by name, or any that is right, is not available here."""
 
 
 class RivalError(LatransError, RuntimeError):
@@ -82,3 +82,7 @@ class TransferError(LatransError, RuntimeError):
 
 class LatransWarning(UserWarning):
     """Something worth knowing that is not an error."""
+
+
+class ReferenceEngineWarning(LatransWarning):
+    """The compiled core does not load, and the slow reference engine runs in its place."""
