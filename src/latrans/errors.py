@@ -9,7 +9,7 @@
     ├── ModelError (ValueError)       a model file is damaged or not a latrans model
     │   └── ModelNotFoundError        no model with that name, path or digest is at hand
     ├── DependencyError (ImportError)  another package, which latrans needs, is broken
-    ├── EngineError (RuntimeError)    an engine that was asked for by name is not available
+    ├── EngineError (RuntimeError)    no engine that was asked for, or none at all, runs here
     ├── RivalError (RuntimeError)     a codec to compare with is not installed, or failed
     ├── ShutdownError (RuntimeError)  the interpreter is about to end, and nothing more is coded
     └── TransferError (RuntimeError)  chunks of a transfer failed; all others are in place
@@ -55,7 +55,7 @@ class DependencyError(LatransError, ImportError):
 
 
 class EngineError(LatransError, RuntimeError):
-    """An engine that was asked for by name is not available on this machine."""
+    """An engine that was asked for by name, or any that is right, is not available here."""
 
 
 class RivalError(LatransError, RuntimeError):
@@ -92,3 +92,7 @@ class TransferError(LatransError, RuntimeError):
 
 class LatransWarning(UserWarning):
     """Something worth knowing that is not an error."""
+
+
+class ReferenceEngineWarning(LatransWarning):
+    """The compiled core does not load, and the slow reference engine runs in its place."""

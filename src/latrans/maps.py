@@ -14,7 +14,7 @@ from .decimals import MAX_DECIMALS, Divided, scaled, unscaled
 from .errors import CodecError
 from .floats import TwoLayer, ordered, unordered
 from .grids import Grid
-from .wire import Reader, pack_varint
+from .wire import Reader, native, pack_varint
 
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
@@ -245,13 +245,14 @@ class Stored:
     pointwise: ClassVar[bool] = False
 
     def forward(self, values: Array) -> tuple[Array, Stored]:
-        return np.zeros(values.shape, np.int32), Stored(fallback.encode(values))
+        stored = values.astype(values.dtype.newbyteorder("<"), copy=False)
+        return np.zeros(values.shape, np.int32), Stored(fallback.encode(stored))
 
     def approximate(self, integers: Array) -> tuple[Array, Stored]:
         return integers, self
 
     def invert(self, integers: Array, dtype: np.dtype[Any]) -> Array:
-        return fallback.decode(self.payload, dtype, integers.shape)
+        return native(fallback.decode(self.payload, dtype.newbyteorder("<"), integers.shape))
 
     def write(self) -> bytes:
         return pack_varint(len(self.payload)) + self.payload

@@ -16,7 +16,7 @@ from . import passes
 from .dependencies import Zstd
 from .errors import CodecError
 from .missing import Missing
-from .wire import Reader, pack_varint
+from .wire import Reader, little_endian, native, pack_varint
 
 Array = npt.NDArray[Any]
 _FAR = 4.0  # times the range of all other values
@@ -39,7 +39,7 @@ class Mask:
         return Mask(self.where[members], self.patterns, self.index[:0])
 
     def write(self) -> bytes:
-        out = pack_varint(len(self.patterns)) + self.patterns.tobytes()
+        out = pack_varint(len(self.patterns)) + little_endian(self.patterns)
         out += _squeezed(np.packbits(self.where.reshape(-1)).tobytes())
         if len(self.patterns) > 1:
             out += _squeezed(self.index.astype("<u4").tobytes())
@@ -172,7 +172,7 @@ def _in_long_runs(where: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 def read(reader: Reader, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Mask:
     n = int(np.prod(shape, dtype=np.int64))
     bits = np.dtype(_BITS[dtype.itemsize]).newbyteorder("<")
-    patterns = reader.array(bits, reader.varint())
+    patterns = native(reader.array(bits, reader.varint()))
     packed = np.frombuffer(_unsqueezed(reader, (n + 7) // 8), np.uint8)
     where = np.unpackbits(packed, count=n).astype(bool)
     count = int(where.sum())
@@ -196,7 +196,7 @@ def exceptions(array: Array, positions: npt.NDArray[np.int64]) -> bytes:
         return b""
     gaps = np.diff(positions, prepend=-1) - 1
     values = array.reshape(-1)[positions]
-    body = gaps.astype("<u4").tobytes() + values.tobytes()
+    body = gaps.astype("<u4").tobytes() + little_endian(values)
     return pack_varint(positions.size) + _squeezed(body)
 
 
@@ -210,7 +210,7 @@ def read_exceptions(
     positions = np.cumsum(np.frombuffer(body[: 4 * count], "<u4").astype(np.int64) + 1) - 1
     if count and int(positions[-1]) >= n:
         raise CodecError("frame is damaged: an exception lies outside of its chunk")
-    return positions, np.frombuffer(body[4 * count :], dtype)
+    return positions, native(np.frombuffer(body[4 * count :], dtype.newbyteorder("<")))
 
 
 def _squeezed(data: bytes) -> bytes:

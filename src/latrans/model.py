@@ -32,6 +32,7 @@ from .residual.predictor import Predictor, predictor_from
 from .residual.values import N_VALUES, ValueCoder, ValuePredictor, value_coder
 from .transform.transform import Transform
 from .whole import replacing
+from .wire import native
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder
@@ -41,6 +42,8 @@ MAX_NBYTES = 1 << 26
 T = TypeVar("T")
 BY_VALUE = "values"  # FORMAT.md 6.7
 _KEY = "latrans"
+# FORMAT.md 9.2: what tensors are of.
+_DTYPES = {"I8": "|i1", "U8": "|u1", "I16": "<i2", "U16": "<u2", "I32": "<i4"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +171,7 @@ class Model:
             length = int.from_bytes(data[:8], "little")
             header = json.loads(bytes(data[8 : 8 + min(length, len(data))]))
             spec = json.loads(header["__metadata__"][_KEY])
-            tensors = safetensors.numpy.load(bytes(data))
+            tensors = _tensors(bytes(data))
             model = cls._from_parts(spec, tensors)
         except LatransError:
             raise
@@ -261,6 +264,18 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Model.from_bytes, (self.data,)
+
+
+def _tensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """The tensors of a safetensors file, in this machine's byte order.
+
+    The bytes are little-endian.  The library's own loader takes them for native ones.
+    """
+    found = {}
+    for name, tensor in safetensors.deserialize(data):
+        stored = np.dtype(_DTYPES[tensor["dtype"]])
+        found[name] = native(np.frombuffer(tensor["data"], stored).reshape(tensor["shape"]))
+    return found
 
 
 def _predictor(spec: dict[str, Any], tensors: dict[str, Any]) -> Predictor | ValuePredictor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -47,6 +49,16 @@ class Reader:
     @property
     def remaining(self) -> int:
         return len(self._view) - self._at
+
+
+def little_endian(items: npt.NDArray[Any]) -> bytes:
+    """Items as they stand in sections, whatever the machine's byte order."""
+    return items.astype(items.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def native(items: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Items in the machine's byte order, copied only where theirs is another."""
+    return items.astype(items.dtype.newbyteorder("="), copy=False)
 
 
 def pack_varint(value: int) -> bytes:

@@ -106,7 +106,7 @@ def _terrain() -> Array:
 
 
 def _membrane() -> Array:
-    return np.frombuffer(_matplotlib_sample("membrane.dat"), np.float32)
+    return np.frombuffer(_matplotlib_sample("membrane.dat"), "<f4").astype(np.float32, copy=False)
 
 
 def _matplotlib_sample(name: str) -> bytes:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
@@ -33,7 +34,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import EngineError
+from ..errors import EngineError, ReferenceEngineWarning
 from ..program import Program
 
 NAMES = ("native", "reference", "torch")
@@ -79,7 +80,13 @@ def select(name: str | None = None) -> Engine:
     Raises
     ------
     EngineError
-        If an engine was asked for by name and is unknown or cannot run here.
+        If an engine was asked for by name and is unknown or cannot run here, and on 32-bit
+        platforms, where NumPy's integers are too narrow.
+
+    Warns
+    -----
+    ReferenceEngineWarning
+        Once, if no engine was asked for and the compiled core does not load.
 
     Examples
     --------
@@ -87,6 +94,11 @@ def select(name: str | None = None) -> Engine:
     >>> select("reference").name
     'reference'
     """
+    if sys.maxsize < 1 << 32:
+        raise EngineError(
+            "this Python has 32 bits; latrans needs one of 64, since NumPy's default integers are "
+            "too narrow here and values would be wrong: install a 64-bit Python"
+        )
     asked = name or os.environ.get(VARIABLE) or None
     if asked is not None and asked.partition(":")[0] == "torch":
         return _torch(asked)
@@ -101,11 +113,25 @@ def select(name: str | None = None) -> Engine:
                     f"engine 'native' needs the compiled core, which does not load here ({error}); "
                     f"install a latrans wheel for this platform or ask for 'reference'"
                 ) from error
+            _warn(str(error))
         else:
             return _native(native)
     from . import reference
 
     return Engine("reference", "reference", reference.run, "reference")
+
+
+@cache
+def _warn(reason: str) -> None:
+    """Say once that the slow engine runs where nobody asked for it."""
+    warnings.warn(
+        f"the compiled core does not load here ({reason}); the reference engine runs in its place, "
+        f"hundreds of times slower with the same bytes. Install latrans for this Python and "
+        f"platform (a C++17 compiler builds it from source), or set {VARIABLE}=reference if that "
+        "is what you want",
+        ReferenceEngineWarning,
+        stacklevel=3,
+    )
 
 
 @cache
@@ -131,7 +157,8 @@ def _on(device: Any, description: str, in_flight: int) -> Engine:
 
     try:
         from . import native
-    except ImportError:
+    except ImportError as error:
+        _warn(str(error))
         host = "reference"
     else:
         host = _native(native).name

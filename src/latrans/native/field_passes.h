@@ -1,7 +1,14 @@
 // Passes over whole arrays: quantising, checking a bound, coming back, extremes, simple misses.
 #pragma once
+#include <cfloat>
 #include <cstddef>
 #include <cstdint>
+
+// Every double must be rounded once per operation: x87 registers hold more, and no bound would be kept.
+static_assert(FLT_EVAL_METHOD >= 0 && FLT_EVAL_METHOD != 2,
+              "doubles have excess precision here; on x86 build with -msse2 -mfpmath=sse");
+// The Python side needs NumPy's default integers to have 64 bits.
+static_assert(sizeof(void *) == 8, "latrans needs a 64-bit platform");
 
 namespace latrans {
 

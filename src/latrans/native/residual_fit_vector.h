@@ -96,9 +96,10 @@ inline Vector load(const void *p) {
 }
 inline void store(void *p, Vector v) { __builtin_memcpy(p, &v, sizeof v); }
 inline Vector zero() { return Vector{}; }
+// The low half comes first, whatever the order of bytes.
 inline Vector every(int32_t v) {
-    const Sums sums{{v, v, v, v}};
-    return load(&sums);
+    const auto first = static_cast<int16_t>(v), second = static_cast<int16_t>(v >> 16);
+    return {{first, second, first, second, first, second, first, second}};
 }
 inline Vector times(Vector a, Vector b) {
     for (int i = 0; i < 8; ++i) a.v[i] = static_cast<int16_t>(a.v[i] * b.v[i]);

@@ -33,6 +33,6 @@ def _weighted(rows: Sequence[Sequence[int]], planes: Ints) -> Ints:
     for total, weights in zip(out, rows, strict=True):
         for weight, plane in zip(weights, planes, strict=True):
             if weight:
-                total += np.int64(weight) * plane
+                total += weight * plane.astype(np.int64, copy=False)
     out >>= _BITS
     return out

@@ -51,7 +51,7 @@ def join(low: Ints, horizontal: Ints, vertical: Ints, diagonal: Ints) -> Ints:
 
 def _analyse(x: Ints) -> tuple[Ints, Ints]:
     """Low and high halves along the last axis."""
-    low, high = x[..., 0::2].copy(), x[..., 1::2].copy()
+    low, high = x[..., 0::2].astype(np.int64), x[..., 1::2].astype(np.int64)
     if high.shape[-1]:
         for predict, update in _STEPS:
             high += _scaled(predict, _around_high(low, high))
@@ -60,7 +60,7 @@ def _analyse(x: Ints) -> tuple[Ints, Ints]:
 
 
 def _synthesise(low: Ints, high: Ints) -> Ints:
-    low, high = low.copy(), high.copy()
+    low, high = low.astype(np.int64), high.astype(np.int64)  # bands without values are int32
     if high.shape[-1]:
         for predict, update in reversed(_STEPS):
             low -= _scaled(update, _around_low(low, high))
