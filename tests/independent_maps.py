@@ -136,7 +136,10 @@ def invert_map(content, q, dtype, exact):
     kind = reader.unpack("B")
     work = np.dtype("f4") if dtype.kind == "f" and (kind & 64 or dtype.itemsize == 2) else dtype
     with np.errstate(over="ignore"):
-        values = KINDS[kind & 63](reader, q, work, exact).astype(dtype)
+        values = KINDS[kind & 63](reader, q, work, exact)
+        if dtype.kind == "f" and not exact:
+            values = values.clip(-np.finfo(dtype).max, np.finfo(dtype).max)
+        values = values.astype(dtype)
     values = np.ascontiguousarray(values).reshape(-1)
     if kind & 128:
         count = reader.varint()

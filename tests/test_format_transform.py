@@ -46,3 +46,10 @@ def test_large_values(model):
     rng = np.random.default_rng(0)
     check(model, rng.integers(-(2**29), 2**29, (9, 20)).astype("<i4"), mode="lossy", quality=100)
     check(model, rng.integers(-(2**29), 2**29, (20, 9)).astype("<i4"), mode="lossy", step=0.1)
+
+
+@pytest.mark.parametrize("dtype", ["<f4", "<f8"])
+def test_values_beyond_the_largest(model, dtype):
+    wave = np.clip(1.5 * np.sin(np.indices((18, 20)).sum(0) / 4), -1, 1)
+    array = (wave * float(np.finfo(dtype).max)).astype(dtype)
+    check(model, array, mode="lossy", quality=15)

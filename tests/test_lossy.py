@@ -68,6 +68,18 @@ class TestRoundTrip:
             found = lossy(model).decode(lossy(model).encode(array))
             assert np.array_equal(found, array, equal_nan=array.dtype.kind == "f")
 
+    @pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8"])
+    def test_values_clipped_at_the_largest_do_not_become_infinite(self, model, dtype):
+        largest = float(np.finfo(dtype).max)
+        y, x = np.indices((40, 50))
+        with np.errstate(over="ignore"):
+            wave = np.clip(1.5 * np.sin(x / 9) * np.cos(y / 7), -1, 1) * largest
+        array = wave.astype(dtype)
+        codec = lossy(model, quality=25)
+        found = codec.decode(codec.encode(array))
+        assert np.isfinite(found).all()
+        assert float(abs(found).max()) <= largest
+
     def test_results_stay_within_the_dtype(self, model):
         array = np.where(np.indices((32, 32)).sum(0) % 2, 255, 0).astype("u1")
         found = lossy(model, quality=15).decode(lossy(model, quality=15).encode(array))

@@ -23,6 +23,19 @@ def one_again() -> np.ndarray:
     return stack
 
 
+def camera(dtype: str, noise: float, n: int = 4) -> np.ndarray:
+    """A camera that gives the same frame again and again, of few and of many distinct values."""
+    slope = np.add.outer(np.arange(400), np.arange(400)) * 0.3
+    frame = 100 + RNG.standard_normal((400, 400)) * noise + slope
+    return np.repeat(np.round(frame)[None], n, 0).astype(dtype)
+
+
+def windows() -> np.ndarray:
+    """Windows of a recording, each the half of the one before."""
+    recording = np.cumsum(RNG.integers(-90, 91, 300_000)).astype(np.int32)
+    return np.lib.stride_tricks.sliding_window_view(recording, 9000)[::4463].copy()
+
+
 WON = {
     "far copies of bytes": np.tile(NOISE, 5),
     "far copies of words": np.tile(RNG.integers(-2000, 2000, 100_003).astype(np.int16), 6),
@@ -35,6 +48,11 @@ WON = {
     "short periods": np.tile(NOISE[:777], 1000),
     "constant": np.full((700, 700), 7, np.int16),
     "few labels": np.kron(RNG.integers(0, 40, (30, 30)), np.ones((32, 32), int)).astype(np.uint16),
+    "a camera, much noise": camera("i2", 30),
+    "a camera, little noise": camera("u2", 3),
+    "a camera, floats": camera("f4", 100),
+    "a camera, bytes": camera("u1", 8),
+    "overlapping windows": windows(),
     "big-endian": np.tile(RNG.standard_normal(90_001), 4).astype(">f4"),
 }
 
@@ -45,7 +63,10 @@ def test_what_wins_is_tried(name: str) -> None:
     assert may_win(array, len(fallback.encode(array)) + 1)
 
 
-@pytest.mark.parametrize("name", ["frames in a circle", "half of it constant", "short periods"])
+@pytest.mark.parametrize("name", [
+    "frames in a circle", "half of it constant", "short periods", "a camera, much noise",
+    "a camera, little noise", "a camera, floats",
+])  # fmt: skip
 def test_frames_are_not_larger_than_the_fallbacks(name: str) -> None:
     array = WON[name]
     assert len(Codec("image-1").encode(array)) <= len(fallback.encode(array)) + 32

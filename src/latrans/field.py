@@ -247,6 +247,9 @@ class Inverse:
         if self.dtype.kind in "iu":
             _fit(values, self.dtype, out, self._approximate)
         else:
+            if self._approximate:  # what overshoots the largest value is no infinity
+                most = np.finfo(self.dtype).max
+                values = np.clip(values, -most, most)
             with np.errstate(over="ignore"):
                 out[...] = values
 

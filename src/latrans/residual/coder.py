@@ -146,7 +146,7 @@ def _walk(
             backend.predictor, plane, info.n_samples, finished, picture, step, noise_parts
         )
         chosen = habits.plan(surface, _indices(info, i), previous)
-        job = replace(surface.job(chosen, lo, hi), keep=i in kept)
+        job = surface.job(chosen, lo, hi, keep=i in kept)
         expert = habits.expert(job, plane, i, previous) if experts is None else experts[i]
         if expert != chosen.expert:
             chosen, job = replace(chosen, expert=expert), replace(job, expert=expert)

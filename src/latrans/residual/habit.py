@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from .backend import Backend
 from .fixed import Ints
 from .job import Job
-from .plan import onward, plan
+from .plan import is_shared, onward, plan
 from .predictor import NO_NETWORK
 from .surface import Plan, Surface
 
@@ -64,6 +64,8 @@ class Habits:
         self, surface: Surface, candidates: Sequence[tuple[int, ...]], previous: Plan | None
     ) -> Plan:
         """Plan of the next piece."""
+        if previous is not None and is_shared(surface, previous):
+            return previous
         trials = self._backend.trials(surface)
         if not (self._large and self._planes and surface.n_samples >= _TRIAL_SAMPLES):
             return plan(surface, candidates, previous, trials=trials)

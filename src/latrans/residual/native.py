@@ -216,9 +216,13 @@ class NativeBackend(Counting):
         sets = job.bands
         # What the job refers to came out of this backend.
         references = cast("Sequence[NativeCoded]", job.references)
-        weights = np.zeros((len(sets), max((len(s.weights) for s in sets), default=0)), np.int32)
-        for row, s in zip(weights, sets, strict=True):
-            row[: len(s.weights)] = _int32(s.weights)
+        if len(sets) == 1:
+            weights = sets[0].narrow[None]
+        else:
+            most = max((len(s.weights) for s in sets), default=0)
+            weights = np.zeros((len(sets), most), np.int32)
+            for row, s in zip(weights, sets, strict=True):
+                row[: len(s.weights)] = s.narrow
         return _native.ResidualJob(
             self.predictor.geometry.up > 0,
             (job.rows, job.columns, job.n_samples),

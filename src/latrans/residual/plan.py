@@ -49,8 +49,8 @@ def plan(
     """
     rows = surface.plane.shape[0]
     small = surface.n_samples < MIN_SAMPLES
-    if small and previous is not None and not previous.own and previous.band_rows == rows:
-        return previous  # thousands of small items share one guess
+    if previous is not None and is_shared(surface, previous):
+        return previous
     trials = surface.trials() if trials is None else trials
     height = band_height(surface)
     best = _trained(surface, trials, height, previous)
@@ -66,6 +66,12 @@ def plan(
     if best.own and not surface.predictor.geometry.up and rows == LANES:
         best = _shorter(surface, trials, best, previous)
     return best
+
+
+def is_shared(surface: Surface, previous: Plan) -> bool:
+    """Whether a plane has the plan of the one before: thousands of small items share one guess."""
+    small = surface.n_samples < MIN_SAMPLES
+    return small and not previous.own and previous.band_rows == surface.plane.shape[0]
 
 
 def onward(

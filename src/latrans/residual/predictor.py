@@ -6,6 +6,7 @@ Both halves of the coder share these records; neither has behaviour of its own.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,19 @@ class Coefficients:
     weights: npt.NDArray[np.int64]
     shift: int
     sigma_code: int
+
+    @cached_property
+    def narrow(self) -> npt.NDArray[np.int32]:
+        """The weights as int32, for compiled code; many small planes share one set.
+
+        Raises
+        ------
+        ValueError
+            Where they do not fit.
+        """
+        if self.weights.size and int(np.abs(self.weights).max()) >= 1 << 31:
+            raise ValueError(f"weights up to {np.abs(self.weights).max()} do not fit 32 bits")
+        return self.weights.astype(np.int32)
 
     @property
     def sigma(self) -> int:

@@ -58,7 +58,7 @@ class Surface:
     step: int = 1
     noise_parts: int = 12
 
-    def job(self, plan: Plan, lo: int, hi: int) -> Job:
+    def job(self, plan: Plan, lo: int, hi: int, keep: bool = True) -> Job:
         rows, columns = self.plane.shape
         return Job(
             rows=rows,
@@ -72,6 +72,7 @@ class Surface:
             hi=hi,
             expert=plan.expert,
             step=self.step,
+            keep=keep,
         )
 
     @property
