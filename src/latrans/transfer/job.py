@@ -22,6 +22,7 @@ from .blocks import BLOCK_NBYTES, Grid, block_grid
 from .layout import Layout, arrays_of, groups_of, layouts
 from .move import Plan
 from .summary import Record, Summary
+from .zipped import Archive
 
 
 @dataclass
@@ -40,6 +41,8 @@ class Job:
         Memory of the largest task.
     consolidate : bool
         Whether the target gets consolidated metadata, as the source has.
+    archive : Archive or None
+        The ZIP file that the target is packed into.
     """
 
     place: StorePath
@@ -47,6 +50,7 @@ class Job:
     earlier: list[Record]
     needed_nbytes: int
     consolidate: bool = False
+    archive: Archive | None = None
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -87,18 +91,24 @@ class Job:
         return summary
 
     def _complete(self) -> None:
-        """Take the marks off, those of the target itself last."""
-        for plan in self.plans:
-            if plan.name:
-                _unmark(zarr.open_array(self.place / plan.name, mode="r+"))
-        if self.consolidate:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Consolidated metadata")
-                zarr.consolidate_metadata(self.place)
-        _unmark(zarr.open(self.place, mode="r+"))
+        if self.archive is not None:
+            self.archive.pack(self._take_marks_off)
+            return
+        self._take_marks_off(self.place)
         for plan in self.plans:
             progress.forget(plan.target)
         stores.remove_partial(self.place)
+
+    def _take_marks_off(self, place: StorePath) -> None:
+        """Those of the target itself last."""
+        for plan in self.plans:
+            if plan.name:
+                _unmark(zarr.open_array(place / plan.name, mode="r+"))
+        if self.consolidate:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Consolidated metadata")
+                zarr.consolidate_metadata(place)
+        _unmark(zarr.open(place, mode="r+"))
 
 
 def prepare(
@@ -159,7 +169,8 @@ def prepare(
     for layout in wanted:
         layout.probe()
     job = progress.identity(parts)
-    place = stores.open_target(target, storage_options)
+    archive = Archive.named(target, overwrite)
+    place = stores.open_target(target if archive is None else archive.folder, storage_options)
     if not _goes_on(place, job, parts, resume, overwrite):
         stores.clear(place)
     made = _make(place, source, wanted, job, parts, zarr_format)
@@ -188,7 +199,7 @@ def prepare(
         if i < len(plan.grid)
     ]
     has = getattr(getattr(source, "metadata", None), "consolidated_metadata", None)
-    return Job(place, plans, earlier, needed, has is not None)
+    return Job(place, plans, earlier, needed, has is not None, archive)
 
 
 def _goes_on(

@@ -215,10 +215,12 @@ def open(
     >>> bool((latrans.zarr.open(store, "image")[:] == image).all())
     True
     """
+    from ..transfer.zipped import resolved
+
     if isinstance(store, zarr.Group):
         store = store.store_path
     with _batches_of(batch_size):
-        node = zarr.open(store, mode=mode, path=path, **options)
+        node = zarr.open(resolved(store), mode=mode, path=path, **options)
     models.load_for(node)
     return node
 
