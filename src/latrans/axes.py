@@ -98,6 +98,8 @@ def named(axes: Any) -> str | None:
     if axes is None or isinstance(axes, str):
         return axes
     raise ConfigError(f"axes is {axes!r}; expected a string such as 'yx', or None")
+
+
 def follow(axes: str, before: tuple[int, ...], shape: tuple[int, ...]) -> str | None:
     """Axes of an array of shape `before`, for one that was made of it by transposing or selecting.
 

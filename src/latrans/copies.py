@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .wire import native
+
 Array = npt.NDArray[Any]
 
 _SEEN = 1 << 12  # places that say which marks are rare
@@ -43,7 +45,7 @@ def has_copies(data: npt.NDArray[np.uint8], size: int) -> bool:
     at = at[at <= data.size - _CONTEXT]
     if at.size < _LEAST:
         return True
-    context = data[at[:, None] + np.arange(_CONTEXT)].view(np.uint64)
+    context = native(data[at[:, None] + np.arange(_CONTEXT)].view("<u8"))
     mixed = context[:, 0]
     for i in range(1, context.shape[1]):
         mixed = (mixed ^ mixed >> np.uint64(29)) * _MIX + context[:, i]
@@ -53,8 +55,8 @@ def has_copies(data: npt.NDArray[np.uint8], size: int) -> bool:
 def _grams(data: npt.NDArray[np.uint8], size: int) -> list[npt.NDArray[np.uint16]]:
     """A number of each item's content, of bytes that of pairs: those from even places, then odd."""
     if size == 1:
-        return [data[i : i + (data.size - i) // 2 * 2].view(np.uint16) for i in (0, 1)]
-    words = data.view(np.uint16)
+        return [native(data[i : i + (data.size - i) // 2 * 2].view("<u2")) for i in (0, 1)]
+    words = native(data.view("<u2"))
     grams = words[:: size // 2]
     for i in range(1, size // 2):
         grams = grams ^ words[i :: size // 2]

@@ -155,9 +155,7 @@ def _ours(
     mode = "lossless" if args.bound is None else "bounded"
     missing = args.missing or Missing()
     limits = missing.ranges or None
-    codec = Codec(
-        model, mode, args.bound, missing.values or None, axes or None, valid_range=limits
-    )
+    codec = Codec(model, mode, args.bound, missing.values or None, axes or None, valid_range=limits)
     outcome = timed(lambda: codec.encode(piece), codec.decode, len, piece, args.bound, args.missing)
     times = outcome.encode_seconds, outcome.decode_seconds
     return _Row(f"latrans {label}", outcome.nbytes, *times, outcome.error, model, axes)
@@ -235,9 +233,7 @@ def _table(rows: list[_Row], piece: np.ndarray[Any, Any], bound: float | None) -
     return console.table(header, lines)
 
 
-def _no_model_helps(
-    rows: list[_Row], piece: np.ndarray[Any, Any], args: argparse.Namespace
-) -> str:
+def _no_model_helps(rows: list[_Row], piece: np.ndarray[Any, Any], args: argparse.Namespace) -> str:
     """What to do with data that only the fallback stores."""
     text = (
         f"No model can take this data ({piece.dtype} with the bits that it has), one of your own "

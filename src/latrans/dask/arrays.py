@@ -19,6 +19,7 @@ from ..transfer import progress as marks
 from ..transfer.blocks import BLOCK_NBYTES, block_grid
 from ..transfer.job import prepare
 from ..transfer.summary import Summary
+from ..transfer.zipped import resolved
 from ..zarr.models import load_for
 from . import run
 
@@ -156,7 +157,9 @@ def from_zarr(
         open_model(model)
     array = store
     if not isinstance(store, zarr.Array):
-        array = zarr.open_array(store, mode="r", path=path, storage_options=storage_options)
+        array = zarr.open_array(
+            resolved(store), mode="r", path=path, storage_options=storage_options
+        )
     marks.refuse_unfinished(array)
     load_for(array)
     run.send_models(array)

@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..model import Model
 from ..store import is_shipped, open_model
 from ..transfer.progress import refuse_unfinished
+from ..transfer.zipped import resolved
 from ..zarr.models import load_for
 
 
@@ -62,7 +63,7 @@ def open_source(source: Any, storage_options: dict[str, Any] | None = None) -> A
     if isinstance(source, da.Array):
         return source
     if not isinstance(source, zarr.Array | zarr.Group):
-        source = zarr.open(source, mode="r", storage_options=storage_options)
+        source = zarr.open(resolved(source), mode="r", storage_options=storage_options)
     if isinstance(source, zarr.Group):
         names = ", ".join(sorted(source.array_keys())) or "none"
         raise ConfigError(

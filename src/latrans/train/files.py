@@ -208,8 +208,10 @@ def _open_zarr(path: str | Path) -> list[Named]:
         raise ConfigError(
             f"{str(path)!r} looks like a Zarr store; reading it needs latrans[zarr]"
         ) from error
+    from ..transfer.zipped import resolved
+
     try:
-        opened = zarr.open(str(path), mode="r")
+        opened = zarr.open(resolved(str(path)), mode="r")
     except Exception as error:  # stores raise whatever their backends raise
         raise ConfigError(f"cannot read {str(path)!r} as a Zarr store: {error}") from error
     from ..zarr.models import is_model, load_for

@@ -9,6 +9,7 @@
     job       a target that is begun or gone on with, and completed
     move      one block: read, write, read back, compare, remember
     progress  the marks and records that an unfinished target carries
+    zipped    targets that are one ZIP file
     ome       metadata of OME-Zarr, which follow the Zarr format
     local     all blocks on this machine; `latrans.dask` runs them elsewhere
     worker    its processes, which end with the one that started them
@@ -64,7 +65,8 @@ def transcode(
         their names, which the attribute ``source_files`` of the target keeps; a Zarr array or
         group of format 2 or 3, a URL of one; or anything with shape, dtype and indexing by slices.
     target : str, path, Store or StorePath
-        Path or fsspec URL of the new array or group.
+        Path or fsspec URL of the new array or group.  A local path that ends in ``.zip`` becomes
+        one ZIP file, whole or not at all, made in a folder ``x.zip.partial`` beside it.
     codec : LatransCodec, Latrans, latrans.Codec, Model or str; or a mapping
         A codec, or a model to encode with losslessly; by path of the array, where they differ:
         then latrans takes the arrays that are named, and copies the others.  Those that are not

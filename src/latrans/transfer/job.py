@@ -23,6 +23,7 @@ from .blocks import BLOCK_NBYTES, Grid, block_grid
 from .layout import Layout, arrays_of, groups_of, layouts
 from .move import Plan
 from .summary import Record, Summary
+from .zipped import Archive
 
 
 @dataclass
@@ -43,6 +44,8 @@ class Job:
         Whether the target gets consolidated metadata, as the source has.
     exact : tuple of str
         Arrays that are stored losslessly though others are not, see `exact`.
+    archive : Archive or None
+        The ZIP file that the target is packed into.
     """
 
     place: StorePath
@@ -51,6 +54,7 @@ class Job:
     needed_nbytes: int
     consolidate: bool = False
     exact: tuple[str, ...] = ()
+    archive: Archive | None = None
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -91,18 +95,24 @@ class Job:
         return summary
 
     def _complete(self) -> None:
-        """Take the marks off, those of the target itself last."""
-        for plan in self.plans:
-            if plan.name:
-                progress.finished(zarr.open_array(self.place / plan.name, mode="r+"))
-        if self.consolidate:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Consolidated metadata")
-                zarr.consolidate_metadata(self.place)
-        progress.finished(zarr.open(self.place, mode="r+"))
+        if self.archive is not None:
+            self.archive.pack(self._take_marks_off)
+            return
+        self._take_marks_off(self.place)
         for plan in self.plans:
             progress.forget(plan.target)
         stores.remove_partial(self.place)
+
+    def _take_marks_off(self, place: StorePath) -> None:
+        """Those of the target itself last."""
+        for plan in self.plans:
+            if plan.name:
+                progress.finished(zarr.open_array(place / plan.name, mode="r+"))
+        if self.consolidate:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Consolidated metadata")
+                zarr.consolidate_metadata(place)
+        progress.finished(zarr.open(place, mode="r+"))
 
 
 def prepare(
@@ -163,7 +173,8 @@ def prepare(
     for layout in wanted:
         layout.probe()
     job = progress.identity(parts)
-    place = stores.open_target(target, storage_options)
+    archive = Archive.named(target, overwrite)
+    place = stores.open_target(target if archive is None else archive.folder, storage_options)
     if not _goes_on(place, job, parts, resume, overwrite):
         stores.clear(place)
     made = _make(place, source, wanted, job, parts, zarr_format)
@@ -194,7 +205,7 @@ def prepare(
     ]
     has = getattr(getattr(source, "metadata", None), "consolidated_metadata", None)
     exact = tuple(f"{layout.name} ({layout.exact})" for layout in wanted if layout.exact)
-    return Job(place, plans, earlier, needed, has is not None, exact)
+    return Job(place, plans, earlier, needed, has is not None, exact, archive)
 
 
 def _goes_on(

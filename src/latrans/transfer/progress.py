@@ -26,7 +26,7 @@ from . import stores
 from .summary import Record
 
 ATTRIBUTE = "latrans_transfer"
-_FOLDER = ".latrans"
+FOLDER = ".latrans"
 _VERSION = 1
 _AT_ONCE = 64  # requests
 
@@ -105,11 +105,11 @@ def recall(array: Any, job: str) -> dict[int, Record]:
 def forget(array: Any) -> None:
     """Delete all records of an array."""
     store = array.store_path.store
-    sync(store.delete_dir(stores.below(array.path, _FOLDER)))
+    sync(store.delete_dir(stores.below(array.path, FOLDER)))
 
 
 def _key(array: Any, job: str, block: str) -> str:
-    return stores.below(array.path, _FOLDER, job, block)
+    return stores.below(array.path, FOLDER, job, block)
 
 
 def _flat(node: Any, path: str = "") -> dict[str, Any]:

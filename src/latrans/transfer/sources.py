@@ -187,10 +187,15 @@ def open_zarr(
     local = None if "://" in path else Path(path).absolute()
     if local is not None and not local.exists():
         raise FileNotFoundError(f"{path} does not exist: give {EXPECTED}")
-    if local is not None and local.is_file() and not zipfile.is_zipfile(local):
-        raise ConfigError(f"{path} is not a Zarr array or group: {advice(local)}")
+    place: Any = local or path
+    if local is not None and local.is_file():
+        if not path.endswith(".zip"):
+            raise ConfigError(f"{path} is not a Zarr array or group: {advice(local)}")
+        from .zipped import opened
+
+        place = opened(local)
     try:
-        found = zarr.open(local or path, mode="r", storage_options=storage_options)
+        found = zarr.open(place, mode="r", storage_options=storage_options)
     except (FileNotFoundError, ValueError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path} cannot be opened as a Zarr array: {error}") from error
     if groups or isinstance(found, zarr.Array):

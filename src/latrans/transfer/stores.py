@@ -31,6 +31,11 @@ def open_target(target: Any, storage_options: dict[str, Any] | None = None) -> S
     """Where a target lies or will lie: path, URL, `Store` or `StorePath`."""
     if isinstance(target, str) and target.startswith("file://"):
         target = target.removeprefix("file://")  # through fsspec, its files are not written whole
+    if isinstance(target, str | Path) and str(target).endswith(".zip"):
+        raise ConfigError(
+            f"{target}: ZIP files are written by transcode, latrans compress and latrans.dask."
+            "to_zarr alone; give a folder, and pack it afterwards"
+        )
     if isinstance(target, str | Path) and "://" not in str(target):
         if Path(target).is_file():
             raise ConfigError(f"{target} exists and is a file: choose another name")
@@ -41,8 +46,8 @@ def open_target(target: Any, storage_options: dict[str, Any] | None = None) -> S
         raise ConfigError(f"{store} is read-only: give a target that can be written")
     if not (store.supports_writes and store.supports_deletes and store.supports_listing):
         raise ConfigError(
-            f"{type(store).__name__} cannot replace or list what it holds: give a folder or an "
-            "object store as target, and pack it afterwards"
+            f"{type(store).__name__} cannot replace or list what it holds: give a folder, an "
+            "object store, or a path that ends in .zip"
         )
     return found
 
@@ -135,12 +140,17 @@ def clear(place: StorePath) -> None:
         sync(place.store.delete_dir(place.path))
 
 
+def is_partial(name: str) -> bool:
+    """Whether a file is what a killed process left of one that was never finished."""
+    return _PARTIAL.search(name) is not None
+
+
 def remove_partial(place: StorePath) -> None:
     """Delete what killed processes left of files that were never finished."""
     store = unwrapped(place.store)
     if isinstance(store, LocalStore):
         for path in (store.root / place.path).rglob("*.partial"):
-            if _PARTIAL.search(path.name):
+            if is_partial(path.name):
                 path.unlink(missing_ok=True)
 
 

@@ -246,10 +246,12 @@ def open(
     >>> bool((latrans.zarr.open(store, "image")[:] == image).all())
     True
     """
+    from ..transfer.zipped import resolved
+
     if isinstance(store, zarr.Group):
         store = store.store_path
     with _batches_of(batch_size):
-        node = zarr.open(store, mode=mode, path=path, **options)
+        node = zarr.open(resolved(store), mode=mode, path=path, **options)
         if mode != "r" and isinstance(node, zarr.Array) and _drops_wrongly(node.dtype):
             node = writing_all(node)
     models.load_for(node)
