@@ -15,22 +15,28 @@ import functools
 import sys
 
 import dask
-import numpy as np
-import zarr
 
 from latrans.arrow import folders
-from latrans.dask import console
+from latrans.dask import console, rows
 from latrans.transfer import progress
-from latrans.transfer.layout import configured
 from latrans.transfer.stores import open_target
 
 
 def run(args):
     back = args.target.rstrip("/").endswith(".zarr")
     with console.cluster(args) as where:
-        total = sum(compute(from_rows(args) if back else to_rows(args), where))
+        if back:
+            array, tasks = rows.array_of(
+                args.source,
+                open_target(args.target, console.options_of(args, args.target)),
+                console.codec_of(args),
+                chunks=args.chunks,
+                model_storage=args.model_storage,
+                overwrite=args.overwrite,
+            )
+        total = sum(compute(tasks if back else to_rows(args), where))
     if back:
-        progress.finished(zarr.open_array(place_of(args), mode="r+"))
+        progress.finished(array)
     print(f"{args.target}\nbytes in the parts  {total:,}")
     return 0
 
@@ -42,32 +48,6 @@ def to_rows(args):
         folders.remove_parts(args.target)
     how = console.codec_of(args), args.model_in_footer
     return [functools.partial(folders.write_part, folder, source, i, *how) for i in folder.starts]
-
-
-def from_rows(args):
-    folder = folders.open_folder(args.source)
-    chunks = args.chunks or folder.chunks
-    if chunks in (None, "source") or folder.part_rows % chunks[0]:
-        chunks = (folder.part_rows, *folder.shape[1:])  # parts must not share a chunk
-    codec, place = console.codec_of(args).to_mapping(), place_of(args)
-    asked = {"rows": args.source, "codec": codec, "chunks": chunks}
-    mark = progress.marker(progress.identity(asked))
-    target = zarr.create_array(
-        place,
-        shape=folder.shape,
-        dtype=np.dtype(folder.dtype),
-        chunks=chunks,
-        serializer=configured(console.codec_of(args), args.model_storage)[0],
-        compressors=None,
-        attributes={**folder.attributes, **mark},
-        dimension_names=folder.dimension_names,
-        overwrite=args.overwrite or progress.is_begun(place, mark),
-    )
-    return [functools.partial(folders.copy_part, folder, target, i) for i in folder.starts]
-
-
-def place_of(args):
-    return open_target(args.target, console.options_of(args) if "://" in args.target else None)
 
 
 def compute(tasks, where):

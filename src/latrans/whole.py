@@ -30,7 +30,7 @@ def replacing(target: Path) -> Iterator[Path]:
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         yield partial
-        if target.is_dir():  # a folder cannot be renamed onto a folder that is not empty
+        if target.is_dir() and partial.is_dir():  # no folder is renamed onto one that is not empty
             remove(target)
         os.replace(partial, target)
     finally:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import RivalError
+from ..missing import Missing
 
 if TYPE_CHECKING:
     from .measure import Outcome
@@ -40,7 +41,7 @@ def measured(
     array: Array,
     axes: str,
     max_error: float | None,
-    fill_value: float | None,
+    fill_value: Any,
     seconds: float | None = None,
 ) -> Outcome:
     """What `measure.here` gives, from another process.
@@ -62,7 +63,9 @@ def measured(
         from .measure import here
 
         return here(rival, array, axes, max_error, fill_value)  # no other process finds it
-    about = {"module": module, "label": rival.label, "rest": [axes, max_error, fill_value]}
+    missing = Missing.of(fill_value) or Missing()
+    about = {"module": module, "label": rival.label, "axes": axes, "max_error": max_error}
+    about |= {"missing": [missing.values, missing.ranges]}
     about |= {"dtype": array.dtype.str, "shape": array.shape}
     with _lock:
         return _server.ask(rival.label, about, array.tobytes(), seconds)
@@ -182,7 +185,9 @@ def _answer(about: dict[str, Any], array: Array) -> dict[str, Any]:
             importlib.import_module(module)
     except Exception as error:  # whatever its packages do
         raise RivalError(f"{label} failed to load: {type(error).__name__}: {error}") from error
-    return vars(here(rival, array, *about["rest"]))
+    values, ranges = about["missing"]
+    missing = Missing.of(values or None, ranges or None)
+    return vars(here(rival, array, about["axes"], about["max_error"], missing))
 
 
 def _limit(nbytes: int) -> None:
