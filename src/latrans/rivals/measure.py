@@ -69,7 +69,7 @@ def measure(
 
 
 def here(
-    rival: Rival, array: Array, axes: str, max_error: float | None, fill_value: float | None
+    rival: Rival, array: Array, axes: str, max_error: float | None, fill_value: Any
 ) -> Outcome:
     """The same in this process; what a crash of the rival ends."""
     try:
