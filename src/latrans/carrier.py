@@ -85,7 +85,15 @@ def contiguous(array: Array, order: Literal["C", "F"]) -> Array:
     """The array, laid out in that order; padding between fields of records is zero."""
     if array.dtype.names is None:
         return np.asarray(array, order=order)
-    # NumPy copies fields alone: what was in memory between them is no part of the data.
     out = np.zeros(array.shape, array.dtype, order)
-    out[...] = array
+    _copy_fields(array, out)
     return out
+
+
+def _copy_fields(array: Array, out: Array) -> None:
+    """Copy records field by field: what was in memory between these is no part of the data."""
+    if array.dtype.names is None:
+        out[...] = array
+        return
+    for name in array.dtype.names:
+        _copy_fields(array[name], out[name])

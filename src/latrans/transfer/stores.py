@@ -22,6 +22,7 @@ from zarr.storage import LocalStore, MemoryStore, StorePath, WrapperStore
 from zarr.storage._common import make_store_path
 
 from ..errors import ConfigError
+from ..zarr.arrays import config_of
 
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial\Z")
 METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
@@ -192,4 +193,4 @@ def counted(array: Any) -> tuple[Any, CountingStore | None]:
     inner = array._async_array
     store = CountingStore(inner.store_path.store)
     path = StorePath(store, inner.store_path.path)
-    return zarr.Array(zarr.AsyncArray(inner.metadata, path, inner.config)), store
+    return zarr.Array(zarr.AsyncArray(inner.metadata, path, config_of(array))), store

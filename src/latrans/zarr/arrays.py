@@ -264,8 +264,14 @@ def writing_all(array: zarr.Array[Any]) -> zarr.Array[Any]:
     Zarr ignores the `config` that an array which exists is opened with.
     """
     inner = array._async_array
-    config = replace(inner.config, write_empty_chunks=True)
+    config = replace(config_of(array), write_empty_chunks=True)
     return zarr.Array(zarr.AsyncArray(inner.metadata, inner.store_path, config))
+
+
+def config_of(array: zarr.Array[Any]) -> Any:
+    """What an array was opened with; zarr 3.1.3 keeps it under another name."""
+    inner = array._async_array
+    return inner.config if hasattr(inner, "config") else inner._config
 
 
 def _place(store: Any, model: Model | None, storage: str, zarr_format: int, options: Any) -> Any:
