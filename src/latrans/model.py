@@ -270,7 +270,7 @@ def _tensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
     The bytes are little-endian.  The library's own loader takes them for native ones.
     """
     found = {}
-    for name, tensor in safetensors.deserialize(data):
+    for name, tensor in safetensors.deserialize(data):  # type: ignore[no-untyped-call]
         stored = np.dtype(_DTYPES[tensor["dtype"]])
         found[name] = native(np.frombuffer(tensor["data"], stored).reshape(tensor["shape"]))
     return found
