@@ -1,12 +1,12 @@
 """Frames of every kind, written on one machine and read on another.
 
-``python tests/machine_frames.py write FOLDER`` encodes about 150 small arrays.  ``check FOLDER``, on
-another machine, decodes the frames in FOLDER and the golden ones, encodes the same arrays anew, and fails
-where a value or a byte differs.  It runs on one engine, ``LATRANS_ENGINE`` (the reference takes
-minutes), and needs NumPy, numcodecs, safetensors and latrans alone.
+``python tests/machine_frames.py write FOLDER`` encodes about 150 small arrays.  ``check FOLDER``,
+on another machine, decodes the frames in FOLDER and the golden ones, encodes the same arrays anew,
+and fails where a value or a byte differs.  It runs on one engine, ``LATRANS_ENGINE`` (the reference
+takes minutes), and needs NumPy, numcodecs, safetensors and latrans alone.
 
-Zstandard and Blosc do not write the same bytes in all their versions, and their sizes decide between
-maps.  So what they write here is what every version would: bytes as they are.
+Zstandard and Blosc do not write the same bytes in all their versions, and their sizes decide
+between maps.  So what they write here is what every version would: bytes as they are.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,62 +108,93 @@ def special(shape: tuple[int, ...], dtype: str) -> Array:
     return values
 
 
+def case(name: str, make: Callable[[], Array], **options: Any) -> tuple[str, Callable[[], Case]]:
+    """A name for a file, and what makes a codec and its array."""
+    for sign, text in (("<", "le-"), (">", "be-"), ("|", "")):
+        name = name.replace(sign, text)
+    return name, lambda: (latrans.Codec(**options), make())
+
+
 def cases() -> Iterator[tuple[str, Callable[[], Case]]]:
     """Names and what makes each."""
+    yield from of_integers()
+    yield from of_floats()
+    yield from of_colours()
+    yield from of_others()
 
-    def case(name: str, array: Callable[[], Array], **options: Any) -> tuple[str, Callable[[], Case]]:
-        return name.replace("<", "le-").replace(">", "be-").replace("|", ""), lambda: (
-            latrans.Codec(**options),
-            array(),
-        )
 
+def of_integers() -> Iterator[tuple[str, Callable[[], Case]]]:
     for d in INTEGERS:
-        plane, stack = (lambda d=d: picture((41, 53), d)), (lambda d=d: picture((3, 30, 37), d, 1))
-        track = lambda d=d: picture((3, 900), d, 2)  # noqa: E731
+        plane = partial(picture, (41, 53), d)
         yield case(f"plane-{d}", plane, model="image-1")
-        yield case(f"stack-{d}", stack, model="image-1", axes="zyx")
-        yield case(f"track-{d}", track, model="series-1")
+        yield case(f"stack-{d}", partial(picture, (3, 30, 37), d, 1), model="image-1", axes="zyx")
+        yield case(f"track-{d}", partial(picture, (3, 900), d, 2), model="series-1")
         yield case(f"bounded-{d}", plane, model="image-1", mode="bounded", max_error=3)
         yield case(f"fortran-{d}", lambda d=d: np.asfortranarray(picture((30, 40), d, 4)))
         yield case(f"lossy-{d}", plane, model="image-lossy-1", mode="lossy", quality=40)
+    yield case("fast", partial(picture, (41, 53), "<u2", 19), model="image-fast-1")
+    yield case("offset", lambda: (picture((30, 40), "<i8", 22) + (1 << 50)).astype("<i8"))
+    yield case("wide", lambda: (noise((20, 20), 1 << 24, 23) << 38).astype(">u8"))
+    yield case("large", partial(picture, (400, 350), "<u2", 24), model="image-1")
+    yield case("auto", partial(picture, (60, 70), ">u2", 25), model="auto")
+
+
+def of_floats() -> Iterator[tuple[str, Callable[[], Case]]]:
     for d in FLOATS:
-        plane, stack = (lambda d=d: field((33, 47), d)), (lambda d=d: field((3, 25, 31), d, 1))
+        plane, odd = partial(field, (33, 47), d), partial(special, (33, 47), d)
         yield case(f"field-{d}", plane, model="field-1")
+        stack = partial(field, (3, 25, 31), d, 1)
         yield case(f"field-stack-{d}", stack, model="field-1", axes="zyx")
-        yield case(f"special-{d}", lambda d=d: special((33, 47), d), model="field-1")
-        yield case(f"special-track-{d}", lambda d=d: special((2, 800), d), model="series-1")
-        for name, make in (("", plane), ("special-", lambda d=d: special((33, 47), d))):
+        yield case(f"special-{d}", odd, model="field-1")
+        yield case(f"special-track-{d}", partial(special, (2, 800), d), model="series-1")
+        for name, make in (("", plane), ("special-", odd)):
             options = {"model": "field-1", "mode": "bounded", "max_error": 0.01}
             yield case(f"{name}bounded-{d}", make, **options)
-        grid = lambda d=d: (walk((35, 40), 2, 6) / 8 + 3).astype(d)  # noqa: E731
+        grid = partial(lambda d: (walk((35, 40), 2, 6) / 8 + 3).astype(d), d)
         yield case(f"grid-{d}", grid, model="field-1")
-        decimal = lambda d=d: (np.rint(walk((35, 40), 5, 7)) / 100).astype(d)  # noqa: E731
+        decimal = partial(lambda d: (walk((35, 40), 5, 7) / 100).astype(d), d)
         yield case(f"decimal-{d}", decimal, model="field-1")
-        few = lambda d=d: np.sqrt(noise((35, 40), 5, 8) + 2.0).astype(d)  # noqa: E731
+        few = partial(lambda d: np.sqrt(noise((35, 40), 5, 8) + 2.0).astype(d), d)
         yield case(f"palette-{d}", few, model="field-1")
-        fill = lambda d=d: np.where(noise((35, 40), 4, 9) == 0, -999, field((35, 40), d)).astype(d)  # noqa: E731
-        yield case(f"fill-{d}", fill, model="field-1", fill_value=-999.0)
-        table = lambda d=d: np.stack(  # noqa: E731
-            [walk((600,), 4, 10) / 10, noise((600,), 1 << 24, 11) / 7e6, walk((600,), 1, 12)], 1
-        ).astype(d)
-        yield case(f"table-{d}", table, model="table-1")
-        lossy = lambda d=d: field((40, 50), d, 13)  # noqa: E731
-        yield case(f"lossy-{d}", lossy, model="image-lossy-1", mode="lossy", quality=30)
-    digits = lambda: (picture((2, 28, 28), "|u1", 14))  # noqa: E731
+        yield case(f"fill-{d}", partial(filled, d), model="field-1", fill_value=-999.0)
+        yield case(f"table-{d}", partial(table, d), model="table-1")
+        lossy = {"model": "image-lossy-1", "mode": "lossy", "quality": 30}
+        yield case(f"lossy-{d}", partial(field, (40, 50), d, 13), **lossy)
+
+
+def filled(dtype: str) -> Array:
+    """A field of which a quarter is missing."""
+    values = field((35, 40), dtype)
+    values[noise(values.shape, 4, 9) == 0] = -999
+    return values
+
+
+def table(dtype: str) -> Array:
+    """Three columns of different kinds."""
+    columns = [walk((600,), 4, 10) / 10, noise((600,), 1 << 24, 11) / 7e6, walk((600,), 1, 12)]
+    return np.stack(columns, 1).astype(dtype)
+
+
+def of_colours() -> Iterator[tuple[str, Callable[[], Case]]]:
+    digits = partial(picture, (2, 28, 28), "|u1", 14)
     for mode in ("lossless", "lossy"):
         yield case(f"digits-{mode}", digits, model="digits-1", mode=mode)
     yield case("digits-bounded", digits, model="digits-1", mode="bounded", max_error=4)
     for d in ("|u1", "<u2", ">u2"):
-        colour = lambda d=d: np.stack([picture((40, 44), d, 15 + i) for i in range(3)], -1)  # noqa: E731
+        planes = partial(picture, (40, 44))
+        colour = partial(
+            lambda d, p: np.stack([p(d, 15 + i) for i in range(3)], -1).astype(d), d, planes
+        )
         yield case(f"colour-{d}", colour, model="rgb-1")
         options = {"model": "image-lossy-1", "mode": "lossy", "quality": 45, "axes": "yxc"}
         yield case(f"colour-lossy-{d}", colour, **options)
-    yield case("fast", lambda: picture((41, 53), "<u2", 19), model="image-fast-1")
+
+
+def of_others() -> Iterator[tuple[str, Callable[[], Case]]]:
     for d in ("<M8[s]", ">M8[ns]", "<m8[ms]"):
-        yield case(f"times-{d[:3]}", lambda d=d: picture((900,), "<i8", 20).astype(d), model="series-1")
+        times = partial(lambda d: picture((900,), "<i8", 20).astype(d), d)
+        yield case(f"times-{d[:3]}", times, model="series-1")
     yield case("booleans", lambda: noise((40, 40), 2, 21).astype(bool))
-    yield case("offset", lambda: picture((30, 40), "<i8", 22) + (1 << 50))
-    yield case("wide", lambda: noise((20, 20), 1 << 24, 23).astype(">u8") << 38)
     for d in ("<c8", ">c16"):
         yield case(f"complex-{d}", lambda d=d: (field((20, 20), "f8") + 1j).astype(d))
     fields = [("a", "<u2"), ("b", ">f4"), ("c", "S3")]
@@ -171,8 +203,6 @@ def cases() -> Iterator[tuple[str, Callable[[], Case]]]:
     yield case("text-other", lambda: np.array(["one", "two", "three"] * 20, ">U5"))
     yield case("constant", lambda: np.full((50, 50), 1.5, ">f8"))
     yield case("empty", lambda: np.zeros((0, 5), ">u2"))
-    yield case("large", lambda: picture((400, 350), "<u2", 24), model="image-1")
-    yield case("auto", lambda: picture((60, 70), ">u2", 25), model="auto")
 
 
 def digest(array: Array) -> str:

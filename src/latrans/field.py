@@ -281,7 +281,9 @@ def _fit(integers: Array, dtype: np.dtype[Any], out: Array, clip: bool) -> None:
     """Integers to their dtype; exact ones that do not fit can only come from a damaged frame."""
     info = np.iinfo(dtype)
     if clip:
-        integers = np.clip(integers, info.min, info.max)
+        # Limits within the integers' own type, so that they keep it with every NumPy.
+        own = np.iinfo(integers.dtype)
+        integers = np.clip(integers, max(info.min, own.min), min(info.max, own.max))
     if np.can_cast(integers.dtype, dtype):
         out[...] = integers
         return
