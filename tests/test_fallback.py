@@ -31,9 +31,9 @@ def test_the_thorough_level_is_left_out_where_it_cannot_win(
     levels = []
 
     class Counted(Zstd):
-        def __init__(self, level: int = 1) -> None:
-            levels.append(level)
-            super().__init__(level)
+        def encode(self, buf: np.ndarray) -> bytes:
+            levels.append(self.level)
+            return super().encode(buf)
 
     monkeypatch.setattr(fallback, "Zstd", Counted)
     data = words()
@@ -41,6 +41,29 @@ def test_the_thorough_level_is_left_out_where_it_cannot_win(
     assert 19 not in levels
     fallback.encode(data, limit=data.nbytes)
     assert 19 in levels
+
+
+def labels(side: int, n: int) -> np.ndarray:
+    """Numbers of the nearest of n seeds."""
+    y, x = np.indices((side, side))
+    seeds = np.random.default_rng(n).integers(0, side, (n, 2))
+    return np.argmin([(y - v) ** 2 + (x - u) ** 2 for v, u in seeds], 0)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4"])
+@pytest.mark.parametrize("side", [60, 130, 260])
+def test_frames_are_not_above_their_own_fallback(side: int, dtype: str) -> None:
+    for array in (labels(side, 6), labels(side, 30), np.repeat(labels(side, 90)[None], 3, 0)):
+        given = array.astype(dtype)
+        alone = len(fallback.encode(given))
+        assert len(latrans.encode(given, model="image-1")) <= 1.05 * alone + 40
+
+
+def test_what_wins_under_a_limit_is_what_wins_without() -> None:
+    for given in (words(), labels(300, 40).astype("u2"), labels(90, 20).astype("f4")):
+        alone = fallback.encode(given)
+        for share in (1.01, 1.3, 3):
+            assert fallback.encode(given, int(len(alone) * share) + 2) == alone
 
 
 def unsuited() -> dict[str, np.ndarray]:

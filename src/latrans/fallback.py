@@ -6,11 +6,14 @@ bytes; the smallest of a few is kept, so a frame is never much larger than Blosc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
+from .copies import has_copies
 from .dependencies import Blosc, Zstd
 from .errors import CodecError
 
@@ -18,17 +21,37 @@ RAW, ZSTD, BLOSC, CONSTANT = range(4)  # FORMAT.md 3.1
 _SMALL_NBYTES = 1 << 15  # up to this every method is quick
 _THOROUGH_NBYTES = 1 << 23  # beyond this Zstandard's thorough level takes too long
 FAIR = 0.92  # of what middle levels make, thorough ones need so much
-_WITHIN_REACH = 1.2  # the thorough level takes at most about a tenth off
+_SURE = 0.9  # of what a part promises, a method needs so much
+_SURE_OF_COPIES = 0.4  # likewise where parts come again, which no part shows
+_PART = 16  # of large data, one byte in so many is tried
+_PIECES, _PIECE_NBYTES = 8, 1 << 16
 _CONSTANT_NBYTES = 1 << 18  # compared at once
 MAX_CONSTANT_NBYTES = 1 << 26  # FORMAT.md 3.1: what a payload of one item may ask for
 MAX_RATIO = 1 << 15  # FORMAT.md 3.1: a Zstandard block of 128 KiB takes four bytes or more
+
+
+@dataclass(frozen=True, eq=False)
+class _Method:
+    """A way to compress some bytes, at three levels of effort."""
+
+    code: int
+    data: npt.NDArray[Any]
+    quick: Any
+    fair: Any
+    thorough: Any
+
+    def thorough_nbytes(self, part: npt.NDArray[np.uint8], fair_nbytes: int) -> float:
+        """What `fair_nbytes` of the middle level come to, judged by a part of the bytes."""
+        typed = part.view(self.data.dtype)
+        return fair_nbytes * len(self.thorough.encode(typed)) / len(self.fair.encode(typed))
 
 
 def encode(array: np.ndarray[Any, Any], limit: int | None = None) -> bytes:
     """Encode a C-contiguous array's bytes losslessly.
 
     With a `limit`, methods that promise no fewer bytes than that are left out: the payload may
-    then be longer than it could be, but hardly where it could be shorter than the limit.
+    then be longer than it could be, but hardly where it could be shorter than the limit.  One that
+    is shorter is what there is without a limit.
     """
     size = array.dtype.itemsize
     if not array.nbytes:
@@ -36,51 +59,93 @@ def encode(array: np.ndarray[Any, Any], limit: int | None = None) -> bytes:
     data = array.reshape(-1).view(np.uint8)
     if size < data.size <= MAX_CONSTANT_NBYTES and _is_constant(data, size):
         return bytes((CONSTANT,)) + data[:size].tobytes()
-    best, method = None, RAW
-    for tried, quick, thorough, typed in _methods(data, size):
-        # Blosc's effort costs most of all, and seldom pays for its header on little data.
-        if limit is not None and (data.size > _SMALL_NBYTES or tried == BLOSC):
-            nbytes = len(quick.encode(typed))
-            if nbytes * effort(nbytes / data.size) >= limit:
-                continue
-            if data.size > _SMALL_NBYTES and FAIR * len(_fair(quick).encode(typed)) >= limit:
-                continue
-        packed = bytes(thorough.encode(typed))
-        if len(packed) < (data.size if best is None else len(best)):
-            best, method = packed, tried
-    least = 1 + (data.size if best is None else len(best))
-    if data.size <= _THOROUGH_NBYTES and (limit is None or least <= limit * _WITHIN_REACH):
-        packed = bytes(Zstd(19).encode(data))
-        if 1 + len(packed) < least:
-            best, method = packed, ZSTD
-    return bytes((method,)) + (data.tobytes() if best is None else best)
+    methods = list(_methods(data, size))
+    best: tuple[int, bytes] | None = None
+    if limit is not None:
+        quick = _sizes(methods, lambda m: m.quick)
+        hopeful = [m for m, n in zip(methods, quick, strict=True) if _may(n, data.size, limit)]
+        if data.size > _SMALL_NBYTES:
+            fair = zip(hopeful, _sizes(hopeful, lambda m: m.fair), strict=True)
+            hopeful = [m for m, n in fair if _likely(n, data.size, limit)]
+        best = _smallest(hopeful, data, size, min(limit - 1, data.size))
+        if best is not None:
+            methods = [m for m in methods if m not in hopeful]
+    if limit is None or best is not None:
+        least = data.size if best is None else len(best[1])
+        best = _smallest(methods, data, size, least) or best
+    return bytes((RAW,)) + data.tobytes() if best is None else bytes((best[0],)) + best[1]
+
+
+def _sizes(methods: list[_Method], level: Callable[[_Method], Any]) -> list[int]:
+    """What a level of each method makes; some have it in common."""
+    found: dict[int, int] = {}
+    for m in methods:
+        if id(level(m)) not in found:
+            found[id(level(m))] = len(level(m).encode(m.data))
+    return [found[id(level(m))] for m in methods]
+
+
+def _may(quick_nbytes: int, nbytes: int, limit: int) -> bool:
+    """Whether a thorough level may make less than `limit`, by what the quick one makes."""
+    return quick_nbytes * effort(quick_nbytes / nbytes) < limit
+
+
+def _likely(fair_nbytes: int, nbytes: int, limit: int) -> bool:
+    """As `_may`, by what the middle level makes."""
+    return fair_nbytes * min(FAIR, 0.5 + 2 * fair_nbytes / nbytes) < limit
+
+
+def _smallest(
+    methods: list[_Method], data: npt.NDArray[np.uint8], size: int, bar: int
+) -> tuple[int, bytes] | None:
+    """The method and the bytes of the one that makes least, if that is less than `bar`.
+
+    Of large data those that a part of it promises less of come first, and others are left out
+    where that is not far from what there is: each takes as long as the one that is kept.
+    """
+    promised, sure = [0.0] * len(methods), _SURE
+    if len(methods) > 1 and data.size > _SMALL_NBYTES:
+        promised = _promised(methods, data, size)
+        sure = _SURE_OF_COPIES if has_copies(data, size) else _SURE
+    best = None
+    for i in sorted(range(len(methods)), key=promised.__getitem__):
+        if promised[i] * sure >= bar:
+            continue
+        packed = bytes(methods[i].thorough.encode(methods[i].data))
+        if len(packed) < bar:
+            best, bar = (methods[i].code, packed), len(packed)
+    return best
+
+
+def _promised(methods: list[_Method], data: npt.NDArray[np.uint8], size: int) -> list[float]:
+    """About what each method makes at its thorough level, from a part and its middle level."""
+    nbytes = max(data.size // _PART, _PIECE_NBYTES) // _PIECES // (8 * size) * (8 * size)
+    if not 0 < nbytes * _PIECES < data.size // 2:
+        return [0.0] * len(methods)
+    tops = (np.linspace(0, data.size - nbytes, _PIECES) // size).astype(np.int64) * size
+    part = np.concatenate([data[top : top + nbytes] for top in tops.tolist()])
+    fair = _sizes(methods, lambda m: m.fair)
+    return [m.thorough_nbytes(part, n) for m, n in zip(methods, fair, strict=True)]
 
 
 def quick_nbytes(data: np.ndarray[Any, Any], size: int) -> int:
     """What bytes of items of `size` bytes take by the best method at its quick level."""
-    return min(len(quick.encode(typed)) for _, quick, _, typed in _methods(data, size))
+    return min(len(m.quick.encode(m.data)) for m in _methods(data, size))
 
 
 def fair_nbytes(data: np.ndarray[Any, Any], size: int) -> int:
     """As `quick_nbytes`, at the middle level of the method whose quick level is best."""
-    found = [(len(quick.encode(t)), quick, t) for _, quick, _, t in _methods(data, size)]
-    _, quick, typed = min(found, key=lambda f: f[0])
-    return len(_fair(quick).encode(typed))
-
-
-def _fair(quick: Any) -> Any:
-    """The middle level of a method."""
-    if isinstance(quick, Blosc):
-        return Blosc("zstd", clevel=4, shuffle=quick.shuffle)
-    return Zstd(7)
+    best = min(_methods(data, size), key=lambda m: len(m.quick.encode(m.data)))
+    return len(best.fair.encode(best.data))
 
 
 def effort(share: float) -> float:
     """Share of a quick level's output that the thorough one surely needs.
 
-    It has saved up to 20 % where there was much to save, 5 % where there was little.
+    It has saved 5 % where there was little to save, up to 20 % where there was much, and far more
+    of what nearly vanishes, such as labels.
     """
-    return 0.68 + 0.2 * share
+    return min(0.68 + 0.2 * share, 0.3 + 1.6 * share)
 
 
 def _is_constant(data: np.ndarray[Any, Any], size: int) -> bool:
@@ -90,17 +155,19 @@ def _is_constant(data: np.ndarray[Any, Any], size: int) -> bool:
     return all((items[i : i + step] == items[0]).all() for i in range(0, len(items), step))
 
 
-def _methods(data: np.ndarray[Any, Any], size: int) -> Iterator[tuple[int, Any, Any, Any]]:
-    """(method, quick codec, thorough codec, what they take) for items of `size` bytes."""
-    yield ZSTD, Zstd(3), Zstd(9), data
+def _methods(data: np.ndarray[Any, Any], size: int) -> Iterator[_Method]:
+    """What may be tried for items of `size` bytes."""
+    quick, fair = Zstd(3), Zstd(7)
+    yield _Method(ZSTD, data, quick, fair, Zstd(9))
     # Blosc takes item sizes up to 255 and buffers below 2 GiB.
     if size <= 255 and len(data) < 2**31 - 64:
         # A view of plain bytes: Blosc does not know datetimes, structured types and the like.
         typed = data.view(np.dtype(f"V{size}"))
         # There is nothing to shuffle in single bytes, but their bits.
         for shuffle in (Blosc.SHUFFLE, Blosc.BITSHUFFLE)[size == 1 :]:
-            quick, thorough = (Blosc("zstd", clevel=n, shuffle=shuffle) for n in (1, 9))
-            yield BLOSC, quick, thorough, typed
+            yield _Method(BLOSC, typed, *(Blosc("zstd", n, shuffle) for n in (1, 4, 9)))
+    if len(data) <= _THOROUGH_NBYTES:
+        yield _Method(ZSTD, data, quick, fair, Zstd(19))
 
 
 def decode(payload: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:

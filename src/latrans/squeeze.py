@@ -19,6 +19,7 @@ MAX_GUESSED = 1 << 13  # bytes that are worth a guess
 # Of a guess, by size of items, in sixteenths: no fallback took less.  Wider items are too various.
 _SURE = {1: 15, 2: 12}
 _LEAST = 32  # bytes; of what nearly vanishes a guess says too little
+_SOME = 1 << 11  # bytes; of fewer, whatever shapes they have, nothing vanishes
 _REPEAT = 3  # bytes, the shortest
 _FRAME = 15  # bytes around a frame's symbols
 _SHUFFLE = 12  # bytes more where bytes of items are sorted by place
@@ -31,6 +32,11 @@ def hopeless(data: bytes, item_size: int, limit: int) -> bool:
     if item_size not in _SURE:
         return False
     least = squeezed(data, item_size)
+    if len(data) >= _SOME:
+        # Labels and the like have shapes that are seen by bits, or by long searches.
+        if least * 6 < len(data):
+            return False
+        least >>= least * 3 < len(data)
     return least >= _LEAST and least * _SURE[item_size] >> 4 >= limit
 
 
