@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,15 @@ def test_stacks_are_in_natural_order_and_keep_names(tmp_path: Path, suffix: str)
         assert run("verify", spec, target) == 0
 
 
+def test_natural_order_takes_any_names() -> None:
+    names = ["", "1", "2", "10", "a", "a1", "a1b", "a01b", "a2", "a10", "a²"]
+    for seed in range(5):
+        shuffled = np.random.default_rng(seed).permutation(names).tolist()
+        found = sorted(shuffled, key=images.natural)
+        assert found.index("a2") < found.index("a10")
+        assert found == sorted(names, key=images.natural)
+
+
 PLANES = np.stack([picture() + i for i in range(5)])
 
 
@@ -117,6 +128,52 @@ def test_pages_written_one_by_one_are_planes_of_one_image(tmp_path: Path) -> Non
         file.write(PLANES[0, :9])
     with pytest.raises(ConfigError, match=r"b\.tif holds 2 images that differ"):
         opened(tmp_path / "b.tif")
+
+
+def test_overviews_are_no_planes_and_files_of_one_image_are_not_stacked(tmp_path: Path) -> None:
+    tiles: dict[str, Any] = {"tile": (16, 16), "metadata": None, "photometric": "minisblack"}
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(PLANES[0], **tiles)
+        file.write(PLANES[0, ::2, ::2], subfiletype=1, **tiles)
+    np.testing.assert_array_equal(opened(tmp_path / "a.tif")[...], PLANES[0])
+
+    text = tifffile.OmeXml()
+    text.addimage("uint16", (2, 48, 60), (2, 1, 1, 48, 60, 1), axes="ZYX")
+    xml = text.tostring().replace("<TiffData", '<TiffData FirstZ="{}" ', 1)
+    (tmp_path / "parts").mkdir()
+    data = "".join(
+        f'<TiffData FirstZ="{i}" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{i}.ome.tif">urn:uuid:0000000{i}-0000-0000-0000-000000000000</UUID>'
+        "</TiffData>"
+        for i in range(2)
+    )
+    start, end = xml.index("<TiffData"), xml.index("</Pixels>")
+    xml = xml[:start] + data + xml[end:]
+    for i in range(2):
+        uuid = f'UUID="urn:uuid:0000000{i}-0000-0000-0000-000000000000"'
+        own = re.sub(r'UUID="urn:uuid:[^"]*"', uuid, xml, count=1)
+        write(tmp_path / "parts" / f"{i}.ome.tif", PLANES[i], description=own, metadata=None)
+    source = opened(tmp_path / "parts" / "0.ome.tif")
+    np.testing.assert_array_equal(source[...], PLANES[:2])
+    np.testing.assert_array_equal(source.reread(np.s_[0:2, 0:48, 0:60]), PLANES[:2])
+    with pytest.raises(ConfigError, match="part of an OME-TIFF of several files"):
+        opened(tmp_path / "parts")
+    (tmp_path / "parts" / "1.ome.tif").unlink()
+    with pytest.raises(ConfigError, match="some of which are missing"):
+        opened(tmp_path / "parts" / "0.ome.tif")
+
+
+def test_images_are_data_to_train_on(tmp_path: Path) -> None:
+    from latrans.train.files import open_arrays
+
+    for i, plane in enumerate(PLANES):
+        write(tmp_path / f"{i}.tif", plane)
+    for spec in (tmp_path, f"{tmp_path}/*.tif"):
+        (named,) = open_arrays(str(spec))
+        np.testing.assert_array_equal(named.array[1:3], PLANES[1:3])
+    pytest.importorskip("torch")
+    out = tmp_path / "m.safetensors"
+    assert run("train", f"{tmp_path}/*.tif", "--recipe", "field", "--steps", 2, "--out", out) == 0
 
 
 def test_boxes_of_large_pages_are_decoded_by_tiles_and_strips(
@@ -178,6 +235,17 @@ def test_a_file_that_changes_meanwhile_is_named(tmp_path: Path) -> None:
     write(tmp_path / "1.tif", PLANES[1, :7])
     with pytest.raises((ConfigError, ValueError), match=r"1\.tif|beyond|shape"):
         transcode(source, zarr.storage.MemoryStore())
+
+
+@pytest.mark.parametrize(("package", "suffix"), [("tifffile", ".tif"), ("imageio", ".png")])
+def test_a_missing_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, suffix: str
+) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setitem(sys.modules, f"{package}.v3", None)
+    with pytest.raises(ConfigError, match=f"needs {package}: pip install"):
+        opened(tmp_path / f"a{suffix}")
 
 
 def test_damaged_images_and_patterns_of_other_things_are_refused(tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ def add_command(commands: Any) -> None:
         "data",
         nargs="+",
         metavar="DATA",
-        help=".npy, .npz or idx files (also .gz), Zarr arrays; a folder, for recipes that name "
-        "their files",
+        help=".npy, .npz or idx files (also .gz), images, folders or 'patterns' of images, Zarr "
+        "arrays; a folder, for recipes that name their files",
     )
     parser.add_argument("--recipe", default="image", help="name or TOML file (default: image)")
     parser.add_argument(

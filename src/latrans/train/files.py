@@ -1,7 +1,8 @@
 """Opening training inputs: every kind becomes something with shape, dtype and slicing.
 
 ``.npy``, idx and uncompressed ``.npz`` members are memory-mapped; Zarr reads its own chunks;
-compressed members and ``.gz`` files, which have no random access, are read when first touched.
+compressed members and ``.gz`` files, which have no random access, are read when first touched;
+images are read box by box, as `latrans.transfer` does.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from ..foreign import unmasked
 
 Array = npt.NDArray[Any]
 
-_EXPECTED = "expected an array, a .npy, .npz or idx file (also .gz), or a Zarr store"
+_EXPECTED = (
+    "expected an array, a .npy, .npz or idx file (also .gz), an image, a folder or pattern of "
+    "images, or a Zarr store"
+)
 # The type byte of an idx file, whose numbers are big-endian.
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -97,6 +101,10 @@ def open_arrays(data: Any, name: str = "array") -> list[Named]:
 
 
 def _open_path(path: str | Path) -> list[Named]:
+    from ..transfer import images
+
+    if "://" not in str(path) and (found := images.opened(str(path))) is not None:
+        return [Named(Path(path).name, found)]
     if "://" in str(path) or Path(path).is_dir():
         return _open_zarr(path)
     path = Path(path)

@@ -46,7 +46,7 @@ def natural(name: str) -> tuple[Any, ...]:
     ['t1.tif', 't2.tif', 't10.tif']
     """
     parts = re.split(r"([0-9]+)", name)
-    return (*[(int(part) if i % 2 else part) for i, part in enumerate(parts)], name)
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,12 @@ class ImageFile:
     names: tuple[str | None, ...]
 
     @classmethod
-    def open(cls, path: Path) -> ImageFile:
-        """Look at a file's header; a `ConfigError` names it where it cannot be read."""
+    def open(cls, path: Path, alone: bool) -> ImageFile:
+        """Look at a file's header; a `ConfigError` names it where it cannot be read, or stands for
+        other files as well and is not `alone`."""
         status, place = path.stat(), str(path.absolute())  # links keep their names
         is_tiff = place.lower().endswith(tiff.SUFFIXES)
-        shape, dtype, names = (tiff.described if is_tiff else _described)(place)
+        shape, dtype, names = tiff.described(place, alone) if is_tiff else _described(place)
         if dtype.kind not in "biufc":
             raise ConfigError(f"{path} has samples of dtype {dtype}: latrans stores numbers")
         return cls(place, status.st_size, status.st_mtime_ns, shape, dtype, names)
@@ -112,7 +113,7 @@ class ImageStack:
         ConfigError
             If one cannot be read, or is of another shape or dtype than the first.
         """
-        files = tuple(ImageFile.open(path) for path in paths)
+        files = tuple(ImageFile.open(path, alone=not stacked) for path in paths)
         first = files[0]
         others = [f for f in files if (f.shape, f.dtype) != (first.shape, first.dtype)]
         if others:
@@ -123,13 +124,6 @@ class ImageStack:
                 f"{first.dtype} {first.shape}, but {listed}{more}. Leave out those that are "
                 "meant for another array, or convert them"
             )
-        if stacked and first.path.lower().endswith(tiff.SUFFIXES):
-            for file in files:
-                if tiff.is_of_several_files(file.path):
-                    raise ConfigError(
-                        f"{file.path} is part of an OME-TIFF of several files, each of which "
-                        "stands for all of it: name one of them"
-                    )
         try:
             first.part(tuple(slice(0, min(n, 1)) for n in first.shape))
         except (ImportError, OSError, ValueError, RuntimeError) as error:
@@ -200,6 +194,22 @@ class ImageStack:
         if not self.stacked:
             return np.array(self.files[0].whole()[block])
         return np.stack([file.whole()[block[1:]] for file in self.files[block[0]]])
+
+
+def opened(spec: str) -> ImageStack | None:
+    """The image, or the stack of a folder or a pattern, that a local path names; else None.
+
+    Raises
+    ------
+    ConfigError
+        As `found_at` and `ImageStack.open` do.
+    """
+    files = found_at(spec)
+    if files is not None:
+        return ImageStack.open(files, stacked=True)
+    if is_image(spec) and not Path(spec).is_dir():
+        return ImageStack.open([Path(spec)], stacked=False)
+    return None
 
 
 def found_at(spec: str) -> list[Path] | None:

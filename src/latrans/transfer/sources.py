@@ -162,12 +162,9 @@ def open_source(
             yield NpyFile.open(_extract(archive, key, Path(folder)), archive, key)
     elif spec.endswith(".npy") and not Path(spec).is_dir():
         yield NpyFile.open(Path(spec))
-    elif (files := images.found_at(spec)) is not None:
-        yield images.ImageStack.open(files, stacked=True)
-    elif images.is_image(spec) and not Path(spec).is_dir():
-        yield images.ImageStack.open([Path(spec)], stacked=False)
     else:
-        yield open_zarr(spec, groups)
+        found = images.opened(spec)
+        yield open_zarr(spec, groups) if found is None else found
 
 
 def is_of_files(spec: str) -> bool:

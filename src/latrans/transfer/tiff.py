@@ -26,7 +26,9 @@ MAPPED_NBYTES = 1 << 28  # what is decoded as a whole and is larger goes to a te
 LARGE_NBYTES = 1 << 26  # pages that are larger are not decoded for a part of them
 
 
-def described(path: str) -> tuple[tuple[int, ...], np.dtype[Any], tuple[str | None, ...]]:
+def described(
+    path: str, alone: bool = True
+) -> tuple[tuple[int, ...], np.dtype[Any], tuple[str | None, ...]]:
     """Shape, dtype and names of dimensions (None where unknown) of the image in a file.
 
     Pages of one shape and dtype are planes of it, whatever their number; axes of OME-TIFF and
@@ -35,7 +37,8 @@ def described(path: str) -> tuple[tuple[int, ...], np.dtype[Any], tuple[str | No
     Raises
     ------
     ConfigError
-        If the file is damaged, or holds several images that differ.
+        If the file is damaged, holds several images that differ, or is one of the files of an
+        OME-TIFF, which stands for all of them, and is not `alone`.
     """
     tifffile = _tifffile()
     try:
@@ -44,7 +47,14 @@ def described(path: str) -> tuple[tuple[int, ...], np.dtype[Any], tuple[str | No
             if not series:
                 raise ConfigError(f"{path} holds no image")
             if any(page is None for one in series for page in one.pages):
-                raise ConfigError(f"{path} is an OME-TIFF of several files, some of which miss")
+                raise ConfigError(
+                    f"{path} is an OME-TIFF of several files, some of which are missing"
+                )
+            if not alone and any(one.is_multifile for one in series):
+                raise ConfigError(
+                    f"{path} is part of an OME-TIFF of several files, each of which stands for all "
+                    "of it: name one of them"
+                )
             found = {(tuple(one.shape), np.dtype(one.dtype), one.axes) for one in series}
     except (tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError) as error:
         if isinstance(error, ConfigError):
@@ -61,12 +71,6 @@ def described(path: str) -> tuple[tuple[int, ...], np.dtype[Any], tuple[str | No
     if len(series) > 1:
         shape, names = (len(series), *shape), (None, *names)
     return shape, dtype.newbyteorder("="), names
-
-
-def is_of_several_files(path: str) -> bool:
-    """Whether a file holds planes of an OME-TIFF that is spread over several."""
-    with _tifffile().TiffFile(path) as tif:
-        return any(one.is_multifile for one in tif.series)
 
 
 def part(path: str, shape: tuple[int, ...], box: Box) -> Array:
@@ -108,6 +112,9 @@ def _whole(path: str, size: int, mtime_ns: int) -> Array:
 def _plane(page: Any, box: Box) -> Array:
     """A box of one page; of a large one, from those tiles or strips that it touches."""
     page = page.aspage()
+    file = page.parent.filehandle
+    if file.closed:  # of another file of an OME-TIFF; closed with the first
+        file.open()
     shape, front = tuple(page.shape), {"YX": 0, "YXS": 0, "SYX": 1}.get(page.axes)
     small = page.nbytes <= LARGE_NBYTES or all(
         s.indices(n) == (0, n, 1) for s, n in zip(box, shape, strict=True)
@@ -118,7 +125,7 @@ def _plane(page: Any, box: Box) -> Array:
     y, x = rows.start, columns.start
     size = (page.shaped[0], rows.stop - y, columns.stop - x, page.shaped[4])
     plane = np.full(size, page.nodata, page.dtype.newbyteorder("="))
-    file, tables = page.parent.filehandle, {"jpegtables": page.jpegtables}
+    tables = {"jpegtables": page.jpegtables}
     for i, (offset, nbytes) in enumerate(zip(page.dataoffsets, page.databytecounts, strict=True)):
         _, (sample, _, top, left, _), (_, height, width, _) = page.decode(None, i)
         y0, y1 = max(top, y), min(top + height, rows.stop)
