@@ -160,3 +160,15 @@ def test_groups_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     changed[3, 4] += 1
     assert run("verify", tmp_path / "a.zarr", target) == 1
     assert "1 of 81920 samples differ" in capsys.readouterr().out
+
+
+def test_models_inline_in_many_arrays_are_refused(monkeypatch, tmp_path):
+    source = zarr.open_group({}, mode="w")
+    for name in "ab":
+        source.create_array(name, data=np.arange(1 << 16, dtype="i4").reshape(256, 256))
+    options = {"model_storage": "inline", "arrays": ["a", "b"]}
+    monkeypatch.setattr("latrans.transfer.layout._MAX_INLINE_NBYTES", 1000)
+    with pytest.raises(ConfigError, match="model_storage='beside'"):
+        transcode(source, tmp_path / "many.zarr", "series-1", **options)
+    assert not (tmp_path / "many.zarr").exists()
+    transcode(source, tmp_path / "one.zarr", "series-1", model_storage="inline", arrays=["a"])

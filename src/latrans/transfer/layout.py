@@ -28,11 +28,12 @@ from ..codec import Codec
 from ..config import Configured
 from ..errors import ConfigError
 from ..numcodecs import Latrans
-from ..store import open_model
+from ..store import DATA_URI, open_model
 from ..zarr import LatransCodec
 from ..zarr.models import FOLDER, reference
 
 MIN_NBYTES = 1 << 16
+_MAX_INLINE_NBYTES = 1 << 23  # of models in the metadata of a group
 _MODEL = re.compile(rf"(?:.*/)?{FOLDER}/[0-9a-f]{{64}}\Z")  # one that is kept beside arrays
 _DIMENSIONS = "_ARRAY_DIMENSIONS"
 _FILL = "_FillValue"
@@ -135,7 +136,21 @@ def layouts(
             result.append(_taken(name, array, own, chunks, shards, zarr_format))
         else:
             result.append(_copied(name, array, zarr_format))
+    _refuse_copies(result)
     return result
+
+
+def _refuse_copies(found: list[Layout]) -> None:
+    """Models inline are in consolidated metadata once for each array, and read by whoever opens."""
+    inline = [item.codec.model for item in found if item.codec is not None]
+    inline = [model for model in inline if model.startswith(DATA_URI)]
+    nbytes = sum(map(len, inline))
+    if len(inline) > 1 and nbytes > _MAX_INLINE_NBYTES:
+        raise ConfigError(
+            f"a model inline in {len(inline)} arrays makes {nbytes} bytes of metadata, and "
+            f"{_MAX_INLINE_NBYTES} is the most: use model_storage='beside' (--model-storage "
+            "beside), which keeps one copy"
+        )
 
 
 def _taken(

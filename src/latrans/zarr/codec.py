@@ -90,9 +90,9 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
         self._check(array_spec.dtype.to_native_dtype(), len(shape))
         if self.axes is None or shape == self._shape:
             return self
-        axes = self.axes
+        axes: str | None = self.axes
         if self._shape is not None:
-            axes = letters.follow(axes, self._shape, shape)
+            axes = letters.follow(self.axes, self._shape, shape)
         changed = type(self).from_mapping({**self.to_mapping(), "axes": axes})
         return changed._bound(shape, self._is_stored)
 
