@@ -173,3 +173,18 @@ def test_a_source_that_is_incomplete_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="incomplete"):
             transcode(source, tmp_path / "c.zarr")
     assert not (tmp_path / "c.zarr").exists()
+
+
+def test_models_inline_in_many_arrays_are_refused_or_kept_once(monkeypatch, tmp_path):
+    source = zarr.open_group({}, mode="w")
+    for name in "ab":
+        source.create_array(name, data=np.arange(1 << 16, dtype="i4").reshape(256, 256))
+    options = {"model_storage": "inline", "arrays": ["a", "b"]}
+    monkeypatch.setattr("latrans.transfer.layout._MAX_INLINE_NBYTES", 1000)
+    with pytest.raises(ConfigError, match="model_storage='beside'"):
+        transcode(source, tmp_path / "many.zarr", "series-1", **options)
+    assert not (tmp_path / "many.zarr").exists()
+    transcode(source, tmp_path / "one.zarr", "series-1", model_storage="inline", arrays=["a"])
+    own = synthetic_models.make_model("plane", name="own")
+    transcode(source, tmp_path / "own.zarr", own, arrays=["a", "b"])
+    assert list(zarr.open_group(tmp_path / "own.zarr")["models"]) == [own.digest]

@@ -36,12 +36,13 @@ from ..frames import configuration
 from ..missing import Missing, as_values
 from ..numcodecs import Latrans
 from ..ranges import known_range, refuse_large
-from ..store import open_model
+from ..store import DATA_URI, open_model
 from ..zarr import LatransCodec
 from ..zarr.models import is_model, reference, storage_of
 from . import dimensions, exact, ome, settings
 
 MIN_NBYTES = 1 << 16
+_MAX_INLINE_NBYTES = 1 << 23  # of models in the metadata of a group
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,23 @@ def layouts(
             else layout
             for layout in result
         ]
+    n_inline, nbytes = _inline(result)
+    if n_inline > 1 and nbytes > _MAX_INLINE_NBYTES:
+        if model_storage is None:
+            return layouts(source, codec, arrays, chunks, shards, zarr_format, "beside")
+        raise ConfigError(
+            f"a model inline in {n_inline} arrays makes {nbytes} bytes of metadata, and "
+            f"{_MAX_INLINE_NBYTES} is the most: use model_storage='beside' (--model-storage "
+            "beside), which keeps one copy"
+        )
     return result
+
+
+def _inline(found: list[Layout]) -> tuple[int, int]:
+    """Models in metadata, and their bytes: consolidated metadata have them once for each array."""
+    models = [item.codec.model for item in found if item.codec is not None]
+    inline = [len(model) for model in models if model.startswith(DATA_URI)]
+    return len(inline), sum(inline)
 
 
 def exact_arrays(source: Any) -> dict[str, str]:

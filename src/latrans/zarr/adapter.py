@@ -2,10 +2,10 @@
 
     {"name": "numcodecs.latrans", "configuration": {"model": "image-1", "mode": "lossless"}}
 
-Under this name tools look for a compressor of format 2 when they describe a store of that format by
-metadata of format 3 and leave its chunks as they are: `zarr.metadata.migrate_v3`, VirtualiZarr.  The
-bytes between Zarr's serializer and this codec are those of the chunk as it lay in memory, Fortran
-order included, for which the metadata have a transpose.
+Under this name tools look for a compressor of format 2 when they describe a store of that format
+by metadata of format 3 and leave its chunks as they are: `zarr.metadata.migrate_v3`, VirtualiZarr.
+The bytes between Zarr's serializer and this codec are those of the chunk as it lay in memory,
+Fortran order included, for which the metadata have a transpose.
 
 New arrays of format 3 do better with `LatransCodec`: here a chunk's byte order is not known, so
 chunks are written losslessly in every mode.

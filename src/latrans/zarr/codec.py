@@ -95,7 +95,7 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
         marks = self._marks(dtype, array_spec.fill_value)
         if marks is None and (self.axes is None or shape == self._shape):
             return self
-        axes = self.axes
+        axes: str | None = self.axes
         if axes is not None and self._shape is not None:
             axes = letters.follow(axes, self._shape, shape)
         values = {**self.to_mapping(), "axes": axes}
