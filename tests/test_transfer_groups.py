@@ -176,6 +176,8 @@ def test_a_source_that_is_incomplete_is_refused(tmp_path: Path) -> None:
 
 
 def test_models_inline_in_many_arrays_are_refused_or_kept_once(monkeypatch, tmp_path):
+    import synthetic_models
+
     source = zarr.open_group({}, mode="w")
     for name in "ab":
         source.create_array(name, data=np.arange(1 << 16, dtype="i4").reshape(256, 256))
