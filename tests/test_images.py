@@ -260,6 +260,9 @@ def test_damaged_images_and_patterns_of_other_things_are_refused(tmp_path: Path)
         opened(f"{tmp_path}/*.jpg")
     with pytest.raises(FileNotFoundError):
         opened(tmp_path / "none.tif")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="a folder with no Zarr array or group: expected"):
+        opened(tmp_path / "empty")
 
 
 def test_colours_and_frames_of_other_formats(tmp_path: Path) -> None:

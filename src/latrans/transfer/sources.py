@@ -193,7 +193,10 @@ def open_zarr(
         place = opened(local)
     try:
         found = zarr.open(place, mode="r", storage_options=storage_options)
-    except (FileNotFoundError, ValueError, zipfile.BadZipFile) as error:
+    except FileNotFoundError as error:
+        what = "holds" if local is None else f"is a {'file' if local.is_file() else 'folder'} with"
+        raise ConfigError(f"{path} {what} no Zarr array or group: expected {EXPECTED}") from error
+    except (ValueError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path} cannot be opened as a Zarr array: {error}") from error
     if groups or isinstance(found, zarr.Array):
         return found
