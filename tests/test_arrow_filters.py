@@ -70,10 +70,11 @@ def test_whether_arrays_are_null_can_be_asked(path: Path, where: Any) -> None:
 
 
 def test_files_of_plain_tensors_are_filtered(tmp_path: Path) -> None:
-    pq.write_table(WHOLE, tmp_path / "a.parquet")
+    whole = WHOLE.filter(field("image").is_valid())  # older pyarrow writes no null tensors
+    pq.write_table(whole, tmp_path / "a.parquet")
     for where in (field("place") > 5, field("image").is_valid() & (field("place") > 5)):
         found = read_parquet(tmp_path / "a.parquet", ["place"], where)
-        assert found.combine_chunks().equals(WHOLE.filter(where).select(["place"]).combine_chunks())
+        assert found.combine_chunks().equals(whole.filter(where).select(["place"]).combine_chunks())
 
 
 def test_null_rows_are_found_without_decoding_arrays(

@@ -27,7 +27,7 @@ from ..errors import CodecError, ConfigError
 from . import models
 from .channel import Channel, ChannelClosed, Reader, ahead
 from .lost import Watch
-from .sources import as_reader
+from .sources import as_reader, nbytes_of
 from .tables import TableDecoder, TableEncoder
 
 QUEUE = 4  # batches that may wait between two threads
@@ -217,7 +217,7 @@ def _encoded(
 
     def batches() -> Iterator[pa.RecordBatch]:
         for batch in reader:
-            fitting = BATCH_NBYTES * len(batch) // max(1, batch.nbytes)
+            fitting = BATCH_NBYTES * len(batch) // max(1, nbytes_of(batch))
             n_rows = max(1, min(BATCH_ROWS, fitting))
             for start in range(0, len(batch), n_rows):
                 encoded = encoder.encode(batch.slice(start, n_rows))

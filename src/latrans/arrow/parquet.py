@@ -20,7 +20,7 @@ from .dataset import dataset
 from .files import writing
 from .groups import DATA, ROW, columns_type
 from .sensors import GroupEncoder
-from .sources import as_reader
+from .sources import as_reader, nbytes_of
 from .tables import TableEncoder
 
 GROUP_NBYTES = 64 << 20  # of decoded rows in a row group
@@ -161,7 +161,7 @@ def _groups(
     n_rows = nbytes = 0
     for batch in reader:
         start = 0
-        row_nbytes = batch.nbytes / max(1, len(batch))
+        row_nbytes = nbytes_of(batch) / max(1, len(batch))
         while start < len(batch):
             most = max(1, int(SLICE_NBYTES / max(row_nbytes, 1)))
             left = (size or MAX_GROUP_ROWS) - n_rows

@@ -56,6 +56,14 @@ def as_reader(data: Any) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_stream(data)
 
 
+def nbytes_of(batch: pa.RecordBatch) -> int:
+    """Bytes of a batch; of whole buffers where its layouts cannot be cut, as views cannot."""
+    try:
+        return int(batch.nbytes)
+    except pa.ArrowTypeError:  # older pyarrow's
+        return int(batch.get_total_buffer_size())
+
+
 def as_column(values: Any) -> pa.Array | pa.ChunkedArray:
     """A column of Arrow's from what other libraries have of them.
 
