@@ -17,6 +17,8 @@ from collections.abc import Callable
 from .errors import ShutdownError
 
 _PATIENCE_SECONDS = 2.0  # with threads that may wait for others' data
+_PIECE_SECONDS = 60.0  # with what is being coded; an interrupt may have left a lock taken
+LOCK_SECONDS = 1.0  # for the same reason, with locks
 
 _lock = threading.Lock()
 _running: dict[threading.Thread, tuple[Callable[[], None] | None, bool]] = {}
@@ -92,9 +94,10 @@ def _end() -> None:
         threads = dict(_running)
     for stop in {stop for stop, _ in threads.values() if stop is not None}:
         stop()
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    now = time.monotonic()
     for thread, (_, ends) in sorted(threads.items(), key=lambda item: not item[1][1]):
-        thread.join(None if ends else max(0.0, deadline - time.monotonic()))
+        deadline = now + (_PIECE_SECONDS if ends else _PATIENCE_SECONDS)
+        thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _forget() -> None:

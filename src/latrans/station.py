@@ -99,13 +99,17 @@ class Station:
 
     def close(self) -> None:
         """Give up what waits, and let threads end with what they are at."""
-        with self._wanted:
+        if not self._wanted.acquire(timeout=shutdown.LOCK_SECONDS):
+            return
+        try:
             self._is_closed = True
             jobs = [*self._waiting, *(job for piece in self._pieces for job in piece)]
             self._unfinished -= sum(map(len, self._pieces))
             self._waiting, self._pieces = [], deque()
             self._wanted.notify_all()
             self._moved.notify_all()
+        finally:
+            self._wanted.release()
         _give_up(jobs)
 
     def _start(self) -> bool:

@@ -250,8 +250,9 @@ class Helpers:
             del future, run  # and with them what they hold, while this waits
 
     def _stop(self) -> None:
-        with self._asked:
+        if self._asked.acquire(timeout=shutdown.LOCK_SECONDS):
             self._asked.notify_all()
+            self._asked.release()
 
 
 _helpers = Helpers()
