@@ -23,6 +23,7 @@ _THOROUGH_NBYTES = 1 << 23  # beyond this Zstandard's thorough level takes too l
 FAIR = 0.92  # of what middle levels make, thorough ones need so much
 _SURE = 0.9  # of what a part promises, a method needs so much
 _SURE_OF_COPIES = 0.4  # likewise where parts come again, which no part shows
+_VANISHING = 1 << 7  # of what is less than one byte in so many then, nothing is promised
 _PART = 16  # of large data, one byte in so many is tried
 _PIECES, _PIECE_NBYTES = 8, 1 << 16
 _CONSTANT_NBYTES = 1 << 18  # compared at once
@@ -106,7 +107,8 @@ def _smallest(
     promised, sure = [0.0] * len(methods), _SURE
     if len(methods) > 1 and data.size > _SMALL_NBYTES:
         promised = _promised(methods, data, size)
-        sure = _SURE_OF_COPIES if has_copies(data, size) else _SURE
+        if has_copies(data, size):
+            sure = _SURE_OF_COPIES if min(promised) * _VANISHING > data.size else 0.0
     best = None
     for i in sorted(range(len(methods)), key=promised.__getitem__):
         if promised[i] * sure >= bar:
