@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _codec(args: argparse.Namespace, source: Any) -> Any:
     """The codec, or one for each array where an error is relative to the range of its values."""
-    from ..transfer.layout import arrays_of, chosen, exact_arrays
+    from ..transfer.members import arrays_of, chosen, exact_arrays
     from ..zarr import LatransCodec
 
     mode = args.mode

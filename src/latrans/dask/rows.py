@@ -12,7 +12,7 @@ from zarr.storage import StorePath
 
 from ..arrow import folders
 from ..transfer import progress
-from ..transfer.layout import configured
+from ..transfer.codecs import configured
 
 
 def array_of(

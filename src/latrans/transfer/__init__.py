@@ -4,7 +4,10 @@
 
     sources   what is read: files, Zarr arrays and groups, arrays in memory
     images    image files, and stacks of those that agree; `tiff` has what is special about TIFF
-    layout    which arrays latrans takes, and how each looks in the target
+    members   arrays and groups of a source, and which of them latrans takes
+    codecs    the codec that an array gets; `exact` has those that no codec may change
+    metadata  what an array of a target says of itself; `dimensions` has its names
+    layout    how every array of a source looks in the target
     blocks    an array cut into pieces of whole chunks
     job       a target that is begun or gone on with, and completed
     move      one block: read, write, read back, compare, remember

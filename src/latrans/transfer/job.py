@@ -20,7 +20,8 @@ from ..store import open_model
 from ..zarr.models import keep
 from . import memory, ome, progress, stores
 from .blocks import BLOCK_NBYTES, Grid, block_grid
-from .layout import Layout, arrays_of, groups_of, layouts
+from .layout import Layout, layouts
+from .members import arrays_of, groups_of
 from .move import Plan
 from .summary import Record, Summary
 from .zipped import Archive

@@ -19,7 +19,7 @@ from ..missing import Missing
 from ..zarr import LatransCodec
 from . import progress
 from .blocks import BLOCK_NBYTES, Block, Grid, block_grid
-from .layout import arrays_of
+from .members import arrays_of
 from .move import raise_if_fatal
 from .summary import Failure
 
