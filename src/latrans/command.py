@@ -144,7 +144,9 @@ def _stop_what_is_under_way() -> None:
     """Have Zarr end what it has begun, or its loop would be torn down with complaints."""
     if "zarr.core.sync" not in sys.modules:
         return
-    from .transfer.stores import cancel_all
+    from .transfer.stores import cancel_all, forgive_unawaited
+
+    forgive_unawaited()
 
     with suppress(Exception, KeyboardInterrupt):  # who is impatient interrupts once more
         cancel_all(_LEAVE_SECONDS)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,11 @@ def cancel_all(seconds: float) -> None:
         await asyncio.wait_for(asyncio.gather(*others, return_exceptions=True), seconds)
 
     sync(cancel(), timeout=seconds + 1)
+
+
+def forgive_unawaited() -> None:
+    """Let Python not complain of what Zarr was about to begin when an interrupt came between."""
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
 
 
 def get(store: Store, key: str) -> bytes | None:

@@ -114,6 +114,7 @@ def _end(number: int, frame: Any) -> None:
     if _state == "waiting":
         os._exit(1)  # nothing is to be cleaned up
     first, _is_ending = not _is_ending, True
+    stores.forgive_unawaited()
     if first and _state == "working":
         raise Ended
 
