@@ -162,14 +162,19 @@ class TestWhatIsNotAnArrayOfNumbers:
         [
             np.array([1, "a", None], object),
             np.zeros(3, [("a", "i4"), ("b", object)]),
-            np.array(["text"], np.dtypes.StringDType()),
             [1, "a", None, {}],
         ],
-        ids=["objects", "a field of objects", "StringDType", "list of objects"],
+        ids=["objects", "a field of objects", "list of objects"],
     )
     def test_objects_are_a_type_error(self, codecs, array):
         with pytest.raises(TypeError, match="Python objects"):
             codecs[0].encode(array)
+
+    def test_text_of_any_length_is_a_type_error(self, codecs):
+        if not hasattr(np.dtypes, "StringDType"):
+            pytest.skip("NumPy before 2 has no such type")
+        with pytest.raises(TypeError, match="Python objects"):
+            codecs[0].encode(np.array(["text"], np.dtypes.StringDType()))
 
     @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview])
     def test_raw_bytes_come_back_as_bytes_and_need_no_model(self, wrap):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 import latrans
 from latrans.engine import VARIABLE, reference, select
-from latrans.errors import ConfigError, EngineError
+from latrans.errors import ConfigError, EngineError, ReferenceEngineWarning
 from latrans.program import Layer, Program
 from program_strategies import programs
 
@@ -159,7 +159,9 @@ def test_absent_engine_raises_only_when_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "latrans.engine.native", None)
     with pytest.raises(EngineError, match="native"):
         select("native")
-    assert select().name == "reference"
+    importlib.import_module("latrans.engine")._warn.cache_clear()
+    with pytest.warns(ReferenceEngineWarning, match="compiled core"):
+        assert select().name == "reference"
 
 
 @pytest.mark.parametrize("first", ["", "import latrans.engine;", "latrans.engine();"])

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from zarr.abc.codec import SupportsSyncCodec
 from zarr.core.buffer import BufferPrototype, cpu
 
 import latrans
@@ -103,7 +102,10 @@ class TestLayers:
         assert "zarr_io" not in {thread.name for thread in threads}
 
     def test_the_synchronous_layer_is_the_one_that_zarr_looks_for(self):
-        assert isinstance(LatransCodec(), SupportsSyncCodec)
+        abc = pytest.importorskip("zarr.abc.codec")
+        if not hasattr(abc, "SupportsSyncCodec"):
+            pytest.skip("this Zarr has no synchronous layer")
+        assert isinstance(LatransCodec(), abc.SupportsSyncCodec)
 
     def test_size_is_not_fixed(self):
         assert LatransCodec.is_fixed_size is False

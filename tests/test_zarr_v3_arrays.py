@@ -46,6 +46,9 @@ class TestShards:
         z = create("v3", data=values, chunks=(8, 8), serializer=codec)
         assert_same_bits(zarr.open_array(z.store)[:], values)
 
+    @pytest.mark.skipif(
+        zarr.__version__ == "3.1.3", reason="Zarr 3.1.3 reads no part of a shard within a shard"
+    )
     def test_shards_in_shards(self):
         values = make_array("<f4", (32, 32))
         inner = ShardingCodec(chunk_shape=(4, 4), codecs=[LatransCodec(), ZstdCodec()])
