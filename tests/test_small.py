@@ -140,11 +140,13 @@ def test_a_fresh_process_learns_from_what_it_decodes(monkeypatch, always_model):
 
 
 def test_a_model_that_is_not_at_hand_is_missed(codec, monkeypatch, always_model):
-    frame = codec.encode(samples(np.random.default_rng(7), 1)[0])
+    (sample,) = samples(np.random.default_rng(7), 1)
+    frame = codec.encode(sample)
     assert small.decoded([frame], None)[0] is not None
     monkeypatch.setattr(store, "_loaded", {})
     with pytest.raises(ModelNotFoundError):
-        codec.decode(frame)
+        latrans.decode(frame)
+    assert same(codec.decode(frame), sample)  # which holds it
 
 
 def test_damage_shows_in_the_frame_that_has_it(codec, always_model):
