@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -131,6 +132,14 @@ def assert_same_bits(found: Any, expected: np.ndarray[Any, Any]) -> None:
     assert found.shape == expected.shape
     assert found.dtype.newbyteorder("<") == expected.dtype.newbyteorder("<")
     assert found.astype(expected.dtype).tobytes() == expected.tobytes()
+
+
+def _heed_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+# For subprocesses: whoever is started in the background ignores interrupts, and so do its children.
+heed_interrupts = None if os.name == "nt" else _heed_interrupts
 
 
 def run_python(source: str, **environment: str) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from adapter_samples import heed_interrupts
 from cli_samples import run
 from latrans import command
 from transfer_samples import field, n_finished
@@ -44,6 +45,7 @@ def stopped(
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
     ) as process:
         deadline = time.monotonic() + 60
         while not when():

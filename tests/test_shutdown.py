@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from adapter_samples import heed_interrupts
 from latrans import shutdown
 
 N_RUNS = 4
@@ -26,6 +27,7 @@ def run(program: str, *arguments: str, **environment: str) -> tuple[int, str, st
         text=True,
         timeout=120,
         env={**os.environ, **environment},
+        preexec_fn=heed_interrupts,
     )
     return done.returncode, done.stdout, done.stderr
 
