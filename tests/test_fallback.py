@@ -59,6 +59,18 @@ def test_frames_are_not_above_their_own_fallback(side: int, dtype: str) -> None:
         assert len(latrans.encode(given, model="image-1")) <= 1.05 * alone + 40
 
 
+@pytest.mark.parametrize("model", ["image-1", "series-1", "field-1"])
+def test_little_data_that_repeats_is_not_above_its_own_fallback(model: str) -> None:
+    rng = np.random.default_rng(8)
+    for size in (60, 190, 700):
+        row = rng.integers(0, 200, size)
+        for dtype in ("u1", "u2", "f8"):
+            given = np.tile(row, 6).astype(dtype)
+            around = len(latrans.encode(rng.bytes(9))) - 10  # of a frame, around its payload
+            alone = len(fallback.encode(given)) + around
+            assert len(latrans.encode(given, model=model)) <= alone + 8
+
+
 def test_what_wins_under_a_limit_is_what_wins_without() -> None:
     for given in (words(), labels(300, 40).astype("u2"), labels(90, 20).astype("f4")):
         alone = fallback.encode(given)

@@ -21,6 +21,7 @@ RAW, ZSTD, BLOSC, CONSTANT = range(4)  # FORMAT.md 3.1
 _SMALL_NBYTES = 1 << 15  # up to this every method is quick
 _THOROUGH_NBYTES = 1 << 23  # beyond this Zstandard's thorough level takes too long
 FAIR = 0.92  # of what middle levels make, thorough ones need so much
+_WITHIN_REACH = 1.2  # of little data, a more thorough level takes at most about a tenth off
 _SURE = 0.9  # of what a part promises, a method needs so much
 _SURE_OF_COPIES = 0.4  # likewise where parts come again, which no part shows
 _VANISHING = 1 << 7  # of what is less than one byte in so many then, nothing is promised
@@ -68,6 +69,14 @@ def encode(array: np.ndarray[Any, Any], limit: int | None = None) -> bytes:
         if data.size > _SMALL_NBYTES:
             fair = zip(hopeful, _sizes(hopeful, lambda m: m.fair), strict=True)
             hopeful = [m for m, n in fair if _likely(n, data.size, limit)]
+        else:  # levels say little of each other there, and Zstandard's cost little
+            first = len(methods[0].thorough.encode(data))
+            within = first <= limit * _WITHIN_REACH
+            hopeful = [
+                m
+                for m in methods
+                if m in hopeful or (m.code == ZSTD and (within or m is methods[0]))
+            ]
         best = _smallest(hopeful, data, size, min(limit - 1, data.size))
         if best is not None:
             methods = [m for m in methods if m not in hopeful]
