@@ -37,7 +37,7 @@ from .summary import Failure, Record, Summary
 if TYPE_CHECKING:
     from .job import Job
 
-__all__ = ["Failure", "Job", "Record", "Summary", "transcode"]
+__all__ = ["Failure", "Record", "Summary", "transcode"]
 
 
 def transcode(
