@@ -198,9 +198,9 @@ def open_zarr(
     try:
         found = zarr.open(place, mode="r", storage_options=storage_options)
     except FileNotFoundError as error:
-        what = f"is a {'file' if local.is_file() else 'folder'} with"
-        if local is None or not local.exists():
-            what = "holds"
+        what = "holds"  # of a URL, or a path inside a ZIP file
+        if local is not None and local.exists():
+            what = f"is a {'file' if local.is_file() else 'folder'} with"
         raise ConfigError(f"{path} {what} no Zarr array or group: expected {EXPECTED}") from error
     except (ValueError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path} cannot be opened as a Zarr array: {error}") from error
