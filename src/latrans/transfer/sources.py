@@ -34,8 +34,8 @@ _ELSEWHERE: tuple[tuple[str, tuple[str, ...], tuple[bytes, ...], str], ...] = (
         "a Parquet file",
         (".parquet", ".pq"),
         (b"PAR1",),
-        "latrans compress {name} OUT.parquet --columns NAME=MODEL compresses its columns, and "
-        "latrans.arrow reads and writes them",
+        "latrans compress {name} OUT.parquet --columns NAME=MODEL compresses its columns, "
+        "latrans decompress {name} OUT.parquet decodes them, and latrans.arrow does both in Python",
     ),
     (
         "a NetCDF file",
