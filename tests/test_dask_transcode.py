@@ -257,6 +257,14 @@ def test_dask_arrays_go_on_where_they_stopped(tmp_path: Path) -> None:
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "b.zarr")[...], field((400, 400)))
 
 
+def test_what_is_no_dask_array_or_codec_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ndarray; expected a Dask array.*from_array"):
+        to_zarr(field(), tmp_path / "b.zarr")
+    with pytest.raises(ConfigError, match="codec is a NoneType; expected a codec of latrans"):
+        to_zarr(da.from_array(field()), tmp_path / "b.zarr", None)
+    assert not (tmp_path / "b.zarr").exists()
+
+
 def test_plugins_pickle_small_and_know_their_models() -> None:
     import pickle
 

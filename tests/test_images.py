@@ -279,7 +279,7 @@ def test_colours_and_frames_of_other_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "head", "expected"),
     [
-        ("a.nc", b"CDF\x01", "xarray.open_dataset('a.nc')"),
+        ("a.nc", b"CDF\x01", "xarray.open_dataset('a.nc').to_zarr('a.zarr')"),
         ("a.h5", b"\x89HDF\r\n\x1a\n", "h5py.File('a.h5')"),
         ("a.dat", b"\x89HDF\r\n\x1a\n", "h5py.File('a.dat')"),
         ("a.parquet", b"PAR1", "--columns NAME=MODEL"),

@@ -290,6 +290,20 @@ def test_training_takes_no_model_of_a_store_for_data(model: Path, tmp_path: Path
     assert [array.name for array in open_arrays(tmp_path / "a.zarr")] == ["a.zarr/raw"]
 
 
+def test_inspect_names_a_model_that_is_inline(
+    model: Path, forget: Forget, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "a.npy", picture())
+    assert run("compress", tmp_path / "a.npy", tmp_path / "a.zarr", "--model", model) == 0
+    name = latrans.open_model(model).name
+    forget()
+    capsys.readouterr()
+    assert run("inspect", tmp_path / "a.zarr", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["array"]["configuration"]["model"].startswith("inline")
+    assert [kind["model_name"] for kind in found["kinds"]] == [name]
+
+
 def test_a_group_is_decompressed_whole_without_its_models(
     model: Path, forget: Forget, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -38,6 +39,15 @@ assert names == set(latrans.__all__) - {"__version__"}, names
 def test_everything_that_is_offered_is_there() -> None:
     for name in latrans.__all__:
         assert getattr(latrans, name) is not None
+
+
+@pytest.mark.parametrize("module", ["arrow", "dask", "rivals", "train", "transfer", "zarr"])
+def test_everything_that_a_module_offers_is_there(module: str) -> None:
+    pytest.importorskip({"arrow": "pyarrow", "train": "torch"}.get(module, "zarr"))
+    if module == "dask":
+        pytest.importorskip("dask.array")
+    offered = importlib.import_module(f"latrans.{module}")
+    assert [name for name in offered.__all__ if not hasattr(offered, name)] == []
     with pytest.raises(AttributeError, match="no attribute 'Codek'"):
         latrans.Codek  # noqa: B018
 

@@ -162,6 +162,31 @@ def test_groups_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "1 of 81920 samples differ" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("consolidated", [True, False])
+def test_a_group_is_decompressed_with_consolidated_metadata_where_it_has_some(
+    tmp_path: Path, consolidated: bool
+) -> None:
+    xarray = pytest.importorskip("xarray")
+    dataset().to_zarr(tmp_path / "a.zarr", zarr_format=2, consolidated=consolidated)
+    assert run("compress", tmp_path / "a.zarr", tmp_path / "b.zarr") == 0
+    assert run("decompress", tmp_path / "b.zarr", tmp_path / "c.zarr") == 0
+    found = zarr.open_group(tmp_path / "c.zarr", mode="r").metadata.consolidated_metadata
+    assert (found is not None) == consolidated
+    opened = xarray.open_zarr(tmp_path / "c.zarr", consolidated=consolidated)
+    xarray.testing.assert_equal(opened, dataset())
+
+
+def test_each_bound_is_printed_with_its_array(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = zarr.create_group(tmp_path / "a.zarr")
+    for name, scale in (("small", 1), ("large", 100)):
+        group.create_array(name, data=np.arange(40_000, dtype="i4").reshape(200, 200) * scale)
+    line = ("compress", tmp_path / "a.zarr", tmp_path / "b.zarr", "--relative-error", "0.01")
+    assert run(*line) == 0
+    assert "bounded within 39999 (large), 399.99 (small)\n" in capsys.readouterr().out
+
+
 def test_a_source_that_is_incomplete_is_refused(tmp_path: Path) -> None:
     from latrans.transfer import job as jobs
 

@@ -79,6 +79,26 @@ def test_groups_travel_with_models_and_consolidated_metadata(tmp_path: Path) -> 
         assert run("verify", tmp_path / f"{version}.zarr", target) == 0
 
 
+def test_commands_take_an_array_inside_a_zip_by_its_path(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = zarr.create_group(tmp_path / "a.zarr")
+    group.create_array("deep/er", data=field())
+    assert run("compress", tmp_path / "a.zarr", tmp_path / "a.zip") == 0
+    inside = tmp_path / "a.zip" / "deep" / "er"
+    for line in (("inspect", inside), ("suggest", inside, "--samples", 500)):
+        assert run(*line) == 0
+    assert run("verify", tmp_path / "a.zarr" / "deep" / "er", inside) == 0
+    assert run("compress", inside, tmp_path / "b.zarr") == 0
+    assert run("decompress", inside, tmp_path / "b.npy") == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "b.npy"), field())
+    capsys.readouterr()
+    assert run("inspect", tmp_path / "a.zip") == 2
+    assert "arrays in it: deep/er: name one, as in" in capsys.readouterr().err
+    assert run("inspect", tmp_path / "a.zip" / "no") == 2
+    assert "holds no Zarr array or group" in capsys.readouterr().err
+
+
 def test_stopped_half_way_it_is_no_zip_and_is_gone_on_with(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

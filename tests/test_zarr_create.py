@@ -166,3 +166,10 @@ class TestBatchSize:
             values = make_array("<i2", shape)
             z = latrans.zarr.create({}, data=values, batch_size=2)
             assert_same_bits(z[...], values)
+
+
+def test_open_says_which_path_a_store_does_not_have(tmp_path):
+    latrans.zarr.create(tmp_path / "a.zarr", name="raw", data=make_array("<i2", (5, 9)))
+    for store in (tmp_path / "a.zarr", str(tmp_path / "a.zarr")):
+        with pytest.raises(FileNotFoundError, match=r"a\.zarr has no array or group 'rw'"):
+            latrans.zarr.open(store, "rw")

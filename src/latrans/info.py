@@ -50,6 +50,19 @@ class FrameInfo:
 def inspect(frame: Buffer) -> FrameInfo:
     """What a frame says about itself; needs no model.
 
+    Parameters
+    ----------
+    frame : bytes-like
+
+    Returns
+    -------
+    FrameInfo
+
+    Raises
+    ------
+    CodecError
+        If it is no frame, or one whose header is damaged.
+
     Examples
     --------
     >>> import numpy as np, latrans

@@ -133,7 +133,7 @@ def grid_for(
         If the model has no latents, or dtype or chunks do not suit it.
     """
     if not model.has_latents:
-        found = [n.name for n in list_models(packaged()) if open_model(n.path).has_latents]
+        found = {n.name: n for n in list_models(packaged()) if open_model(n.path).has_latents}
         raise ConfigError(
             f"model {model.name!r} has no autoencoder and so no latents; models that have some: "
             f"{', '.join(found)}"

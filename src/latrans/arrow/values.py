@@ -67,7 +67,8 @@ def describe(kind: pa.DataType, shape: Sequence[int] | None = None, dtype: Any =
     if not sizes:
         raise ConfigError(
             f"a column of {kind} holds no arrays; expected fixed-shape tensors, lists, or bytes "
-            "with a shape and a dtype"
+            "with a shape and a dtype. Columns of numbers are compressed together: tables= in "
+            "Python, --together on the command line"
         )
     own = None if None in sizes else tuple(n for n in sizes if n is not None)
     if own is None and given is None and len(sizes) > 1:

@@ -23,8 +23,8 @@ def add_command(commands: Any) -> None:
         "read back and compared; or a group, where arrays of integers and floats of at least "
         "64 kB that are no coordinates go through latrans and all others are copied; labels, "
         "flags and indices losslessly, unless they are named. Missing values stay as they are. A "
-        "target "
-        "that was stopped half-way says so, and the same command goes on where it stopped.",
+        "target that was stopped half-way says so, and the same command goes on where it stopped. "
+        "Or columns of a Parquet file, to another.",
     )
     parser.add_argument(
         "source",
@@ -40,7 +40,9 @@ def add_command(commands: Any) -> None:
         help="default: lossless, or bounded where a maximal error is given",
     )
     error = parser.add_mutually_exclusive_group()
-    error.add_argument("--max-error", type=float, metavar="E", help="in units of the data")
+    error.add_argument(
+        "--max-error", type=float, metavar="E", help="in units of the numbers as stored"
+    )
     error.add_argument(
         "--relative-error", type=float, metavar="R", help="fraction of the range of valid values"
     )
@@ -119,8 +121,7 @@ def run(args: argparse.Namespace) -> int:
         except TransferError as error:
             print(f"{args.target}: incomplete\n{error.summary}")
             raise
-    mode, bound = _promise(codec)
-    print(f"{args.target}: {mode}" + (f" within {bound}" if bound else "") + f"\n{summary}")
+    print(f"{args.target}: {_promise(codec)}\n{summary}")
     return 0
 
 
@@ -165,12 +166,16 @@ def _codec(args: argparse.Namespace, source: Any) -> Any:
     return codecs
 
 
-def _promise(codec: Any) -> tuple[str, str]:
+def _promise(codec: Any) -> str:
     """Mode and bounds of a codec, or of several by array."""
-    codecs = list(codec.values()) if isinstance(codec, dict) else [codec]
-    bounds = [f"{one.max_error:g}" for one in codecs if one.max_error is not None]
-    mode = next((one.mode for one in codecs if one.mode != "lossless"), "lossless")
-    return mode, ", ".join(bounds)
+    codecs = codec if isinstance(codec, dict) else {"": codec}
+    mode = next((one.mode for one in codecs.values() if one.mode != "lossless"), "lossless")
+    bounds = [
+        f"{one.max_error:g}" + (f" ({name})" if name else "")
+        for name, one in codecs.items()
+        if one.max_error is not None
+    ]
+    return f"{mode} within {', '.join(bounds)}" if bounds else mode
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ def add_command(commands: Any) -> None:
         help="write a latrans Zarr array as .npy or as a plain Zarr array, a group as a plain one",
         description="Decode a Zarr array block by block, to .npy or to a Zarr v3 array that is "
         "compressed with zstd and needs no latrans to read; or a whole group, with all that is in "
-        "it but models.",
+        "it but models; or columns of a Parquet file.",
     )
     parser.add_argument("source", metavar="SRC.zarr|SRC.parquet")
     parser.add_argument("target", metavar="DST.npy|DST.zarr|DST.parquet")
@@ -31,8 +31,14 @@ def run(args: argparse.Namespace) -> int:
     if tables.is_table(args.source):
         return tables.decompress(args)
     if not args.target.endswith((".npy", ".zarr")):
-        raise ConfigError(f"target {args.target} ends in neither .npy nor .zarr")
+        raise ConfigError(
+            f"target {args.target} ends in neither .npy nor .zarr: give OUT.npy for an array, or "
+            "OUT.zarr for an array or a group"
+        )
+    import zarr
+
     from ..transfer.progress import refuse_unfinished
+    from ..transfer.stores import consolidate, is_consolidated
 
     is_npy = args.target.endswith(".npy")
     source = arrays.open_zarr(args.source, groups=not is_npy)
@@ -52,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
                 target = _created(partial, name, node)
                 if hasattr(node, "dtype"):
                     _copy(node, target, advance)
+            if is_consolidated(source):
+                consolidate(zarr.storage.LocalStore(partial))
     what = f"group, arrays: {len(found)}"
     if hasattr(source, "dtype"):
         what = f"{source.dtype} {source.shape}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..errors import CodecError, ModelError
+from ..errors import CodecError, LatransError, ModelError
 from ..transfer import sources
 from . import arrays, chunks, console
 
@@ -53,6 +54,9 @@ def _array(path: str) -> dict[str, Any]:
         array = arrays.open_zarr(path)
     except ModelError:  # one that the store keeps is damaged: headers do not need it
         array = sources.open_zarr(path)
+    configuration = chunks.codec_configuration(array)
+    with suppress(LatransError):  # one that is inline is named, too, unless it is damaged
+        _open_inline(configuration)
     records = chunks.read_records(array)
     totals = list(records.kinds.values())
     n_chunks = sum(t.n_chunks for t in totals)
@@ -65,7 +69,7 @@ def _array(path: str) -> dict[str, Any]:
             "chunk shape": list(array.chunks),
             "zarr format": array.metadata.zarr_format,
             "complete": unfinished(array) is None,
-            "configuration": _brief(chunks.codec_configuration(array)),
+            "configuration": _brief(configuration),
         },
         "chunks": {
             "stored": n_chunks,
@@ -80,6 +84,15 @@ def _array(path: str) -> dict[str, Any]:
             for kind, total in sorted(records.kinds.items(), key=lambda item: -item[1].n_chunks)
         ],
     }
+
+
+def _open_inline(configuration: dict[str, Any] | None) -> None:
+    """Make the model known that a configuration holds itself."""
+    from ..store import open_model
+
+    model = str((configuration or {}).get("model", ""))
+    if model.startswith("data:"):
+        open_model(model)
 
 
 def _brief(configuration: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -83,6 +83,11 @@ storage_options
     >>> bool((from_zarr(store) == ramp).all().compute(scheduler="threads"))
     True
     """
+    if not isinstance(array, dask.array.Array):
+        raise ConfigError(
+            f"array is a {type(array).__name__}; expected a Dask array: make it one with "
+            "dask.array.from_array, or use latrans.dask.transcode, which takes arrays and paths"
+        )
     if any(math.isnan(n) for n in array.shape):
         raise ConfigError("the dask array's shape is unknown: call compute_chunk_sizes() first")
     if isinstance(array._meta, np.ma.MaskedArray):

@@ -15,6 +15,7 @@ from ..errors import ConfigError
 from ..model import Model
 from ..store import is_shipped, open_model
 from ..transfer.progress import refuse_unfinished
+from ..transfer.sources import group_error
 from ..transfer.zipped import resolved
 from ..zarr.models import load_for
 
@@ -65,10 +66,7 @@ def open_source(source: Any, storage_options: dict[str, Any] | None = None) -> A
     if not isinstance(source, zarr.Array | zarr.Group):
         source = zarr.open(resolved(source), mode="r", storage_options=storage_options)
     if isinstance(source, zarr.Group):
-        names = ", ".join(sorted(source.array_keys())) or "none"
-        raise ConfigError(
-            f"{source.store_path} is a Zarr group, expected an array; arrays in it: {names}"
-        )
+        raise group_error(source, str(source.store_path))
     refuse_unfinished(source)
     load_for(source)
     return source

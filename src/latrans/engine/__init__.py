@@ -103,7 +103,10 @@ def select(name: str | None = None) -> Engine:
     if asked is not None and asked.partition(":")[0] == "torch":
         return _torch(asked)
     if asked not in (*NAMES, None):
-        raise EngineError(f"engine {asked!r} is unknown; expected one of {', '.join(NAMES)}")
+        raise EngineError(
+            f"engine {asked!r} is unknown; expected one of {', '.join(NAMES)}, torch:DEVICE as in "
+            "torch:cuda"
+        )
     if asked != "reference":
         try:
             from . import native

@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..bar import progress_bar
 from ..errors import ConfigError
@@ -34,10 +34,7 @@ from ..foreign import unmasked
 from .blocks import BLOCK_NBYTES
 from .summary import Failure, Record, Summary
 
-if TYPE_CHECKING:
-    from .job import Job
-
-__all__ = ["Failure", "Job", "Record", "Summary", "transcode"]
+__all__ = ["Failure", "Record", "Summary", "transcode"]
 
 
 def transcode(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from typing import Any
 
@@ -12,6 +13,7 @@ from ..config import Configured
 from ..conventions import declared
 from ..errors import ConfigError
 from ..missing import Missing, as_values
+from ..model import Model
 from ..ranges import known_range, refuse_large
 from ..store import open_model
 from ..zarr import LatransCodec
@@ -29,8 +31,12 @@ def configured(
         values: dict[str, Any] = dict(codec.to_mapping())
     elif isinstance(codec, Codec):
         values = {field.name: getattr(codec, field.name) for field in fields(Configured)}
-    else:
+    elif isinstance(codec, str | os.PathLike | bytes | Model):
         values = {"model": codec}
+    else:
+        raise ConfigError(
+            f"codec is a {type(codec).__name__}; expected a codec of latrans, a model or its name"
+        )
     storage = storage_of(values["model"], model_storage, has_group)
     return LatransCodec(**{**values, "model": reference(values["model"], storage)}), storage
 

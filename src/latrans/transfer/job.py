@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-import warnings
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -110,9 +109,7 @@ class Job:
             if plan.name:
                 progress.finished(zarr.open_array(place / plan.name, mode="r+"))
         if self.consolidate:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Consolidated metadata")
-                zarr.consolidate_metadata(place)
+            stores.consolidate(place)
         progress.finished(zarr.open(place, mode="r+"))
 
 
@@ -204,9 +201,8 @@ def prepare(
         for i, record in progress.recall(plan.target, job).items()
         if i < len(plan.grid)
     ]
-    has = getattr(getattr(source, "metadata", None), "consolidated_metadata", None)
     exact = tuple(f"{layout.name} ({layout.exact})" for layout in wanted if layout.exact)
-    return Job(place, plans, earlier, needed, has is not None, exact, archive)
+    return Job(place, plans, earlier, needed, stores.is_consolidated(source), exact, archive)
 
 
 def _goes_on(

@@ -34,15 +34,15 @@ _ELSEWHERE: tuple[tuple[str, tuple[str, ...], tuple[bytes, ...], str], ...] = (
         "a Parquet file",
         (".parquet", ".pq"),
         (b"PAR1",),
-        "latrans compress {name} OUT.parquet --columns NAME=MODEL compresses its columns, and "
-        "latrans.arrow reads and writes them",
+        "latrans compress {name} OUT.parquet --columns NAME=MODEL compresses its columns, "
+        "latrans decompress {name} OUT.parquet decodes them, and latrans.arrow does both in Python",
     ),
     (
         "a NetCDF file",
         (".nc", ".nc4", ".cdf"),
         (b"CDF\x01", b"CDF\x02", b"CDF\x05"),
-        "In Python: data = xarray.open_dataset('{name}'); "
-        "latrans.transfer.transcode(data['NAME'].values, '{stem}.zarr', 'field-1')",
+        "In Python: xarray.open_dataset('{name}').to_zarr('{stem}.zarr') keeps packing, missing "
+        "values and coordinates; then latrans compress {stem}.zarr OUT.zarr --model auto",
     ),
     (
         "an HDF5 file",
@@ -83,6 +83,8 @@ class NpyFile:
     def open(cls, path: Path, named: Path | None = None, key: str = "") -> NpyFile:
         """Open a file of numbers; a `ConfigError` says what is there instead."""
         named = named or path
+        if not named.exists():
+            raise _absent(str(named))
         status = named.stat()
         origin = str(named.resolve()) + (f":{key}" if key else "")
         file = cls(str(path.resolve()), origin, status.st_size, status.st_mtime_ns)
@@ -182,26 +184,46 @@ def open_zarr(
 
     path = path.removeprefix("file://")
     local = None if "://" in path else Path(path).absolute()
-    if local is not None and not local.exists():
-        raise FileNotFoundError(f"{path} does not exist: give {EXPECTED}")
     place: Any = local or path
-    if local is not None and local.is_file():
-        if not path.endswith(".zip"):
+    if local is not None and not local.is_dir():
+        archive = next((p for p in (local, *local.parents) if p.is_file()), None)
+        if archive is None or (archive != local and archive.suffix != ".zip"):
+            raise _absent(path)
+        if archive.suffix != ".zip":
             raise ConfigError(f"{path} is not a Zarr array or group: {advice(local)}")
         from .zipped import opened
 
-        place = opened(local)
+        inside = local.relative_to(archive).as_posix()
+        place = opened(archive) if archive == local else opened(archive) / inside
     try:
         found = zarr.open(place, mode="r", storage_options=storage_options)
     except FileNotFoundError as error:
-        what = "holds" if local is None else f"is a {'file' if local.is_file() else 'folder'} with"
+        what = "holds"  # of a URL, or a path inside a ZIP file
+        if local is not None and local.exists():
+            what = f"is a {'file' if local.is_file() else 'folder'} with"
         raise ConfigError(f"{path} {what} no Zarr array or group: expected {EXPECTED}") from error
     except (ValueError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{path} cannot be opened as a Zarr array: {error}") from error
     if groups or isinstance(found, zarr.Array):
         return found
-    names = ", ".join(sorted(found.array_keys())) or "none"
-    raise ConfigError(f"{path} is a Zarr group, expected an array; arrays in it: {names}")
+    raise group_error(found, path)
+
+
+def group_error(group: Any, path: str) -> ConfigError:
+    """What to say of a Zarr group at a path where an array is needed."""
+    import zarr
+
+    members = group.members(max_depth=None)
+    names = sorted(name for name, node in members if isinstance(node, zarr.Array))
+    example = f": name one, as in {path}/{names[0]}" if names else ""
+    return ConfigError(
+        f"{path} is a Zarr group, expected an array; arrays in it: {', '.join(names) or 'none'}"
+        f"{example}"
+    )
+
+
+def _absent(path: str) -> FileNotFoundError:
+    return FileNotFoundError(f"{path} does not exist: give {EXPECTED}")
 
 
 def advice(path: Path) -> str:

@@ -147,6 +147,19 @@ def clear(place: StorePath) -> None:
         sync(place.store.delete_dir(place.path))
 
 
+def is_consolidated(source: Any) -> bool:
+    """Whether a Zarr group was opened by consolidated metadata; False for all else."""
+    metadata = getattr(source, "metadata", None)
+    return getattr(metadata, "consolidated_metadata", None) is not None
+
+
+def consolidate(place: Any) -> None:
+    """Put the metadata of all that is in a group into the group's own, as xarray looks for."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Consolidated metadata")
+        zarr.consolidate_metadata(place)
+
+
 def is_partial(name: str) -> bool:
     """Whether a file is what a killed process left of one that was never finished."""
     return _PARTIAL.search(name) is not None

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -234,6 +235,8 @@ def open(
 
     Raises
     ------
+    FileNotFoundError
+        If there is no such array or group.
     ModelError
         If a model beside the data is damaged, or larger than any model.
 
@@ -251,7 +254,13 @@ def open(
     if isinstance(store, zarr.Group):
         store = store.store_path
     with _batches_of(batch_size):
-        node = zarr.open(resolved(store), mode=mode, path=path, **options)
+        try:
+            node = zarr.open(resolved(store), mode=mode, path=path, **options)
+        except FileNotFoundError as error:
+            if path is None:
+                raise
+            where = store if isinstance(store, str | Path) else "the store"
+            raise type(error)(f"{where} has no array or group {path!r}") from error
         if mode != "r" and isinstance(node, zarr.Array) and _drops_wrongly(node.dtype):
             node = writing_all(node)
     models.load_for(node)
