@@ -93,6 +93,16 @@ def test_values_beside_a_mark_stay_beside_it(engine):
     assert np.abs(values.astype(int) - decoded).max() <= 2
 
 
+@pytest.mark.parametrize("model", ["image-1", "field-1", "series-1", "auto"])
+@pytest.mark.parametrize("max_error", [0.4, 1, 300])
+def test_booleans_stay_exact_within_any_bound(model, max_error):
+    mask = np.add.outer(np.arange(60), np.arange(70)) % 7 < 3
+    codec = latrans.Codec(model, mode="bounded", max_error=max_error)
+    found = codec.decode(codec.encode(mask))
+    assert found.dtype == bool
+    np.testing.assert_array_equal(found, mask)
+
+
 def test_frames_without_missing_values_are_as_before():
     values = stack("f4", -9999.0)
     alone = latrans.Codec("field-1", "bounded", 0.5, -9999.0).encode(values)

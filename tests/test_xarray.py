@@ -131,3 +131,27 @@ class TestEncodingThatTravels:
         codec = stored.metadata.compressor if zarr_format == 2 else stored.serializer
         assert codec.axes == "tyx"
         assert stored.shape == (8, 12, 20)
+
+    @pytest.mark.parametrize(
+        ("change", "axes"),
+        [
+            (lambda a: a.isel(time=0), "yx"),
+            (lambda a: a.isel(lon=0), None),
+            (lambda a: a.expand_dims("run"), "ntyx"),
+            (lambda a: a.transpose("lat", "lon", "time"), "yxt"),
+        ],
+    )
+    def test_axes_in_shards_follow_the_chunks(self, zarr_format, dataset, tmp_path, change, axes):
+        if zarr_format == 2:
+            pytest.skip("shards are of format 3")
+        slots = {"field": {**encoding(3), "shards": (4, 12, 20)}}
+        dataset[["field"]].to_zarr(tmp_path / "a", encoding=slots, consolidated=False)
+        with xarray.open_zarr(tmp_path / "a", consolidated=False) as found:
+            changed = change(found["field"].load())
+        sizes = {"time": 2, "lat": 6, "lon": 20, "run": 1}
+        changed.encoding["chunks"] = tuple(sizes[name] for name in changed.dims)
+        changed.encoding["shards"] = changed.shape
+        changed.to_dataset(name="b").to_zarr(tmp_path / "b", consolidated=False)
+        with xarray.open_zarr(tmp_path / "b", consolidated=False) as again:
+            np.testing.assert_array_equal(again["b"], changed)
+            assert again["b"].encoding["serializer"].axes == axes

@@ -47,7 +47,8 @@ class Codec(Batches):
         Bit-exact; no value off by more than `max_error`; latents alone.
     max_error : float
         Largest absolute error, in units of the data; bounded mode only.  Of complex values it is
-        the modulus of the error; real and imaginary part are each within 0.7071 of it.
+        the modulus of the error; real and imaginary part are each within 0.7071 of it.  Booleans
+        stay exact.
     fill_value : number, or several, optional
         Values that stand for "missing": they come back exactly in every mode, and no other value
         comes back as one of them; of complex data, each part is compared with them.
@@ -294,8 +295,9 @@ class Codec(Batches):
     ) -> Frame | None:
         from . import chunk
 
-        task = self._task(model)
-        frame = chunk.encode(task, carried, dtype, fortran)
+        task, frame = self._task(model), None
+        if not (self.mode == "bounded" and dtype.kind == "b"):  # nothing is near true but true
+            frame = chunk.encode(task, carried, dtype, fortran)
         if frame is None and self.mode == "bounded":
             # What cannot be kept within the bound is kept exactly.
             values = Missing.of(self.fill_value)

@@ -98,7 +98,7 @@ def _referred(
 
 def _by_itself(name: str, array: Any) -> str | None:
     told = array.attrs
-    if any(key in told for key in _FLAGS):
+    if any(key in told for key in _FLAGS) or told.get("dtype") == "bool":  # as xarray has it
         return "flags"
     if any(key in told for key in _OF_INDICES):
         return "index"

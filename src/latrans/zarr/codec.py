@@ -65,7 +65,7 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
 
     is_fixed_size = False
 
-    # No fields: they are neither stored nor compared.
+    # No fields: they are not stored.
     _shape: tuple[int, ...] | None = None  # of the array that the instance is bound to
     _is_stored = False  # whether it was read from metadata
 
@@ -117,6 +117,15 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
         object.__setattr__(self, "_shape", shape)
         object.__setattr__(self, "_is_stored", is_stored)
         return self
+
+    def __eq__(self, other: object) -> bool:
+        if not (isinstance(other, LatransCodec) and super().__eq__(other)):
+            return False
+        # Shards leave a codec as it was where it has become an equal one: being bound is news.
+        both_stored = self._is_stored and other._is_stored
+        return not both_stored or (self._shape is None) == (other._shape is None)
+
+    __hash__ = Configured.__hash__
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _restored, (type(self), self.to_mapping(), self._shape, self._is_stored)
