@@ -123,6 +123,13 @@ def test_what_suits_no_model_goes_to_the_fallback(array: Array) -> None:
     assert latrans.decode(frame).tobytes() == array.tobytes()
 
 
+@pytest.mark.parametrize(("axes", "shape"), [("yx", (0, 4)), ("x", (0,)), ("t", (0,))])
+def test_empty_arrays_with_axes_are_stored_all_the_same(axes: str, shape: tuple[int, ...]) -> None:
+    codec = Codec("auto", axes=axes)
+    found = codec.decode(codec.encode(np.zeros(shape, np.uint16)))
+    assert (found.shape, found.dtype) == (shape, np.uint16)
+
+
 def test_axes_that_fit_no_model_are_refused() -> None:
     with pytest.raises(ConfigError):
         Codec("auto", axes="yxc").encode(PICTURE)

@@ -267,7 +267,7 @@ def group(store: Any) -> dict[str, Array]:
     exact = {
         "labels/nuclei/0": (nuclei, "0", cells, {}),
         "qa": (root, "qa", flags, {"flag_masks": [1, 2, 4, 8]}),
-        "mask": (root, "mask", (flags > 2).astype("i1"), {"dtype": "bool"}),  # as of xarray
+        "mask": (root, "mask", (flags > 2).astype("i1"), {"dtype": "bool"}),
         "graph/indices": (sparse, "indices", rng.integers(0, 3000, 40000).astype("i4"), {}),
         "cell_id": (root, "cell_id", cells, {}),
         "lat": (root, "lat", rng.normal(size=(256, 256)), {}),

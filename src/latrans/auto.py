@@ -94,7 +94,7 @@ def candidates(
     Of models of planes only those that were trained on floats, or on integers, as the array is;
     with `any_kind` all, for whoever has the time to try them.
     """
-    found, refused = [], None
+    found, refused, fits = [], None, False
     for model in shipped():
         able = model.has_latents if mode == "lossy" else not model.lossy_only
         if not able or not _likely(model, array.shape, axes):
@@ -105,11 +105,12 @@ def candidates(
         except ConfigError as error:
             refused = error
             continue
+        fits = True
         layout = axis_letters.layout(named, array.shape, model.geometry)
         if (model.geometry == "plane" or "x" not in named) and chunk.suits(model, array, layout):
             found.append((model, named))
-    if refused is not None and not found and axes is not None:
-        raise refused
+    if refused is not None and not fits and axes is not None:
+        raise refused  # else it is the values, or that there are none, which suit no model
     if any_kind:
         return found
     # Nets of planes learn the noise of counts or the smoothness of floats: one kind each.
