@@ -142,6 +142,8 @@ def test_columns_stored_as_one_need_their_type_and_say_so(tmp_path: Path) -> Non
     for found in (pandas.read_parquet(path), duckdb.sql(f"from '{path}'"), plain(path)):
         with pytest.raises(ConfigError, match=r"column 'sensors' .* give schema="):
             decode_columns(found)
+        with pytest.warns(LatransWarning, match="column 'sensors' .* lost its type"):
+            decode_table(found)
         decoded = decode_columns(found, schema=pq.read_schema(path)).select(expected.column_names)
         same(decoded.replace_schema_metadata(None), expected.replace_schema_metadata(None))
     pq.write_table(plain(path), lost)

@@ -17,6 +17,13 @@ def test_what_is_predicted_jointly_stays_together() -> None:
     assert default_chunks(()) == ()
 
 
+def test_recordings_are_long_whatever_letter_their_model_has() -> None:
+    for axes in ("t", "x"):
+        assert default_chunks((1_000_000,), axes) == (131072,)
+        assert default_chunks((16, 1_000_000), "n" + axes) == (8, 131072)
+        assert default_chunks((0,), axes) == (16384,)
+
+
 def test_arrays_that_are_to_grow_get_chunks_worth_having() -> None:
     assert default_chunks((0, 64), "tc") == (16384, 64)
     assert default_chunks((0,)) == (16384,)

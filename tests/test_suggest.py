@@ -175,3 +175,12 @@ def test_a_model_of_ones_own_is_tried_beside_the_shipped_ones(
     out = run(capsys, picture, "--axes", "yx", "--model", path)
     assert "latrans mine" in out
     assert "latrans image-1" in out
+
+
+def test_complex_values_are_told_what_takes_a_bound(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "a.npy", np.exp(1j * np.arange(400.0)).reshape(20, 20))
+    assert "--model field-1 --max-error E" in run(capsys, tmp_path / "a.npy")
+    assert main(["suggest", str(tmp_path / "a.npy"), "--bound", "0.1"]) == 2
+    assert "compress --max-error, which takes complex" in capsys.readouterr().err

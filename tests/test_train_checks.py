@@ -64,6 +64,12 @@ def _dask(array: Any) -> Any:
     return da.from_array(array, chunks=48)
 
 
+def test_an_array_that_axes_do_not_fit_is_named() -> None:
+    arrays = [np.zeros((40, 50), np.float32), np.zeros(40, np.float32)]
+    with pytest.raises(ConfigError, match=r"training array '.*': axes 'yx' name 2 dimensions"):
+        latrans.fit(arrays, "field", steps=1, progress=False)
+
+
 def test_axes_of_a_codec_are_a_string() -> None:
     for axes in (["y", "x"], ("y", "x"), 2):
         with pytest.raises(ConfigError, match="expected a string"):

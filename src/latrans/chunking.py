@@ -26,7 +26,9 @@ _LETTER_OF = {name: letter for letter, names in _NAMES.items() for name in names
 
 
 def default_chunks(shape: Sequence[int], axes: str | None = None) -> tuple[int, ...]:
-    """Chunks of about a million samples: pictures up to 512 x 512, all channels, then the rest.
+    """Chunks of up to a million samples: pictures up to 512 x 512, all channels, then the rest.
+
+    Recordings are cut after 131,072 samples of a channel.
 
     Parameters
     ----------
@@ -54,9 +56,10 @@ def default_chunks(shape: Sequence[int], axes: str | None = None) -> tuple[int, 
     if axes is None:
         axes = "t" if len(shape) == 1 else "n" * (len(shape) - 2) + "yx"[: len(shape)]
     caps = dict(_AXIS_CAP)
-    if "x" not in axes:
-        grows = "t" in axes and shape[axes.index("t")] == 0
-        caps["t"] = _GROWING_TRACK_CAP if grows else _TRACK_CAP
+    along = "t" if "x" not in axes else "x" if "y" not in axes else ""
+    if along:  # a recording, by whatever letter the model has for it
+        grows = along in axes and shape[axes.index(along)] == 0
+        caps[along] = _GROWING_TRACK_CAP if grows else _TRACK_CAP
     chunks = [1] * len(shape)
     left = _CHUNK_SAMPLES
     # Axes that are predicted jointly first, then channels, then the rest, innermost first.

@@ -98,7 +98,10 @@ class Codec(Batches):
             if not 0 < number < float("inf"):
                 raise ConfigError(f"mode 'bounded' needs max_error > 0, found {max_error!r}")
         elif max_error is not None:
-            raise ConfigError(f"max_error is for mode 'bounded', found it with mode {mode!r}")
+            raise ConfigError(
+                f"max_error is for mode 'bounded', found it with mode {mode!r}: say "
+                "mode='bounded', or leave it out"
+            )
         self.model = os.fspath(model) if isinstance(model, os.PathLike) else model
         self.max_error = None if max_error is None else float(max_error)
         self.fill_value = fill_value

@@ -22,7 +22,7 @@ from .files import locate, reading
 from .groups import ColumnsType, columns_type, restored
 from .lost import Watch
 from .scan import Groups, asked_by, binds, filtered, has_statistics, scanner
-from .tables import TableDecoder, decode_table, index_of
+from .tables import TableDecoder, decoded_table, index_of
 from .types import Cells, TensorType, tensor_type
 
 
@@ -168,7 +168,7 @@ class Dataset:
         watch = Watch(schema, self._name, groups_only=True)
         for batch in batches:
             watch.look(batch)
-        return decode_table(table, threads=self._threads)
+        return decoded_table(table, None, self._threads)
 
     def count_rows(self, filter: Any = None) -> int:
         """How many rows there are; decodes nothing but what the filter asks for."""

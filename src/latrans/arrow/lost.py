@@ -100,6 +100,13 @@ def types_of(table: pa.Table, names: Iterable[str] | None = None) -> dict[int, T
     return found
 
 
+def warn_of_groups(table: pa.Table) -> None:
+    """Warn of columns of a table that are stored as one and have lost their type."""
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if pa.types.is_struct(field.type) and is_plain(field) and holds_values(column):
+            warnings.warn(refusal(field.name), LatransWarning, stacklevel=3)
+
+
 def refusal(name: str) -> str:
     """What to say of columns that are stored as one and lost their type."""
     return (

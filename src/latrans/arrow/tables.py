@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from .columns import as_codec, bytes_of, configuration, decoded, encoded, fitting
 from .gather import storage_of
 from .groups import ColumnsType, columns_type
-from .lost import types_of
+from .lost import types_of, warn_of_groups
 from .sources import as_table, without_type
 from .types import EXTENSION_NAME, TensorType, tensor_type
 from .values import decoded_type, describe
@@ -201,7 +201,8 @@ def decode_table(
 
     These are the columns of type `latrans.tensor` and, since frames say what they are, those of
     bytes that lost the type in another library, such as pandas or duckdb, and of which all values
-    are frames.
+    are frames.  Columns that are stored as one, type `latrans.columns`, are left to
+    `decode_columns`.
 
     Parameters
     ----------
@@ -223,7 +224,8 @@ def decode_table(
     Warns
     -----
     LatransWarning
-        Where a column that is not named holds frames that no one column can hold decoded.
+        Where a column that is not named holds frames that no one column can hold decoded, or
+        columns stored as one that lost their type.
 
     Examples
     --------
@@ -235,6 +237,13 @@ def decode_table(
     [0, 1, 2]
     """
     source = as_table(table)
+    if columns is None:
+        warn_of_groups(source)
+    return decoded_table(source, columns, threads)
+
+
+def decoded_table(source: pa.Table, columns: Sequence[str] | None, threads: int | None) -> pa.Table:
+    """As `decode_table`, without a word of columns stored as one."""
     decoder = TableDecoder(source.schema, columns, threads, types_of(source, columns))
     if decoder.schema.equals(source.schema):  # nothing to decode; without columns rows are left
         return source

@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
     if named is None and native.ndim > 1:
         print("axes were guessed; planes of one volume or film do better with --axes zyx or tyx")
     elif args.axes is None and named is not None:
-        print("axes are those that the dimensions are named by")
+        print("axes come from the names of the dimensions")
     print()
     if any(_is_predicted(model, native, axes, args) for model, _, axes in tried):
         print(_advice(rows, native, axes, args))
@@ -101,9 +101,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _check(dtype: np.dtype[Any], shape: tuple[int, ...], bound: float | None) -> None:
     if bound is not None and (dtype.kind not in "iuf" or not bound > 0):
-        raise ConfigError(
-            f"--bound is for integers and floats and above 0, found {bound:g} and dtype {dtype}"
-        )
+        text = f"--bound is for integers and floats and above 0, found {bound:g} and dtype {dtype}"
+        if dtype.kind == "c":
+            text += ": without it, or latrans compress --max-error, which takes complex values, too"
+        raise ConfigError(text)
     if dtype.hasobject or dtype.kind in "TU" or 0 in shape or not shape:
         raise ConfigError(
             f"array of dtype {dtype} and shape {shape}: only numbers are tried, one sample at least"
@@ -246,6 +247,11 @@ def _no_model_helps(rows: list[_Row], piece: np.ndarray[Any, Any], args: argpars
             " Within an error bound it can be predicted; see what that gives:\n"
             f"  latrans suggest {args.source} --bound E"
         )
+    if piece.dtype.kind == "c":
+        text += (
+            " Within an error bound it is predicted:\n"
+            f"  latrans compress {args.source} OUT.zarr --model field-1 --max-error E"
+        )
     return text
 
 
@@ -270,10 +276,10 @@ def _advice(
     if share < _WORTH:
         return f"{ours.model} suits this data:\n  {compress}"
     if share <= 1:
-        text = f"{ours.model} is smallest by {100 * (1 - share):.1f} %"
+        text = f"{ours.model} is smallest by {100 * (1 - share):.1f} %:\n  {compress}\n"
     else:
-        text = f"None of the shipped codecs suits this data: {rows[0].label} is smaller"
-    return f"{text}. A model of your own may do better:\n  {train}"
+        text = f"None of the shipped codecs suits this data: {rows[0].label} is smaller. "
+    return f"{text}A model of your own may do better:\n  {train}"
 
 
 def _recipe(piece: np.ndarray[Any, Any], axes: str) -> str:

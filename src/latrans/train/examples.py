@@ -170,7 +170,10 @@ class Stack:
         while len(axes) > len(shape) and axes[0] not in "yxt":
             axes = axes[1:]
         axes = axes.rjust(len(shape), "n")
-        self.axes = axes_module.check(axes, len(shape), geometry)
+        try:
+            self.axes = axes_module.check(axes, len(shape), geometry)
+        except ConfigError as error:  # of a group, coordinates are among the arrays
+            raise ConfigError(f"training array {named.name!r}: {error}") from error
         self.layout = axes_module.layout(self.axes, shape, geometry)
         self._geometry = geometry
         self._whole = np.asarray(self.array) if isinstance(self.array, np.ndarray) else None
