@@ -175,14 +175,14 @@ def test_train_writes_a_model_that_says_what_it_saw(stack: Path, tmp_path: Path)
 def test_what_cannot_be_done_is_said_in_one_line(stack: Path, tmp_path: Path, call: Called) -> None:
     zarr.create_group(tmp_path / "group.zarr")
     for arguments, expected in (
-        (("encode.py", tmp_path / "none.npy", tmp_path / "t.zarr"), "No such file"),
+        (("encode.py", tmp_path / "none.npy", tmp_path / "t.zarr"), "does not exist"),
         (("encode.py", tmp_path / "*.tif", tmp_path / "t.zarr"), "No files found"),
         (("encode.py", tmp_path / "group.zarr", tmp_path / "t.zarr"), "expected an array"),
         (("transcode.py", "s3://bucket/a.zarr", tmp_path / "t.zarr"), "s3fs"),
         (("verify.py", stack), "no Zarr array"),
         (("encode.py", stack, tmp_path / "t.zarr", "--chunks", "8,8"), "do not fit"),
         (("encode.py", stack, tmp_path / "t.zarr", "--engine", "torch"), "for clusters"),
-        (("train.py", tmp_path / "none.npy", "--out", tmp_path / "m"), "No such file"),
+        (("train.py", tmp_path / "none.npy", "--out", tmp_path / "m"), "does not exist"),
     ):
         message = call(*arguments, status=2)
         assert expected in message
