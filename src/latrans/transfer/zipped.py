@@ -95,7 +95,10 @@ class Archive:
             os.replace(temporary, self.path)
         finally:
             temporary.unlink(missing_ok=True)
-        shutil.rmtree(self.folder)
+        # Not under its name while it is removed: another transfer would go on with what is left.
+        done = self.path.with_name(f".{self.path.name}.{os.getpid()}.packed")
+        self.folder.rename(done)
+        shutil.rmtree(done)
 
 
 def resolved(place: Any) -> Any:
