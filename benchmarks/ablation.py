@@ -21,11 +21,13 @@ from unittest import mock
 import numpy as np
 
 import ratio_files
-from latrans import Codec, arrange, field, mapping_choice, sample
+from latrans import Codec
+from latrans.chunk import choose_map, crop, pieces
 from latrans.cli import arrays
-from latrans.floats import TwoLayer
-from latrans.maps import Identity, Offset
-from latrans.residual import backend, habit, plan, remap
+from latrans.maps import apply
+from latrans.maps.base import Identity, Offset
+from latrans.maps.two_layer import TwoLayer
+from latrans.residual import plan, plan_search, protocol, table_map
 from latrans.residual.predictor import NO_NETWORK
 from ratio_measure import refuse_trained
 
@@ -41,24 +43,24 @@ def without(part: str) -> Iterator[None]:
             stack.enter_context(mock.patch.object(module, name, value))
 
         if part == "value maps":
-            offers = field.offers
+            offers = apply.offers
             patch(
-                field,
+                apply,
                 "offers",
                 lambda values: [m for m in offers(values) if isinstance(m, PLAIN_MAPS)],
             )
-            patch(mapping_choice, "_axes_worth_trying", lambda layout, planes: [])
+            patch(choose_map, "_axes_worth_trying", lambda layout, planes: [])
         elif part == "own linear predictor":
-            patch(habit, "plan", functools.partial(plan.plan, may_fit=False))
+            patch(plan_search, "plan", functools.partial(plan.plan, may_fit=False))
         elif part == "network":
-            patch(habit, "_expert", lambda *a: NO_NETWORK)
+            patch(plan_search, "_expert", lambda *a: NO_NETWORK)
         elif part == "choice of experts":
-            patch(habit, "_expert", lambda *a: 0)
+            patch(plan_search, "_expert", lambda *a: 0)
         elif part == "table remap":
-            patch(backend, "best_map", lambda counts, costs: remap.same())
+            patch(protocol, "best_map", lambda counts, costs: table_map.same())
         elif part == "references":
-            patch(arrange, "_plane_candidates", lambda layout, planes: [()] * layout.n_planes)
-            patch(arrange, "_ranked_channels", lambda tracks: [()] * len(tracks))
+            patch(pieces, "_plane_candidates", lambda layout, planes: [()] * layout.n_planes)
+            patch(pieces, "_ranked_channels", lambda tracks: [()] * len(tracks))
         yield
 
 
@@ -85,7 +87,7 @@ def main() -> None:
     growth: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
         with arrays.open_source(item.source) as source:
-            array = sample.crop(source, item.axes, args.max_samples)
+            array = crop.crop(source, item.axes, args.max_samples)
         codec = Codec("auto", axes=item.axes)
         whole = len(codec.encode(array))
         for part in PARTS:

@@ -27,7 +27,7 @@ import numpy as np
 
 import latrans
 from latrans.cli import figures
-from latrans.whole import replacing
+from latrans.process.whole_files import replacing
 
 Array = np.ndarray[Any, Any]
 Curve = list[tuple[float, float]]  # bits per sample, PSNR in dB

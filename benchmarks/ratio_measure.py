@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 
 import latrans
-from latrans import axes as axis_letters
-from latrans import sample, store
+from latrans.chunk import crop
 from latrans.cli import arrays
 from latrans.errors import ConfigError, RivalError
+from latrans.format import axes as axis_letters
+from latrans.models import store
+from latrans.process.whole_files import replacing
 from latrans.rivals import Rival
-from latrans.rivals.measure import Outcome, measure, timed, value_range
-from latrans.whole import replacing
+from latrans.rivals.apart import measure
+from latrans.rivals.measure import Outcome, timed, value_range
 from ratio_files import Item
 
 LOSSLESS = "lossless"
@@ -118,7 +120,7 @@ def measure_item(
         if max_samples is None:
             array = np.ascontiguousarray(source[...])
         else:
-            array = sample.crop(source, item.axes, max_samples)
+            array = crop.crop(source, item.axes, max_samples)
     content = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode() + array.tobytes())
     for mode in modes:
         bound = None

@@ -7,8 +7,8 @@ import math
 from pathlib import Path
 
 from latrans.cli import console, figures
+from latrans.process.whole_files import replacing
 from latrans.rivals import all_rivals
-from latrans.whole import replacing
 from ratio_measure import LOSSLESS, Row, machine
 
 _COLUMNS = [

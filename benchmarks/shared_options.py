@@ -51,7 +51,7 @@ def run(name: str, measure: Callable[[], list[str]]) -> int:
 
     Then it is 1, and 2 where the benchmark cannot run; otherwise it ends as commands do.
     """
-    from latrans import command
+    from latrans.cli import command
     from latrans.errors import LatransError
 
     def work() -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import latrans
-from latrans import auto, sample
+from latrans.chunk import choose_model, crop
 from latrans.cli import arrays
 from latrans.rivals import Rival, stored_nbytes
 from latrans.rivals.measure import largest_error, value_range
@@ -91,7 +91,7 @@ class Small:
 def tasks(item: Item, modes: Sequence[str], max_samples: int) -> Iterator[Task]:
     """The middle of an array, in the modes that its dtype has."""
     with arrays.open_source(item.source) as source:
-        array = sample.crop(source, item.axes, max_samples)
+        array = crop.crop(source, item.axes, max_samples)
     for mode in modes:
         if mode == LOSSLESS:
             yield Task(item, mode, array, None)
@@ -104,7 +104,7 @@ def tasks(item: Item, modes: Sequence[str], max_samples: int) -> Iterator[Task]:
 def contenders(task: Task, models: str, rivals: Sequence[Rival]) -> list[Contender]:
     """The shipped codecs that suit an array (or those named), and the rivals that do."""
     item, array = task.item, task.array
-    known = auto.candidates(array, item.axes)
+    known = choose_model.candidates(array, item.axes)
     axes = item.axes or (known[0][1] if known else "n" * (array.ndim - 1) + "t")
     named = [(model.name, axes) for model, axes in known]
     if models:
@@ -115,7 +115,7 @@ def contenders(task: Task, models: str, rivals: Sequence[Rival]) -> list[Contend
         codec = latrans.Codec(name, bounded, task.bound, item.fill_value, mine)
         found.append(Contender(f"latrans {name}", codec.encode, codec.decode, len, codec))
     if task.bound is None and not models and {"y", "x"} <= set(axes):
-        for model, _ in auto.candidates(array, item.axes, LOSSY):
+        for model, _ in choose_model.candidates(array, item.axes, LOSSY):
             if model.lossy_only:
                 codec = latrans.Codec(model.name, LOSSY, axes=item.axes, quality=QUALITY)
                 label = f"latrans {model.name}, quality {QUALITY}"
@@ -189,7 +189,9 @@ def small_chunks(item: Item, models: str) -> list[Small]:
             return []
         planes = np.ascontiguousarray(source[...])
     chunks = [planes[i % len(planes)] for i in range(_SMALL_CHUNKS)]
-    names = models.split(",") if models else [m.name for m, _ in auto.candidates(planes, None)]
+    names = (
+        models.split(",") if models else [m.name for m, _ in choose_model.candidates(planes, None)]
+    )
     return [_small(f"latrans {name}", Latrans(name), chunks) for name in names]
 
 

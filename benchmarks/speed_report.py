@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latrans.cli import console, figures
-from latrans.whole import replacing
+from latrans.process.whole_files import replacing
 from ratio_measure import machine
 from speed_measure import Row, Small, Task
 

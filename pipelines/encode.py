@@ -14,26 +14,27 @@ from __future__ import annotations
 
 import sys
 
-from latrans.dask import console, transcode
+from latrans.cli import pipeline
+from latrans.dask import transcode
 
 
 def run(args):
-    source = console.open_input(args, args.source, groups=False)
-    with console.cluster(args) as where:
+    source = pipeline.open_input(args, args.source, groups=False)
+    with pipeline.cluster(args) as where:
         summary = transcode(
             source,
             args.target,
-            console.codec_of(args),
-            storage_options=console.options_of(args),
-            **console.layout_of(args),
+            pipeline.codec_of(args),
+            storage_options=pipeline.options_of(args),
+            **pipeline.layout_of(args),
             **where,
         )
-    return console.report(args.target, summary)
+    return pipeline.report(args.target, summary)
 
 
 if __name__ == "__main__":
-    parser = console.parser(__doc__)
+    parser = pipeline.parser(__doc__)
     parser.add_argument("source", help="a.npy, a.npz, a.npz:key, Zarr array, a.tif, 'folder/*.tif'")
     parser.add_argument("target", help="path or URL")
-    console.add_codec(parser)
-    sys.exit(console.main(run, parser))
+    pipeline.add_codec(parser)
+    sys.exit(pipeline.main(run, parser))

@@ -15,14 +15,15 @@ import sys
 
 import zarr
 
+from latrans.cli import pipeline
 from latrans.cli.latents_picture import draw
-from latrans.dask import console, save_latents, scores
+from latrans.dask import save_latents, scores
 
 
 def run(args):
-    source = console.open_input(args, args.source)
-    target = console.target(args, args.target)
-    with console.cluster(args) as where:
+    source = pipeline.open_input(args, args.source)
+    target = pipeline.target(args, args.target)
+    with pipeline.cluster(args) as where:
         summary = save_latents(
             source,
             target / "latents",
@@ -36,11 +37,11 @@ def run(args):
     zarr.create_array(target / "scores", data=bits, overwrite=args.overwrite)
     if args.picture:
         draw(args.picture, source, zarr.open_array(target / "latents", mode="r"), bits)
-    return console.report(args.target, summary)
+    return pipeline.report(args.target, summary)
 
 
 if __name__ == "__main__":
-    parser = console.parser(__doc__)
+    parser = pipeline.parser(__doc__)
     parser.add_argument("source", help="Zarr array, path or URL")
     parser.add_argument("target", help="path or URL")
     parser.add_argument("--model", help="with latents (default: what wrote the source)")
@@ -48,4 +49,4 @@ if __name__ == "__main__":
     parser.add_argument("--quality", type=float, help="of models of more than one rate")
     parser.add_argument("--picture", metavar="FILE.png", help="draw the middle plane")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing target")
-    sys.exit(console.main(run, parser))
+    sys.exit(pipeline.main(run, parser))

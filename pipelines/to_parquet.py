@@ -17,19 +17,20 @@ import sys
 import dask
 
 from latrans.arrow import folders
-from latrans.dask import console, rows
+from latrans.cli import pipeline
+from latrans.dask import rows
 from latrans.transfer import progress
 from latrans.transfer.stores import open_target
 
 
 def run(args):
     back = args.target.rstrip("/").endswith(".zarr")
-    with console.cluster(args) as where:
+    with pipeline.cluster(args) as where:
         if back:
             array, tasks = rows.array_of(
                 args.source,
-                open_target(args.target, console.options_of(args, args.target)),
-                console.codec_of(args),
+                open_target(args.target, pipeline.options_of(args, args.target)),
+                pipeline.codec_of(args),
                 chunks=args.chunks,
                 model_storage=args.model_storage,
                 overwrite=args.overwrite,
@@ -42,11 +43,11 @@ def run(args):
 
 
 def to_rows(args):
-    source = console.open_input(args, args.source)
+    source = pipeline.open_input(args, args.source)
     folder = folders.plan(source, args.target, args.column, args.rows)
     if args.overwrite:
         folders.remove_parts(args.target)
-    how = console.codec_of(args), args.model_in_footer
+    how = pipeline.codec_of(args), args.model_in_footer
     return [functools.partial(folders.write_part, folder, source, i, *how) for i in folder.starts]
 
 
@@ -58,12 +59,12 @@ def compute(tasks, where):
 
 
 if __name__ == "__main__":
-    parser = console.parser(__doc__)
+    parser = pipeline.parser(__doc__)
     parser.add_argument("source", help="Zarr array, or a folder that this script has written")
     parser.add_argument("target", help="folder, path or URL; NAME.zarr for the way back")
     parser.add_argument("--column", default="array", help="of the rows (default: array)")
     parser.add_argument("--rows", type=int, metavar="N", help="of each part, whole chunks")
     text = "put the model into files, also where it is a shipped one"
     parser.add_argument("--model-in-footer", action="store_true", default=None, help=text)
-    console.add_codec(parser)
-    sys.exit(console.main(run, parser))
+    pipeline.add_codec(parser)
+    sys.exit(pipeline.main(run, parser))

@@ -11,13 +11,14 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 
-from latrans.dask import console, fit
+from latrans.cli import pipeline
+from latrans.dask import fit
 
 
 def run(args):
     with ExitStack() as stack:
-        arrays = [stack.enter_context(console.open_array(args, a)) for a in args.data]
-        where = stack.enter_context(console.cluster(args))
+        arrays = [stack.enter_context(pipeline.open_array(args, a)) for a in args.data]
+        where = stack.enter_context(pipeline.cluster(args))
         model = fit(
             arrays,
             args.recipe,
@@ -30,11 +31,11 @@ def run(args):
             client=where.get("client"),
             progress=not args.quiet,
         )
-    return console.report_model(args.out, model)
+    return pipeline.report_model(args.out, model)
 
 
 if __name__ == "__main__":
-    parser = console.parser(__doc__)
+    parser = pipeline.parser(__doc__)
     parser.add_argument("data", nargs="+", help="a.npy, Zarr arrays, or 'folder/*.tif'")
     parser.add_argument("--out", required=True, metavar="MODEL.safetensors")
     parser.add_argument("--recipe", default="image", help="name or TOML file (default: image)")
@@ -44,4 +45,4 @@ if __name__ == "__main__":
     parser.add_argument("--samples", type=int, default=1 << 26, help="at most (default: 2**26)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="default: the recipe's")
-    sys.exit(console.main(run, parser))
+    sys.exit(pipeline.main(run, parser))

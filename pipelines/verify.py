@@ -12,21 +12,22 @@ from __future__ import annotations
 
 import sys
 
-from latrans.dask import console, verify
+from latrans.cli import pipeline
+from latrans.dask import verify
 
 
 def run(args):
-    target = console.open_input(args, args.target)
-    source = None if args.source is None else console.open_input(args, args.source)
-    with console.cluster(args) as where:
+    target = pipeline.open_input(args, args.target)
+    source = None if args.source is None else pipeline.open_input(args, args.source)
+    with pipeline.cluster(args) as where:
         summary = verify(target, source, max_error=args.max_error, model=args.model, **where)
-    return console.report(args.target, summary)
+    return pipeline.report(args.target, summary)
 
 
 if __name__ == "__main__":
-    parser = console.parser(__doc__)
+    parser = pipeline.parser(__doc__)
     parser.add_argument("target", help="Zarr array or group, path or URL")
     parser.add_argument("--source", help="whatever encode.py or transcode.py takes")
     parser.add_argument("--max-error", type=float, metavar="E", help="check this bound instead")
     parser.add_argument("--model", metavar="FILE", help="what wrote the target, if not at hand")
-    sys.exit(console.main(run, parser))
+    sys.exit(pipeline.main(run, parser))

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from latrans.tensors.batching import batched
+from latrans.torch_engine.batching import batched
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from hypothesis import settings
 
 import synthetic_models
 from latrans.engine import select
-from latrans.model import Model
+from latrans.models.model import Model
 
 # Machines that run tests are shared and slow at times; what a test finds must not depend on luck.
 settings.register_profile("latrans", deadline=None, derandomize=True)

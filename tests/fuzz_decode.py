@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import latrans
-import latrans.chunk
+import latrans.chunk.encode
+import latrans.chunk.lossy
 import latrans.codec
-import latrans.lossy
 from hostile import sealed
 from latrans.errors import CodecError, ModelNotFoundError
 from small_frames import small_frames

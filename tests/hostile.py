@@ -117,9 +117,9 @@ def frames(first: int, step: int, thorough: bool) -> Watch:
 
 def models(kind: str) -> Watch:
     import latrans
-    from latrans import store
     from latrans.errors import ModelError
-    from latrans.model import Model
+    from latrans.models import store
+    from latrans.models.model import Model
     from synthetic_models import make_model
 
     data = make_model(kind).data

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from latrans.program import ACCUMULATOR_LIMIT, Layer, Program
+from latrans.engine.program import ACCUMULATOR_LIMIT, Layer, Program
 
 
 @st.composite

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latrans import chunk, fallback
-from latrans.carrier import to_carrier
-from latrans.frame import Frame, pack
-from latrans.model import Model
+from latrans.chunk import encode
+from latrans.fallback import payload as fallback
+from latrans.format.dtypes import to_carrier
+from latrans.format.frame import Frame, pack
+from latrans.models.model import Model
 
 Array = np.ndarray
 
@@ -28,10 +29,10 @@ def small_frames(models: Mapping[str, Model]) -> dict[str, Small]:
     """Frames by what is special about them."""
     found = {}
     for name, kind, mode, max_error, axes, array in _chunks():
-        task = chunk.Task(models[kind], mode, max_error, None, axes, None)
+        task = encode.Task(models[kind], mode, max_error, None, axes, None)
         carried = to_carrier(array)
         assert carried is not None
-        frame = chunk.encode(task, carried, array.dtype, False)
+        frame = encode.encode(task, carried, array.dtype, False)
         assert frame is not None, name
         found[name] = Small(pack(frame), array, kind)
     for name, array in _fallbacks():

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latrans.entropy.tables import normalise
-from latrans.program import Layer, Program
-from latrans.residual.classes import ESCAPE, N_SYMBOLS, N_TABLES, wrap32
-from latrans.residual.fixed import Ints
-from latrans.residual.geometry import GEOMETRIES
+from latrans.coding.fixed_point import Ints
+from latrans.coding.geometry import GEOMETRIES
+from latrans.coding.rans.tables import normalise
+from latrans.coding.tokens import ESCAPE, N_SYMBOLS
+from latrans.engine.program import Layer, Program
+from latrans.residual.classes import N_TABLES, wrap32
 from latrans.residual.job import Job
 from latrans.residual.predictor import NO_NETWORK, Coefficients, Predictor, count_inputs
 

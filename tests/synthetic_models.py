@@ -11,15 +11,17 @@ from functools import cache
 
 import numpy as np
 
-from latrans.autoencoder import Autoencoder
-from latrans.entropy.tables import normalise
-from latrans.latents import fit_tables
-from latrans.model import Model
-from latrans.program import Layer, Program
+from latrans.coding import tokens
+from latrans.coding.geometry import GEOMETRIES, RECONSTRUCTION_TAPS, Geometry
+from latrans.coding.latents import fit_tables
+from latrans.coding.rans.tables import normalise
+from latrans.coding.tokens import N_SYMBOLS, tokenise
+from latrans.engine.program import Layer, Program
+from latrans.models.autoencoder import Autoencoder
+from latrans.models.model import Model
 from latrans.residual import classes as c
-from latrans.residual.geometry import GEOMETRIES, RECONSTRUCTION_TAPS, Geometry
 from latrans.residual.predictor import TRAINED_SHIFT, Predictor, count_inputs
-from latrans.residual.values import ESCAPE, N_INPUTS, ValuePredictor
+from latrans.residual.values.coder import ESCAPE, N_INPUTS, ValuePredictor
 
 KINDS = ("plane", "track", "dense", "conv", "conv1d", "values")
 WITH_LATENTS = ("dense", "conv", "conv1d", "values")
@@ -92,8 +94,8 @@ def _value_predictor(seed: int) -> ValuePredictor:
 @cache
 def class_tables() -> np.ndarray:
     """Table of every class: Laplace at the class's scale, half an octave wider per tail."""
-    must_have = np.arange(c.N_SYMBOLS) == c.ESCAPE
-    flat = np.zeros(c.N_SYMBOLS)
+    must_have = np.arange(N_SYMBOLS) == tokens.ESCAPE
+    flat = np.zeros(N_SYMBOLS)
     flat[:3] = 0.98, 0.01, 0.01
     tables = [normalise(flat, must_have)]
     for tail in range(c.N_TAILS):
@@ -112,8 +114,8 @@ def _token_counts(centre: float, width: float) -> np.ndarray:
     edges = np.arange(-300.5, 301) - centre
     tail = np.exp(-np.abs(edges) / width) / 2
     below = np.where(edges < 0, tail, 1 - tail)
-    token, _, _ = c.tokenise(offset, np.zeros_like(offset))
-    return np.bincount(token, weights=np.diff(below), minlength=c.N_SYMBOLS)
+    token, _, _ = tokenise(offset, np.zeros_like(offset))
+    return np.bincount(token, weights=np.diff(below), minlength=N_SYMBOLS)
 
 
 def _dense(weight: np.ndarray, shift: int, lo: int, hi: int) -> Layer:

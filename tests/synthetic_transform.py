@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from latrans.entropy.tables import normalise
-from latrans.model import Model
-from latrans.program import Layer, Program
+from latrans.coding.rans.tables import normalise
+from latrans.engine.program import Layer, Program
+from latrans.models.model import Model
 from latrans.transform import signs
-from latrans.transform.backend import N_CLASSES
 from latrans.transform.contexts import N_CAUSAL, N_INPUTS
 from latrans.transform.predict import N_LEVELS
+from latrans.transform.protocol import N_CLASSES
 from latrans.transform.quantise import N_CENTROIDS
 from latrans.transform.stream import MEAN_ESCAPE, N_MEAN_SYMBOLS, N_MEAN_TABLES
 from latrans.transform.symbols import ESCAPE, N_DIRECT, N_SYMBOLS, N_TOKENS

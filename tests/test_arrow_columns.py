@@ -20,14 +20,10 @@ pq = pytest.importorskip("pyarrow.parquet")
 pc = pytest.importorskip("pyarrow.compute")
 
 from arrow_samples import FLOATS, same, station  # noqa: E402
-from latrans.arrow import (  # noqa: E402
-    ColumnsType,
-    decode_columns,
-    encode_columns,
-    sensors,
-    sheet,
-)
-from latrans.arrow.groups import ROW_BITS, id_of  # noqa: E402
+from latrans.arrow import ColumnsType, decode_columns, encode_columns
+from latrans.arrow.columns import encoder
+from latrans.arrow.columns import value as sheet
+from latrans.arrow.columns.type import ROW_BITS, id_of  # noqa: E402
 from latrans.errors import CodecError, ConfigError, ModelError  # noqa: E402
 
 Array = np.ndarray[Any, Any]
@@ -116,7 +112,7 @@ def test_columns_may_be_encoded_step_by_step() -> None:
 
 
 def test_long_tables_have_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sensors, "VALUE_ROWS", 100)
+    monkeypatch.setattr(encoder, "VALUE_ROWS", 100)
     table = station(450)
     encoded = encode_columns(table, NUMBERS, threads=2)
     assert encoded["columns"].num_chunks == len(values_of(encoded["columns"])) == 5

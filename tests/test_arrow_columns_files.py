@@ -16,16 +16,8 @@ pc = pytest.importorskip("pyarrow.compute")
 
 from adapter_samples import run_python  # noqa: E402
 from arrow_samples import drawings, same, station, tensors  # noqa: E402
-from latrans.arrow import (  # noqa: E402
-    ColumnsType,
-    dataset,
-    decode_columns,
-    gather,
-    models,
-    read_parquet,
-    sheet,
-    write_parquet,
-)
+from latrans.arrow import ColumnsType, dataset, decode_columns, models, read_parquet, write_parquet
+from latrans.arrow.columns import rows, value
 from latrans.errors import CodecError, ConfigError  # noqa: E402
 from synthetic_models import make_model  # noqa: E402
 
@@ -93,13 +85,13 @@ def test_filters_see_decoded_columns(path: Path, where: Any, names: list[str] | 
 def test_only_what_is_asked_for_is_decoded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_parquet(station(1000), path, tables=GROUPS, row_group_size=100)
     calls: list[int] = []
-    unpack = sheet.unpack
+    unpack = value.unpack
 
     def counted(data: bytes, dtypes: Any) -> Any:
         calls.append(len(dtypes))
         return unpack(data, dtypes)
 
-    monkeypatch.setattr(gather, "unpack", counted)
+    monkeypatch.setattr(rows, "unpack", counted)
     read_parquet(path, ["name", "place"])
     assert calls == []
     # Rows 250 to 266 lie in one row group, and the filter is of a column that is not encoded.

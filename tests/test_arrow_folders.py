@@ -110,7 +110,7 @@ def test_what_is_no_array_of_rows_is_refused(tmp_path: Path) -> None:
 
 def test_the_pipeline_goes_there_and_back(tmp_path: Path) -> None:
     zarr = pytest.importorskip("zarr")
-    pytest.importorskip("latrans.dask.console", reason="needs the jobs of latrans.dask")
+    pytest.importorskip("latrans.cli.pipeline", reason="needs the jobs of latrans.dask")
     zarr.create_array(
         tmp_path / "a.zarr",
         data=IMAGES.astype(">i2"),

@@ -14,7 +14,7 @@ pa = pytest.importorskip("pyarrow")
 
 from adapter_samples import run_python  # noqa: E402
 from arrow_samples import counting, drawings, frames_of, table  # noqa: E402
-from latrans.arrow import (  # noqa: E402
+from latrans.arrow import (
     dataset,
     decode_array,
     decode_table,

@@ -15,7 +15,7 @@ pa = pytest.importorskip("pyarrow")
 ds = pytest.importorskip("pyarrow.dataset")
 
 from arrow_samples import drawings, frames_of, same, station, table  # noqa: E402
-from latrans.arrow import (  # noqa: E402
+from latrans.arrow import (
     ColumnsType,
     TensorArray,
     TensorType,
@@ -28,7 +28,7 @@ from latrans.arrow import (  # noqa: E402
     read_parquet,
     write_parquet,
 )
-from latrans.arrow.groups import STORAGE  # noqa: E402
+from latrans.arrow.columns.type import STORAGE  # noqa: E402
 from latrans.errors import CodecError, ConfigError  # noqa: E402
 
 BYTES = (pa.binary(), pa.large_binary(), pa.binary_view())

@@ -16,7 +16,7 @@ pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
 from arrow_samples import drawings, frames_of, same, station, table, tensors  # noqa: E402
-from latrans.arrow import (  # noqa: E402
+from latrans.arrow import (
     dataset,
     decode_columns,
     decode_table,

@@ -211,7 +211,7 @@ def test_datasets_scan_in_batches_and_as_streams(written: Path) -> None:
 def test_large_batches_are_decoded_in_slices(
     written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("latrans.arrow.columns.SLICE_NBYTES", 3 * 784)
+    monkeypatch.setattr("latrans.arrow.tensor.decode.SLICE_NBYTES", 3 * 784)
     assert {len(batch) for batch in dataset(written).to_batches()} <= {1, 3}
     assert read_parquet(written).combine_chunks() == table(40).combine_chunks()
     varying = pa.table({"a": [list(range(700)), [1, 2], None, [3], list(range(900)), []]})

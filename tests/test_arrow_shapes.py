@@ -11,7 +11,7 @@ import pytest
 pa = pytest.importorskip("pyarrow")
 
 from arrow_samples import same, station, table  # noqa: E402
-from latrans.arrow import (  # noqa: E402
+from latrans.arrow import (
     decode_columns,
     decode_table,
     encode_columns,

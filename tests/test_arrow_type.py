@@ -16,7 +16,7 @@ import latrans
 pa = pytest.importorskip("pyarrow")
 
 from arrow_samples import counting, drawings, frames_of, table, tensors  # noqa: E402
-from latrans.arrow import (  # noqa: E402
+from latrans.arrow import (
     Cells,
     TensorArray,
     TensorType,

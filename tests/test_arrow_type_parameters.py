@@ -15,13 +15,8 @@ pa = pytest.importorskip("pyarrow")
 
 from adapter_samples import run_python  # noqa: E402
 from arrow_samples import drawings, table, tensors  # noqa: E402
-from latrans.arrow import (  # noqa: E402
-    Cells,
-    TensorType,
-    encode_array,
-    encode_table,
-)
-from latrans.arrow.types import parse, tensor_type  # noqa: E402
+from latrans.arrow import Cells, TensorType, encode_array, encode_table
+from latrans.arrow.tensor.type import parse, tensor_type
 from latrans.errors import CodecError  # noqa: E402
 
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import latrans
-from latrans import Codec, auto, sample, store
+from latrans import Codec
+from latrans.chunk import choose_model, crop
 from latrans.errors import ConfigError, ModelNotFoundError
+from latrans.models import store
 
 Array = np.ndarray[Any, Any]
 
@@ -48,7 +50,7 @@ def name_of(frame: bytes) -> str | None:
 def test_what_is_chosen_fits_shape_and_kind(
     array: Array, axes: str | None, geometry: str, floats: bool | None
 ) -> None:
-    model = auto.choose(array, axes=axes)
+    model = choose_model.choose(array, axes=axes)
     assert model is not None
     assert model.geometry == geometry
     if floats is not None:
@@ -61,7 +63,7 @@ def test_frames_name_the_chosen_model_and_come_back(array: Array) -> None:
     codec = Codec("auto")
     frame = codec.encode(array)
     chosen = name_of(frame)
-    assert chosen in {model.name for model in auto.shipped()}
+    assert chosen in {model.name for model in choose_model.shipped()}
     assert frame == Codec(chosen).encode(array)
     decoded = codec.decode(frame)
     assert decoded.dtype == array.dtype
@@ -71,15 +73,17 @@ def test_frames_name_the_chosen_model_and_come_back(array: Array) -> None:
 def test_digits_are_only_for_their_own_shape() -> None:
     drawings = np.zeros((40, 28, 28), np.uint8)
     drawings[:, 8:20, 10:14] = 250 + np.arange(12)[:, None] % 5
-    names = {model.name for model, _ in auto.candidates(drawings, None)}
+    names = {model.name for model, _ in choose_model.candidates(drawings, None)}
     assert "digits-1" in names
-    assert "digits-1" not in {m.name for m, _ in auto.candidates(drawings[:, :27], None)}
-    assert "digits-1" not in {m.name for m, _ in auto.candidates(drawings.astype("f4"), None)}
+    assert "digits-1" not in {m.name for m, _ in choose_model.candidates(drawings[:, :27], None)}
+    assert "digits-1" not in {
+        m.name for m, _ in choose_model.candidates(drawings.astype("f4"), None)
+    }
 
 
 def test_both_engines_choose_alike() -> None:
     small = RECORDING[:, :700]
-    chosen = {auto.choose(small, engine=engine).name for engine in (None, "reference")}  # type: ignore[union-attr]
+    chosen = {choose_model.choose(small, engine=engine).name for engine in (None, "reference")}  # type: ignore[union-attr]
     assert len(chosen) == 1
 
 
@@ -90,7 +94,7 @@ def test_models_of_the_user_are_never_chosen(
         model.save(tmp_path / f"{model.name}.safetensors")
     monkeypatch.setenv("LATRANS_MODEL_PATH", str(tmp_path))
     packaged = {listed.digest for listed in store.list_models(store.packaged())}
-    assert {model.digest for model in auto.shipped()} == packaged
+    assert {model.digest for model in choose_model.shipped()} == packaged
 
 
 def test_a_bound_is_kept() -> None:
@@ -196,12 +200,12 @@ def test_crops_keep_channels_and_planes(
 ) -> None:
     found = tuple(
         len(range(*part.indices(size)))
-        for part, size in zip(sample.window(shape, axes, 1 << 14), shape, strict=True)
+        for part, size in zip(crop.window(shape, axes, 1 << 14), shape, strict=True)
     )
     assert found == expected
 
 
 def test_crops_come_from_the_middle() -> None:
     array = np.arange(101 * 101).reshape(101, 101)
-    assert sample.crop(array, "yx", 9)[0, 0] // 101 > 30
-    assert sample.crop(array, "yx", 1 << 20).shape == array.shape
+    assert crop.crop(array, "yx", 9)[0, 0] // 101 > 30
+    assert crop.crop(array, "yx", 1 << 20).shape == array.shape

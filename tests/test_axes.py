@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import latrans
-from latrans import axes
-from latrans.arrange import arrange
+from latrans.chunk.pieces import arrange
+from latrans.coding.schedule import LANES, TRACK_BLOCK, TRACK_LANE
 from latrans.errors import CodecError, ConfigError
-from latrans.residual.schedule import LANES, TRACK_BLOCK, TRACK_LANE
+from latrans.format import axes
 
 
 @st.composite

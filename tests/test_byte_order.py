@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import safetensors
 
-from latrans import mask as masks
-from latrans.maps import Stored
-from latrans.model import Model
-from latrans.store import open_model
+from latrans.format.varint import Reader
+from latrans.maps import mask as masks
+from latrans.maps.base import Stored
+from latrans.models.model import Model
+from latrans.models.store import open_model
 from latrans.transform import colour, lifting
-from latrans.wire import Reader
 
 TYPES = ("u2", "i4", "u8", "f4", "f8")
 

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latrans.chunking import default_chunks
+from latrans.chunk.chunking import default_chunks
 
 
 def test_what_is_predicted_jointly_stays_together() -> None:

@@ -16,9 +16,9 @@ import pytest
 import latrans
 import synthetic_models
 from cli_samples import files, picture, run
-from latrans import store
 from latrans.cli import demo, main
 from latrans.cli.demo_data import Sample
+from latrans.models import store
 
 zarr = pytest.importorskip("zarr")
 

@@ -13,13 +13,7 @@ pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
 from arrow_samples import drawings, frames_of, same, station, table  # noqa: E402
-from latrans.arrow import (  # noqa: E402
-    ColumnsType,
-    dataset,
-    encode_table,
-    models,
-    read_parquet,
-)
+from latrans.arrow import ColumnsType, dataset, encode_table, models, read_parquet
 
 
 def run(*argv: str | Path) -> int:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import latrans
-from latrans import fallback
-from latrans.frame import Frame, pack
-from latrans.residual.schedule import TRACK_BLOCK
+from latrans.coding.schedule import TRACK_BLOCK
+from latrans.fallback import payload
+from latrans.format.frame import Frame, pack
 from random_arrays import NUMBERS, OTHERS, SPECIAL, dtype_of, random_array, random_content
 from synthetic_models import KINDS, make_model
 
@@ -248,7 +248,7 @@ class TestSize:
             array = random_array(rng)
             if array.dtype.names is None:  # the text of a structured dtype has any length
                 plain = np.ascontiguousarray(array)
-                assert len(codec.encode(array)) <= len(fallback.encode(plain)) + 32
+                assert len(codec.encode(array)) <= len(payload.encode(plain)) + 32
 
     @pytest.mark.parametrize("where", ["first", "middle", "last", "checkered"])
     def test_nor_where_only_a_part_of_a_large_chunk_suits_the_model(self, models, thorough, where):
@@ -263,7 +263,7 @@ class TestSize:
         chosen = rows.get(where, np.arange(n) % 2 == 0)
         array = np.where(chosen[:, None], noise, smooth)
         size = len(latrans.Codec(models["plane"]).encode(array))
-        assert size <= len(fallback.encode(array)) + 32
+        assert size <= len(payload.encode(array)) + 32
 
     def test_a_limit_spares_the_fallback_work_but_no_bytes_that_count(self):
         rng = np.random.default_rng(10)
@@ -274,11 +274,11 @@ class TestSize:
             "floats": np.sin(np.arange(1 << 15) / 99).astype(np.float64),
         }
         for name, array in arrays.items():
-            best = fallback.encode(array)
-            assert fallback.encode(array, 2 * len(best)) == best, name
-            assert fallback.encode(array, len(best) + 1) == best, name
+            best = payload.encode(array)
+            assert payload.encode(array, 2 * len(best)) == best, name
+            assert payload.encode(array, len(best) + 1) == best, name
             # Nothing comes near: the bytes as they are.
-            assert len(fallback.encode(array, len(best) // 4)) == 1 + array.nbytes, name
+            assert len(payload.encode(array, len(best) // 4)) == 1 + array.nbytes, name
 
     def test_header_and_checksum_of_a_small_image_stay_below_20_bytes(self, models):
         y, x = np.mgrid[:28, :28]

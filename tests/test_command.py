@@ -18,7 +18,7 @@ import pytest
 
 from adapter_samples import heed_interrupts
 from cli_samples import run
-from latrans import command
+from latrans.cli import command
 from transfer_samples import field, n_finished
 
 zarr = pytest.importorskip("zarr")

@@ -7,7 +7,7 @@ import pytest
 
 import latrans
 from format_reading import check
-from latrans.compare import difference
+from latrans.transfer.compare import difference
 
 BOUND = 0.02
 SHAPES = {

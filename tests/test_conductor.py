@@ -12,8 +12,8 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 from conductor_cases import chunk, double, no_thread_stays  # noqa: F401
 from latrans import threads as host_threads
 from latrans.errors import ConfigError
-from latrans.tensors import meter
-from latrans.tensors.batching import batched, conduct
+from latrans.torch_engine import meter
+from latrans.torch_engine.batching import batched, conduct
 
 
 def sizes_of(n, in_flight, work=chunk, threads=2):

@@ -13,8 +13,8 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from conductor_cases import chunk, double, no_thread_stays  # noqa: F401
 from latrans.errors import EngineError
-from latrans.tensors import batching
-from latrans.tensors.batching import batched, conduct
+from latrans.torch_engine import batching
+from latrans.torch_engine.batching import batched, conduct
 
 
 class TestErrors:

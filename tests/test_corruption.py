@@ -16,11 +16,11 @@ import pytest
 
 import latrans
 from hostile import sealed
-from latrans import fallback
+from latrans.coding.tokens import ESCAPE, N_SYMBOLS
 from latrans.errors import CodecError, ModelError
-from latrans.frame import Frame, pack, pack_varint, unpack
-from latrans.model import Model
-from latrans.residual.classes import ESCAPE, N_SYMBOLS
+from latrans.fallback import payload as fallback
+from latrans.format.frame import Frame, pack, pack_varint, unpack
+from latrans.models.model import Model
 from small_frames import Small, small_frames
 from synthetic_models import KINDS
 

@@ -15,9 +15,9 @@ da = pytest.importorskip("dask.array")
 zarr = pytest.importorskip("zarr")
 
 from latrans.dask import fit, map_latents, robust_z, scores  # noqa: E402
-from latrans.frames import configuration, frames_of  # noqa: E402
-from latrans.sizes import bits_per_sample, chunk_nbytes, samples_of_chunks  # noqa: E402
 from latrans.zarr import LatransCodec  # noqa: E402
+from latrans.zarr.chunk_sizes import bits_per_sample, chunk_nbytes, samples_of_chunks  # noqa: E402
+from latrans.zarr.frame_reader import configuration, frames_of  # noqa: E402
 from stored_samples import ANOMALY, CHUNKS, LAYOUTS, make_stack, regions, written  # noqa: E402
 
 

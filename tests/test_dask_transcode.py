@@ -110,7 +110,7 @@ def test_a_cluster_with_resources_and_a_model_it_has_no_file_of(client: Any, sou
 
 
 def _has_model(digest: str) -> bool:
-    from latrans import store
+    from latrans.models import store
 
     return store.is_loaded(digest)
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latrans.entropy import reference
-from latrans.entropy.tables import TOTAL, cost_bits, normalise, slots, starts
+from latrans.coding.rans import reference
+from latrans.coding.rans.tables import TOTAL, cost_bits, normalise, slots, starts
 from latrans.errors import CodecError
 
 ENCODERS = [reference.encode]
 try:
-    from latrans.entropy import native
+    from latrans.coding.rans import native
 except ImportError:
     native = None
 else:

@@ -7,7 +7,7 @@ import pytest
 from numcodecs.zstd import Zstd
 
 import latrans
-from latrans import fallback
+from latrans.fallback import payload
 
 
 def words() -> np.ndarray:
@@ -21,8 +21,8 @@ def test_nothing_is_larger_than_zstd_19() -> None:
     data = words()
     quick, thorough = (len(Zstd(level).encode(data.tobytes())) for level in (9, 19))
     assert thorough < quick
-    assert len(fallback.encode(data)) <= 1 + thorough
-    assert np.array_equal(fallback.decode(fallback.encode(data), data.dtype, data.shape), data)
+    assert len(payload.encode(data)) <= 1 + thorough
+    assert np.array_equal(payload.decode(payload.encode(data), data.dtype, data.shape), data)
 
 
 def test_the_thorough_level_is_left_out_where_it_cannot_win(
@@ -35,11 +35,11 @@ def test_the_thorough_level_is_left_out_where_it_cannot_win(
             levels.append(self.level)
             return super().encode(buf)
 
-    monkeypatch.setattr(fallback, "Zstd", Counted)
+    monkeypatch.setattr(payload, "Zstd", Counted)
     data = words()
-    fallback.encode(data, limit=data.nbytes // 20)
+    payload.encode(data, limit=data.nbytes // 20)
     assert 19 not in levels
-    fallback.encode(data, limit=data.nbytes)
+    payload.encode(data, limit=data.nbytes)
     assert 19 in levels
 
 
@@ -55,7 +55,7 @@ def labels(side: int, n: int) -> np.ndarray:
 def test_frames_are_not_above_their_own_fallback(side: int, dtype: str) -> None:
     for array in (labels(side, 6), labels(side, 30), np.repeat(labels(side, 90)[None], 3, 0)):
         given = array.astype(dtype)
-        alone = len(fallback.encode(given))
+        alone = len(payload.encode(given))
         assert len(latrans.encode(given, model="image-1")) <= 1.05 * alone + 40
 
 
@@ -67,15 +67,15 @@ def test_little_data_that_repeats_is_not_above_its_own_fallback(model: str) -> N
         for dtype in ("u1", "u2", "f8"):
             given = np.tile(row, 6).astype(dtype)
             around = len(latrans.encode(rng.bytes(9))) - 10  # of a frame, around its payload
-            alone = len(fallback.encode(given)) + around
+            alone = len(payload.encode(given)) + around
             assert len(latrans.encode(given, model=model)) <= alone + 8
 
 
 def test_what_wins_under_a_limit_is_what_wins_without() -> None:
     for given in (words(), labels(300, 40).astype("u2"), labels(90, 20).astype("f4")):
-        alone = fallback.encode(given)
+        alone = payload.encode(given)
         for share in (1.01, 1.3, 3):
-            assert fallback.encode(given, int(len(alone) * share) + 2) == alone
+            assert payload.encode(given, int(len(alone) * share) + 2) == alone
 
 
 def unsuited() -> dict[str, np.ndarray]:
@@ -96,13 +96,13 @@ def unsuited() -> dict[str, np.ndarray]:
 def test_what_no_map_suits_is_compressed_once(
     name: str, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    array, sizes, real = unsuited()[name], [], fallback.encode
+    array, sizes, real = unsuited()[name], [], payload.encode
 
     def counted(part: np.ndarray, limit: int | None = None) -> bytes:
         sizes.append(part.nbytes)
         return real(part, limit)
 
-    monkeypatch.setattr(fallback, "encode", counted)
+    monkeypatch.setattr(payload, "encode", counted)
     bound = 1e-300 if mode == "bounded" else None
     frame = latrans.Codec("field-1", mode=mode, max_error=bound).encode(array)
     assert latrans.inspect(frame).fallback

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from latrans import Codec
-from latrans.foreign import on_host
+from latrans.batch.foreign import on_host
 from synthetic_models import make_model
 
 ARRAY = (np.add.outer(np.arange(30), 3 * np.arange(40)) % 251).astype(np.uint8)
@@ -77,7 +77,7 @@ def test_others_on_a_gpu_go_through_pytorch(monkeypatch):
 
 
 def test_what_cannot_be_read_is_a_type_error(monkeypatch):
-    monkeypatch.setitem(sys.modules, "latrans.tensors.device", None)
+    monkeypatch.setitem(sys.modules, "latrans.torch_engine.device", None)
     with pytest.raises(TypeError, match=r"OnCuda on a GPU.*latrans\[torch\]"):
         on_host(OnCuda())
     with pytest.raises(TypeError, match=r"Exported on a GPU"):

@@ -14,10 +14,10 @@ import independent_residual
 import latrans
 import synthetic
 from format_reading import BASE, X, assert_same, channels, check, smooth
-from latrans.model import Model
+from latrans.models.model import Model
 from latrans.residual import header
-from latrans.residual.backend import ReferenceBackend
-from latrans.residual.surface import Plan
+from latrans.residual.plan_input import Plan
+from latrans.residual.reference_backend import ReferenceBackend
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def small_plans(monkeypatch):
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Shrink the blocks and lanes of tracks, in the package and in the reader alike."""
-    monkeypatch.setattr("latrans.arrange.TRACK_BLOCK", 256)
-    monkeypatch.setattr("latrans.residual.schedule.TRACK_LANE", 16)
+    monkeypatch.setattr("latrans.chunk.pieces.TRACK_BLOCK", 256)
+    monkeypatch.setattr("latrans.coding.schedule.TRACK_LANE", 16)
     monkeypatch.setattr(independent_maps, "TRACK_BLOCK", 256)
     monkeypatch.setattr(independent_maps, "TRACK_LANE", 16)
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from hostile import sealed
 from latrans.errors import CodecError, ConfigError
-from latrans.frame import LATENT_DTYPES, MODES, Frame, pack, unpack
-from latrans.wire import Reader, pack_varint
+from latrans.format.frame import LATENT_DTYPES, MODES, Frame, pack, unpack
+from latrans.format.varint import Reader, pack_varint
 from random_arrays import NUMBERS, OTHERS, dtype_of
 
 U1 = np.dtype(np.uint8)

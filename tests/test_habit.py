@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import latrans
-from latrans import arrange, loop
-from latrans.residual import habit
-from latrans.residual.habit import Habit
+from latrans.chunk import closed_loop, pieces
+from latrans.residual import plan_search as habit
+from latrans.residual.plan_search import Habit
 
 ENGINES = ("native", "reference")
 
@@ -34,7 +34,7 @@ def test_what_answers_otherwise_is_asked_again_at_once():
 @pytest.fixture
 def all_large(monkeypatch):
     """Every section counts as large."""
-    for module in (arrange, loop, habit):
+    for module in (pieces, closed_loop, habit):
         monkeypatch.setattr(module, "LARGE_SECTION", 0)
     monkeypatch.setattr(habit, "_TRIAL_SAMPLES", 256)
 

@@ -63,7 +63,7 @@ IMPORTS = {name_of(path): imports(path) for path in MODULES}
 def test_the_modules_were_found() -> None:
     assert {"", "codec", "frame", "engine", "train.recipe", "cli.compress"} <= set(IMPORTS)
     assert "latrans.errors" in IMPORTS["cli.compress"]
-    assert "latrans.store.list_models" in IMPORTS["cli.models"]
+    assert "latrans.models.store.list_models" in IMPORTS["cli.models"]
 
 
 @pytest.mark.parametrize("package", HOMES)

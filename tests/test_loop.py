@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import latrans
-from latrans import loop
-from latrans.frame import unpack
+from latrans.chunk import closed_loop
+from latrans.format.frame import unpack
 from latrans.residual.header import Reader, inflate
 
 
@@ -21,7 +21,7 @@ def waves(shape, noise=0.02, offset=0.0):
 @pytest.fixture
 def always_closed(monkeypatch):
     """Let the loop win every trial."""
-    monkeypatch.setattr(loop, "_trial_bits", lambda *args: (2 - (args[3] > 1), []))
+    monkeypatch.setattr(closed_loop, "_trial_bits", lambda *args: (2 - (args[3] > 1), []))
 
 
 def step_of(frame):
@@ -69,7 +69,7 @@ class TestClosed:
 
     def test_values_on_the_plain_grid_stay_there(self, models, monkeypatch):
         codec = latrans.Codec(models["plane"], "bounded", 0.05)
-        monkeypatch.setattr(loop, "code", lambda *args: None)
+        monkeypatch.setattr(closed_loop, "code", lambda *args: None)
         once = codec.decode(codec.encode(waves((24, 30))))
         monkeypatch.undo()
         frame = codec.encode(once)
@@ -94,7 +94,7 @@ def test_the_cheaper_way_is_taken():
     for way in ("chosen", "plain"):
         with pytest.MonkeyPatch.context() as patch:
             if way == "plain":
-                patch.setattr(loop, "code", lambda *args: None)
+                patch.setattr(closed_loop, "code", lambda *args: None)
             codec = latrans.Codec("field-1", "bounded", 0.05 * float(np.ptp(field)), axes="zyx")
             sizes[way] = len(codec.encode(field))
     assert sizes["chosen"] < sizes["plain"]

@@ -9,7 +9,7 @@ import pytest
 import latrans
 from hostile import model_mutations, mutations, sealed
 from latrans.errors import CodecError, ConfigError, ModelError, ModelNotFoundError
-from latrans.model import Model
+from latrans.models.model import Model
 from latrans.numcodecs import Latrans
 from synthetic_models import make_model
 from synthetic_transform import make_lossy_model
@@ -182,7 +182,7 @@ class TestWhatAFrameTells:
         assert refused > 50
 
     def test_frames_of_other_models_are_damage(self, model):
-        from latrans.frame import pack, unpack
+        from latrans.format.frame import pack, unpack
 
         plain = latrans.open_model(make_model("conv"))
         digests = [bytes.fromhex(m.digest[:16]) for m in (model, plain)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import latrans
-from latrans.frame import unpack
+from latrans.format.frame import unpack
 from map_checks import (
     DIVIDED,
     GRID,

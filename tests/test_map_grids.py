@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from latrans import field, numbers
-from latrans.decimals import Divided, decimals_of
 from latrans.errors import CodecError
-from latrans.grids import Grid
-from latrans.wire import Reader
+from latrans.format.varint import Reader
+from latrans.maps import apply
+from latrans.maps import integer_lists as numbers
+from latrans.maps.decimals import Divided, decimals_of
+from latrans.maps.grid import Grid
 from map_checks import (
     DIVIDED,
     assert_offers_are_exact,
@@ -40,7 +41,7 @@ class TestDivided:
     def test_find_what_a_column_counts_in(self, step, dtype):
         counts = np.rint(np.cumsum(np.random.default_rng(0).normal(size=4000)) * 9)
         column = (counts * step).round(4).astype(dtype) + np.zeros(1, dtype)
-        first = next(field.lossless(column, None))
+        first = next(apply.lossless(column, None))
         assert first.section[0] & 63 == DIVIDED
         assert len(first.section) < 20
         assert np.ptp(first.integers) == np.ptp(counts)
@@ -49,13 +50,13 @@ class TestDivided:
         rng = np.random.default_rng(0)
         column = rng.integers(0, 300, 9000).astype("f4")
         column[::20] += np.float32(0.5)
-        first = next(field.lossless(column, None))
+        first = next(apply.lossless(column, None))
         assert np.ptp(first.integers) <= 300
         assert len(first.section) * 8 < 0.3 * column.size
 
     def test_timestamps_are_small_integers(self):
         for stamps in (1.6e9 + 0.5 * np.arange(99), np.arange(99) * 3600 * 10**9 + 10**18):
-            first = next(field.lossless(stamps, None))
+            first = next(apply.lossless(stamps, None))
             assert np.array_equal(np.diff(first.integers), np.ones(98))
 
     def test_floats_without_decimals_have_none(self):

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from latrans import field, floats
-from latrans import mask as masks
 from latrans.errors import CodecError
-from latrans.floats import TwoLayer, ordered, unordered
-from latrans.maps import MAPS, Offset, Palette, Quantised
-from latrans.wire import Reader
+from latrans.format.varint import Reader
+from latrans.maps import apply, two_layer
+from latrans.maps import mask as masks
+from latrans.maps.base import MAPS, Offset, Palette, Quantised
+from latrans.maps.two_layer import TwoLayer, ordered, unordered
 from map_checks import (
     DIVIDED,
     GRID,
@@ -34,7 +34,7 @@ class TestLosslessMaps:
     @given(seed=st.integers(0, 2**32), name=st.sampled_from(NUMBERS))
     def test_every_offer_gives_every_bit_back(self, seed, name):
         dtype = dtype_of(name).newbyteorder("=")
-        if not field.suits(dtype):
+        if not apply.suits(dtype):
             return
         rng = np.random.default_rng(seed)
         array = random_content(rng, dtype, (int(rng.integers(1, 200)),))
@@ -80,7 +80,7 @@ class TestLosslessMaps:
 
     def test_values_on_a_grid_need_no_second_layer(self):
         array = (np.arange(-50, 50) / 8).astype(np.float32)
-        offers = [o for o in field.lossless(array, None) if o.section[0] == TWO_LAYER]
+        offers = [o for o in apply.lossless(array, None) if o.section[0] == TWO_LAYER]
         assert offers[0].section == b"\x04" + b"\xfd\xff" + b"\x00"  # k = -3, form 0
         assert np.array_equal(offers[0].integers, np.arange(-50, 50))
 
@@ -151,7 +151,7 @@ class TestTwoLayers:
         values = values + np.float32(0)
         exponents = list(TwoLayer.exponents(values))
         exponent = exponents[k % len(exponents)]
-        q, layer = floats.split(values, exponent)
+        q, layer = two_layer.split(values, exponent)
         found = np.empty_like(q)
         compiled = native.float_split(values, exponent, found)
         assert np.array_equal(found, q)
@@ -162,7 +162,7 @@ class TestTwoLayers:
             assert np.array_equal(compiled[1], octaves)
         back = np.empty_like(values)
         assert native.float_join(q, exponent, low, octaves, back)
-        assert back.tobytes() == floats.join(q, exponent, low, octaves).tobytes()
+        assert back.tobytes() == two_layer.join(q, exponent, low, octaves).tobytes()
         assert back.tobytes() == values.tobytes()
         if low:
             assert not native.float_join(q, exponent, low + b"\0", octaves, back)
@@ -173,9 +173,9 @@ class TestTwoLayers:
     def test_bits_are_packed_and_unpacked(self, pairs):
         bits = np.array([n for n, _ in pairs])
         values = np.array([v & ((1 << n) - 1) for n, v in pairs])
-        data = floats._pack_bits(values, bits)
+        data = two_layer._pack_bits(values, bits)
         assert len(data) in (0, -(-int(bits.sum()) // 8))
-        assert np.array_equal(floats._unpack_bits(data, bits), values)
+        assert np.array_equal(two_layer._unpack_bits(data, bits), values)
 
 
 class TestPalettes:
@@ -218,10 +218,10 @@ class TestQuantised:
         max_error=st.floats(1e-3, 1e3),
     )
     def test_bounded_maps_keep_the_bound(self, values, max_error):
-        mapped = field.bounded(values, max_error, None)
+        mapped = apply.bounded(values, max_error, None)
         if mapped is None:
             return
-        found = field.unmap(mapped.integers, mapped.section, values.dtype).astype(np.float64)
+        found = apply.unmap(mapped.integers, mapped.section, values.dtype).astype(np.float64)
         near = np.abs(found - values) <= max_error
         assert (near | masks.special(values, None, exact=False)).all()
 
@@ -232,24 +232,24 @@ class TestQuantised:
     def test_what_cannot_be_kept_is_an_exception(self):
         array = np.full(100, 1000, np.float16)
         array[7] = 65504  # the nearest multiple of 60 rounds to infinity
-        mapped = field.bounded(array, 30.0, None)
+        mapped = apply.bounded(array, 30.0, None)
         assert mapped.section[0] == QUANTISED | WITH_EXCEPTIONS
-        assert field.unmap(mapped.integers, mapped.section, array.dtype)[7] == 65504
+        assert apply.unmap(mapped.integers, mapped.section, array.dtype)[7] == 65504
 
     def test_steps_too_fine_for_32_bits_are_not_offered(self):
-        assert field.bounded(np.array([1.0, 1e9]), 1e-3, None) is None
-        assert field.bounded(np.array([0, 1 << 60]), 10.0, None) is None
+        assert apply.bounded(np.array([1.0, 1e9]), 1e-3, None) is None
+        assert apply.bounded(np.array([0, 1 << 60]), 10.0, None) is None
 
 
 class TestDamage:
     def test_integers_that_do_not_fit_the_dtype(self):
         for dtype in ("u1", "i2", "u4"):
             with pytest.raises(CodecError, match="do not fit"):
-                field.unmap(np.array([-(1 << 20)]), b"", np.dtype(dtype))
+                apply.unmap(np.array([-(1 << 20)]), b"", np.dtype(dtype))
 
     def test_unknown_maps(self):
         with pytest.raises(CodecError, match="unknown value map"):
-            field.unmap(np.array([0]), bytes((len(MAPS),)), np.dtype("f4"))
+            apply.unmap(np.array([0]), bytes((len(MAPS),)), np.dtype("f4"))
 
     @settings(max_examples=500)
     @given(
@@ -262,7 +262,7 @@ class TestDamage:
     def test_any_bytes(self, kind, flags, body, dtype, approximate):
         integers = np.array([[-(1 << 31), -1, 0], [1, 7, (1 << 31) - 1]])
         try:
-            found = field.unmap(
+            found = apply.unmap(
                 integers, bytes((kind | flags,)) + body, np.dtype(dtype), approximate
             )
         except CodecError:
@@ -276,11 +276,11 @@ class TestDamage:
         array = rng.integers(0, 3000, 400) / (64, 100, 7, 100, 13, 1)[which]
         array = array.astype("f8" if which == 3 else "f4")
         array[::40] += 0.0078
-        for offer in field.lossless(array, None):
+        for offer in apply.lossless(array, None):
             section = bytearray(offer.section)
             section[at % len(section)] ^= byte
             try:
-                found = field.unmap(offer.integers, bytes(section), array.dtype)
+                found = apply.unmap(offer.integers, bytes(section), array.dtype)
             except CodecError:
                 continue
             assert found.shape == array.shape

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from latrans import mask as masks
-from latrans.wire import Reader
+from latrans.format.varint import Reader
+from latrans.maps import mask as masks
 from random_arrays import SPECIAL
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import latrans
-from latrans.compare import difference
-from latrans.conventions import declared_by
 from latrans.errors import ConfigError
-from latrans.missing import Missing
+from latrans.missing.conventions import declared_by
+from latrans.missing.missing import Missing
 from latrans.numcodecs import Latrans
+from latrans.transfer.compare import difference
 from latrans.zarr import LatransCodec
 
 Array = np.ndarray[Any, Any]

@@ -18,7 +18,7 @@ from numcodecs.registry import get_codec
 import latrans
 from adapter_samples import ABSENT, assert_same_bits, make_array, run_python
 from latrans.errors import ConfigError, ModelNotFoundError
-from latrans.frame import Frame, pack
+from latrans.format.frame import Frame, pack
 from latrans.numcodecs import Latrans
 
 CONFIGS: list[dict[str, Any]] = [

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from latrans import Codec, fallback
-from latrans.outlook import may_win
+from latrans import Codec
+from latrans.fallback import payload
+from latrans.fallback.estimate_large import may_win
 
 RNG = np.random.default_rng(11)
 NOISE = RNG.integers(0, 256, 300_007).astype(np.uint8)
@@ -60,7 +61,7 @@ WON = {
 @pytest.mark.parametrize("name", WON)
 def test_what_wins_is_tried(name: str) -> None:
     array = np.ascontiguousarray(WON[name])
-    assert may_win(array, len(fallback.encode(array)) + 1)
+    assert may_win(array, len(payload.encode(array)) + 1)
 
 
 @pytest.mark.parametrize("name", [
@@ -69,7 +70,7 @@ def test_what_wins_is_tried(name: str) -> None:
 ])  # fmt: skip
 def test_frames_are_not_larger_than_the_fallbacks(name: str) -> None:
     array = WON[name]
-    assert len(Codec("image-1").encode(array)) <= len(fallback.encode(array)) + 32
+    assert len(Codec("image-1").encode(array)) <= len(payload.encode(array)) + 32
 
 
 def test_small_arrays_are_always_tried() -> None:

@@ -14,8 +14,8 @@ import pytest
 
 import latrans
 from cli_samples import picture, run
-from latrans import store
 from latrans.errors import ConfigError, LatransWarning, ModelNotFoundError
+from latrans.models import store
 from synthetic_models import make_model
 
 zarr = pytest.importorskip("zarr")

@@ -16,7 +16,7 @@ import pytest
 import latrans
 from latrans.engine import select
 from latrans.errors import EngineError
-from latrans.model import Model
+from latrans.models.model import Model
 from random_arrays import random_array
 from small_frames import small_frames
 from synthetic_models import KINDS, WITH_LATENTS, make_model

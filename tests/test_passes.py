@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from latrans import passes
+from latrans.maps import kernels
 
 native = pytest.importorskip("latrans._native", reason="the compiled core is not built")
 
@@ -30,9 +30,9 @@ def values_of(dtype: type, seed: int, n: int = 1337) -> np.ndarray:
 
 def quantised_on(kernel: str, values: np.ndarray, step: float, bound: float):
     out = np.empty(values.shape, np.int32)
-    limits = passes._limits(values.dtype)
+    limits = kernels._limits(values.dtype)
     found = native.field_quantise(values, step, bound, limits, out, kernel)
-    return None if found is None else (out, passes.Compared(*found))
+    return None if found is None else (out, kernels.Compared(*found))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -45,7 +45,7 @@ class TestGrids:
         for values in (values_of(dtype, 1), values_of(dtype, 2, 3), values_of(dtype, 3, 512)):
             found, expected = (
                 quantised_on(kernel, values, step, bound),
-                passes.NumPy.quantise(values, step, bound),
+                kernels.NumPy.quantise(values, step, bound),
             )
             assert (found is None) == (expected is None)
             if found is not None and expected is not None:
@@ -56,14 +56,14 @@ class TestGrids:
         rng = np.random.default_rng(5)
         integers = rng.integers(-(1 << 31), 1 << 31, 1111).astype(np.int32)
         integers[:600] >>= 20
-        limits = passes._limits(np.dtype(dtype))
+        limits = kernels._limits(np.dtype(dtype))
         for step in (0.125, 0.1, 3.0, 1e300):
-            expected = passes.NumPy.restore(integers, step, np.dtype(dtype))
+            expected = kernels.NumPy.restore(integers, step, np.dtype(dtype))
             out = np.empty(integers.shape, dtype)
             native.field_restore(integers, step, limits, out, kernel)
             assert out.tobytes() == expected.tobytes()
             found = native.field_compare(expected, integers, step, 0.0, limits, kernel)
-            assert passes.Compared(*found) == passes.NumPy.compare(expected, integers, step, 0.0)
+            assert kernels.Compared(*found) == kernels.NumPy.compare(expected, integers, step, 0.0)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -75,13 +75,13 @@ class TestFloats:
         some = st.one_of(st.sampled_from(SPECIAL), st.floats(width=np.dtype(dtype).itemsize * 8))
         values = data.draw(arrays.arrays(dtype, st.integers(1, 70), elements=some.map(dtype)))
         with np.errstate(over="ignore"):
-            assert passes.Extent(*native.field_extent(values, kernel)) == passes.NumPy.extent(
+            assert kernels.Extent(*native.field_extent(values, kernel)) == kernels.NumPy.extent(
                 values
             )
         step = data.draw(st.sampled_from([1e-3, 0.5, 17.0, 1e30]))
         found, expected = (
             quantised_on(kernel, values, step, step / 2),
-            passes.NumPy.quantise(values, step, step / 2),
+            kernels.NumPy.quantise(values, step, step / 2),
         )
         assert (found is None) == (expected is None)
         if found is not None and expected is not None:
@@ -100,8 +100,8 @@ class TestFloats:
 def test_misses_as_numpy(shape, largest):
     rng = np.random.default_rng(9)
     planes = rng.integers(-largest, largest, shape, np.int32, endpoint=True)
-    expected = passes.NumPy.misses(planes) if passes.misses(planes).size else np.zeros(0)
-    assert np.array_equal(passes.misses(planes), expected)
+    expected = kernels.NumPy.misses(planes) if kernels.misses(planes).size else np.zeros(0)
+    assert np.array_equal(kernels.misses(planes), expected)
     rows, columns = shape[1:]
     plane = rows > 2 and columns > 2
     n = shape[0] * ((rows - 2) * (columns - 2) if plane else rows * max(0, columns - 3))
@@ -128,5 +128,5 @@ def test_half_precision_is_rounded_twice():
     integers = np.arange(-2000, 2000, dtype=np.int32)
     with np.errstate(over="ignore"):
         expected = (integers * 0.30001).astype(np.float32).astype(np.float16)
-    found = passes.restore(integers, 0.30001, np.dtype(np.float16))
+    found = kernels.restore(integers, 0.30001, np.dtype(np.float16))
     assert found.tobytes() == expected.tobytes()

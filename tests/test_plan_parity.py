@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import synthetic
+from latrans.coding.schedule import track_shape
 from latrans.errors import ConfigError
-from latrans.residual.backend import ReferenceBackend
-from latrans.residual.linear import fit
+from latrans.residual.fit import fit
 from latrans.residual.plan import plan
-from latrans.residual.schedule import track_shape
-from latrans.residual.surface import Surface
+from latrans.residual.plan_input import Surface
+from latrans.residual.reference_backend import ReferenceBackend
 from latrans.residual.trials import subsample
 
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from latrans.engine import select
+from latrans.engine.program import ACCUMULATOR_LIMIT, Layer, Program
 from latrans.errors import ModelError
-from latrans.program import ACCUMULATOR_LIMIT, Layer, Program
 from program_strategies import programs
 
 

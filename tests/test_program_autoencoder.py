@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latrans.autoencoder import Autoencoder, denormalise, normalise, plane_statistics
 from latrans.engine import select
+from latrans.engine.program import Layer, Program
 from latrans.errors import ConfigError, ModelError
-from latrans.program import Layer, Program
+from latrans.models.autoencoder import Autoencoder, denormalise, normalise, plane_statistics
 
 ENGINE = select("reference")
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 
 import latrans
 from latrans.engine import VARIABLE, reference, select
+from latrans.engine.program import Layer, Program
 from latrans.errors import ConfigError, EngineError, ReferenceEngineWarning
-from latrans.program import Layer, Program
 from program_strategies import programs
 
 native = pytest.importorskip("latrans.engine.native", reason="the compiled core is not built")
@@ -36,7 +36,7 @@ class Tensors:
 
     def run(self, program, x):
         torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-        from latrans.tensors.programs import run_many
+        from latrans.torch_engine.programs import run_many
 
         if self.device == "cuda" and not torch.cuda.is_available():
             pytest.skip("no GPU here")
@@ -159,7 +159,7 @@ def test_absent_engine_raises_only_when_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "latrans.engine.native", None)
     with pytest.raises(EngineError, match="native"):
         select("native")
-    importlib.import_module("latrans.engine")._warn.cache_clear()
+    importlib.import_module("latrans.engine.selection")._warn.cache_clear()
     with pytest.warns(ReferenceEngineWarning, match="compiled core"):
         assert select().name == "reference"
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from latrans import rivals, store
+from latrans import rivals
+from latrans.models import store
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latrans.errors import CodecError, ConfigError, ModelError
-from latrans.residual.backend import ReferenceBackend, backend
 from latrans.residual.predictor import Coefficients
+from latrans.residual.reference_backend import ReferenceBackend
+from latrans.residual.select import backend
 from residual_cases import cases, fixed_case
 
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")

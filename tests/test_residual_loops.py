@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import synthetic
+from latrans.coding.tokens import N_TOKENS
 from latrans.errors import CodecError, ConfigError
-from latrans.residual.backend import ReferenceBackend
-from latrans.residual.classes import N_TABLES, N_TOKENS
+from latrans.residual.classes import N_TABLES
 from latrans.residual.predictor import NO_NETWORK
+from latrans.residual.reference_backend import ReferenceBackend
 from residual_cases import fixed_case
 
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")

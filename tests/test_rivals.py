@@ -11,7 +11,8 @@ import pytest
 from latrans import rivals
 from latrans.errors import RivalError
 from latrans.rivals import Rival, pictures
-from latrans.rivals.measure import largest_error, measure, value_range
+from latrans.rivals.apart import measure
+from latrans.rivals.measure import largest_error, value_range
 
 Array = np.ndarray[Any, Any]
 LOSSLESS = [rival for rival in rivals.all_rivals() if not rival.bounded]

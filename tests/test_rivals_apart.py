@@ -17,7 +17,8 @@ from cli_samples import run
 from latrans import rivals
 from latrans.errors import RivalError
 from latrans.rivals import Rival, apart
-from latrans.rivals.measure import here, measure
+from latrans.rivals.apart import measure
+from latrans.rivals.measure import here
 
 ARRAY = np.arange(200, dtype=np.uint8)
 
@@ -92,7 +93,7 @@ def test_the_process_ends_with_its_owner() -> None:
     program = """
     import numpy as np
     from latrans.rivals import apart, named
-    from latrans.rivals.measure import measure
+    from latrans.rivals.apart import measure
 
     measure(named("zstd-19")[0], np.arange(200, dtype="u1"), "t", None, None)
     print(apart._server._process.pid, flush=True)

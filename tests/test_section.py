@@ -8,9 +8,9 @@ import pytest
 import synthetic
 from latrans.errors import CodecError
 from latrans.residual import coder
-from latrans.residual.backend import ReferenceBackend
-from latrans.residual.coder import PlaneInfo
 from latrans.residual.header import deflate, inflate
+from latrans.residual.piece_shape import PieceShape
+from latrans.residual.reference_backend import ReferenceBackend
 
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")
 
@@ -34,7 +34,7 @@ class Section:
         track = geometry == "track"
         self.n_samples = rows * columns - (columns // 3 if track else 0)
         self.infos = [
-            PlaneInfo(rows, columns, self.n_samples, ((1,), (1, 2))[:i]) for i in range(n)
+            PieceShape(rows, columns, self.n_samples, ((1,), (1, 2))[:i]) for i in range(n)
         ]
         planes = planes_of(rng, n, rows, columns)
         self.pictures = [p + 1 for p in planes] if pictured else None

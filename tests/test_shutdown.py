@@ -11,7 +11,7 @@ import time
 import pytest
 
 from adapter_samples import heed_interrupts
-from latrans import shutdown
+from latrans.process import shutdown
 
 N_RUNS = 4
 # Python's own, by SIGINT; or 1, where threads have run code of their own (an import) since.
@@ -159,7 +159,7 @@ def test_nobody_waits_for_a_queue_of_chunks(engine):
     needs(engine)
     program = """
     import atexit, sys, threading, time, numpy as np, latrans
-    from latrans import station
+    from latrans.batch import queue as station
 
     class Coder:
         def code(self, kind, chunks, threads):
@@ -192,9 +192,9 @@ def test_nobody_waits_for_a_queue_of_chunks(engine):
         ours = [t.name for t in threading.enumerate() if t.name.startswith("latrans")]
         print(len(ends), ours)
 
-    atexit.unregister(latrans.shutdown._end)
+    atexit.unregister(latrans.process.shutdown._end)
     atexit.register(last)
-    atexit.register(latrans.shutdown._end)
+    atexit.register(latrans.process.shutdown._end)
     for thread in threads:
         thread.start()
     time.sleep(0.3)
@@ -218,9 +218,9 @@ def test_what_is_called_at_exit_still_works():
         assert codec.encode_batch([x] * 8, threads=3) == frames
         print("done")
 
-    atexit.unregister(latrans.shutdown._end)
+    atexit.unregister(latrans.process.shutdown._end)
     atexit.register(late)
-    atexit.register(latrans.shutdown._end)
+    atexit.register(latrans.process.shutdown._end)
     """
     assert run(program)[:2] == (0, "done\n")
 
@@ -297,7 +297,7 @@ def test_workers_of_a_data_loader_end_by_themselves(method, tmp_path):
 def test_a_thread_that_waits_for_others_is_not_waited_for_long():
     program = """
     import threading, latrans
-    from latrans import shutdown
+    from latrans.process import shutdown
 
     assert shutdown.start(threading.Event().wait, "latrans-waits", ends=False)
     """

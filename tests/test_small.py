@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import latrans
-from latrans import small, store
+from latrans.batch import frame_template, small_chunks
 from latrans.engine import select
 from latrans.errors import CodecError, ModelNotFoundError
-from latrans.frame import sealed
+from latrans.format.frame import sealed
+from latrans.models import store
 from synthetic_models import SAMPLE, make_model
 
 pytestmark = pytest.mark.skipif(select().name != "native", reason="no compiled core")
@@ -41,7 +42,7 @@ def samples(rng, n, shape=SAMPLE):
 
 def quick(arrays):
     """How many of some arrays are coded at once."""
-    return sum(frame is not None for frame in small.encoded(MODEL, None, arrays))
+    return sum(frame is not None for frame in small_chunks.encoded(MODEL, None, arrays))
 
 
 def same(found, array):
@@ -129,20 +130,20 @@ def test_decoded_arrays_share_no_memory(codec, always_model):
 
 
 def test_a_fresh_process_learns_from_what_it_decodes(monkeypatch, always_model):
-    monkeypatch.setattr(small, "_places", {})
-    monkeypatch.setattr(small, "_lengths", ())
+    monkeypatch.setattr(frame_template, "_templates", {})
+    monkeypatch.setattr(frame_template, "_lengths", ())
     model = make_model("values", seed=3)
     arrays = samples(np.random.default_rng(6), 3)
     frames = [latrans.Codec(model, axes="yx").encode(a) for a in arrays]
-    assert small.decoded(frames, None) == [None] * 3
+    assert small_chunks.decoded(frames, None) == [None] * 3
     assert same(latrans.decode(frames[0]), arrays[0])
-    assert all(map(same, small.decoded(frames, None), arrays))
+    assert all(map(same, small_chunks.decoded(frames, None), arrays))
 
 
 def test_a_model_that_is_not_at_hand_is_missed(codec, monkeypatch, always_model):
     (sample,) = samples(np.random.default_rng(7), 1)
     frame = codec.encode(sample)
-    assert small.decoded([frame], None)[0] is not None
+    assert small_chunks.decoded([frame], None)[0] is not None
     monkeypatch.setattr(store, "_loaded", {})
     with pytest.raises(ModelNotFoundError):
         latrans.decode(frame)

@@ -5,10 +5,11 @@ import zlib
 import numpy as np
 import pytest
 
-from latrans import Codec, open_model, small
+from latrans import Codec, open_model
+from latrans.batch import small_chunks
 from latrans.errors import CodecError, ModelNotFoundError
 from latrans.residual import coder
-from latrans.residual.coder import PlaneInfo
+from latrans.residual.piece_shape import PieceShape
 
 NativeBackend = pytest.importorskip("latrans.residual.native").NativeBackend
 
@@ -41,8 +42,8 @@ def the_long_way(monkeypatch):
 
     def run(work):
         with monkeypatch.context() as patch:
-            patch.setattr(small, "encoded", lambda model, engine, given: [None] * len(given))
-            patch.setattr(small, "decoded", lambda given, engine: [None] * len(given))
+            patch.setattr(small_chunks, "encoded", lambda model, engine, given: [None] * len(given))
+            patch.setattr(small_chunks, "decoded", lambda given, engine: [None] * len(given))
             patch.setattr(coder, "_is_alone", lambda infos: False)
             patch.setattr(NativeBackend, "decode_section", lambda *_: None)
             return work()
@@ -66,9 +67,9 @@ def test_frames_are_those_of_the_general_path(model, the_long_way):
 def test_smooth_integers_take_the_quick_way():
     image = np.add.outer(np.arange(28) ** 2 // 9, np.arange(28)).astype(np.uint8)
     model = open_model("image-1")
-    (frame,) = small.encoded(model, None, [image])
+    (frame,) = small_chunks.encoded(model, None, [image])
     assert frame is not None
-    (back,) = small.decoded([frame], None)
+    (back,) = small_chunks.decoded([frame], None)
     assert back is not None
     assert np.array_equal(back, image)
 
@@ -87,7 +88,7 @@ def test_smooth_integers_take_the_quick_way():
     ids=["large", "one value", "divisor", "uint32", "big-endian", "fortran", "many planes"],
 )
 def test_unusual_chunks_go_the_long_way(array):
-    assert small.encoded(open_model("image-1"), None, [array]) == [None]
+    assert small_chunks.encoded(open_model("image-1"), None, [array]) == [None]
     back = Codec("image-1").decode(Codec("image-1").encode(array))
     assert back.dtype == array.dtype
     assert np.array_equal(back, array)
@@ -126,7 +127,7 @@ def test_sections_of_small_pieces_are_damaged_or_whole():
     backend = open_model("image-1").backend("native")
     rng = np.random.default_rng(4)
     plane = np.cumsum(rng.integers(-3, 4, (12, 20)), axis=1).astype(np.int32)
-    section = coder.encode(backend, [PlaneInfo(12, 20, 240)], [plane], None, 1).section
+    section = coder.encode(backend, [PieceShape(12, 20, 240)], [plane], None, 1).section
 
     def decoded(section, rows=12, columns=20):
         planes = np.empty((1, rows, columns), np.int32)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latrans import fallback, squeeze
+from latrans.fallback import estimate_small, payload
 
 native = pytest.importorskip("latrans._native", reason="no compiled core")
 
@@ -16,11 +16,11 @@ native = pytest.importorskip("latrans._native", reason="no compiled core")
 def test_the_compiled_guess_is_the_definition(noise, repeated, times, item_size):
     data = noise + repeated * times + noise[::2]
     data = data[: len(data) // item_size * item_size]
-    assert native.squeezed(data, item_size) == squeeze.reference(data, item_size)
+    assert native.squeezed(data, item_size) == estimate_small.reference(data, item_size)
 
 
 def test_nothing_is_a_guess_of_its_own():
-    assert native.squeezed(b"", 1) == squeeze.reference(b"", 1) == 1
+    assert native.squeezed(b"", 1) == estimate_small.reference(b"", 1) == 1
 
 
 @pytest.mark.parametrize("item_size", [0, 3])
@@ -46,11 +46,11 @@ def pieces():
 def test_it_says_hopeless_only_of_what_the_fallback_makes_hardly_smaller():
     hopeless = 0
     for array in pieces():
-        data, made = array.tobytes(), len(fallback.encode(array))
-        assert not squeeze.hopeless(data, array.itemsize, made + made // 6 + 4)
-        hopeless += squeeze.hopeless(data, array.itemsize, made * 3 // 4)
+        data, made = array.tobytes(), len(payload.encode(array))
+        assert not estimate_small.hopeless(data, array.itemsize, made + made // 6 + 4)
+        hopeless += estimate_small.hopeless(data, array.itemsize, made * 3 // 4)
     assert hopeless > 10  # so it is of use
 
 
 def test_of_data_that_nearly_vanishes_it_says_nothing():
-    assert not squeeze.hopeless(bytes(784), 1, 20)
+    assert not estimate_small.hopeless(bytes(784), 1, 20)

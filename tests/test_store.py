@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import latrans
-from latrans import store
 from latrans.errors import ModelError, ModelNotFoundError
-from latrans.model import MAX_NBYTES, Model
+from latrans.models import store
+from latrans.models.model import MAX_NBYTES, Model
 from synthetic_models import make_model
 
 ABSENT = "0123456789abcdef" * 4

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from latrans import Codec
-from latrans.tensors.backend import TorchBackend
+from latrans.torch_engine.backend import TorchBackend
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"

@@ -17,16 +17,16 @@ import synthetic
 from latrans import open_model
 from latrans.errors import CodecError
 from latrans.residual import coder
-from latrans.residual.coder import PlaneInfo
+from latrans.residual.piece_shape import PieceShape
 from latrans.residual.predictor import NO_NETWORK, Predictor, count_inputs
 from shipped import CODECS
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")
 
-from latrans.tensors import batching, decode  # noqa: E402
-from latrans.tensors.backend import TorchBackend  # noqa: E402
-from latrans.tensors.layout import Shape, layout  # noqa: E402
+from latrans.torch_engine import batching, decode  # noqa: E402
+from latrans.torch_engine.backend import TorchBackend  # noqa: E402
+from latrans.torch_engine.layout import Shape, layout  # noqa: E402
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 MODELS = [path.name for path in sorted(CODECS.iterdir()) if path.is_dir()]
@@ -129,7 +129,7 @@ def test_shipped_models_decode_what_was_planned(name, device):
     walk = np.cumsum(rng.integers(-9, 10, (3, rows, columns)), 2) + 1000
     planes = [walk[0], walk[0] // 2 + rng.integers(0, 3, walk[0].shape), np.full_like(walk[0], 7)]
     infos = [
-        PlaneInfo(rows, columns, rows * columns, ((), (1,), (1, 2))[: i + 1]) for i in range(3)
+        PieceShape(rows, columns, rows * columns, ((), (1,), (1, 2))[: i + 1]) for i in range(3)
     ]
     pictures = [p + 1 for p in planes] if predictor.has_reconstruction else None
     compiled = native.NativeBackend(predictor)
@@ -284,7 +284,7 @@ def test_impossible_states_and_bytes_left_over_are_noticed(device):
 @pytest.mark.parametrize("geometry", ["plane", "track"])
 @pytest.mark.parametrize("pictured", [False, True])
 def test_every_input_of_the_networks_is_found_once(geometry, n_described, pictured):
-    from latrans.tensors.describe import Describer
+    from latrans.torch_engine.describe import Describer
 
     rng = np.random.default_rng(0)
     model = synthetic.predictor(rng, geometry, n_described, pictured)

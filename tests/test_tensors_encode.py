@@ -14,21 +14,22 @@ from hypothesis import strategies as st
 
 import synthetic
 from latrans import open_model
+from latrans.coding import fixed_point, tokens
 from latrans.errors import ConfigError, EngineError
-from latrans.residual import classes, coder, fixed
-from latrans.residual.backend import ReferenceBackend
-from latrans.residual.coder import PlaneInfo
+from latrans.residual import classes, coder
+from latrans.residual.piece_shape import PieceShape
 from latrans.residual.predictor import NO_NETWORK, Predictor
+from latrans.residual.reference_backend import ReferenceBackend
 from shipped import CODECS
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 native = pytest.importorskip("latrans.residual.native", reason="the compiled core is not built")
 
-from latrans.tensors import backend as tensors  # noqa: E402
-from latrans.tensors import encode, fused, planes  # noqa: E402
-from latrans.tensors.backend import TorchBackend  # noqa: E402
-from latrans.tensors.canvas import sliding_sums  # noqa: E402
-from latrans.tensors.planes import Item  # noqa: E402
+from latrans.torch_engine import backend as tensors  # noqa: E402
+from latrans.torch_engine import encode, fused, planes  # noqa: E402
+from latrans.torch_engine.backend import TorchBackend  # noqa: E402
+from latrans.torch_engine.canvas import sliding_sums  # noqa: E402
+from latrans.torch_engine.planes import Item  # noqa: E402
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 MODELS = [path.name for path in sorted(CODECS.iterdir()) if path.is_dir()]
@@ -121,7 +122,7 @@ def test_sections_of_shipped_models(name, kind, device):
     planes += [np.roll(planes[0], 1, 1), synthetic.samples(rng, kind, 40, 60)]
     pictures = [p.copy() for p in planes] if predictor.has_reconstruction else None
     n = 40 * 60 - (0 if predictor.geometry.up else 7)
-    infos = [PlaneInfo(40, 60, n), *(PlaneInfo(40, 60, n, ((1,),)) for _ in range(2))]
+    infos = [PieceShape(40, 60, n), *(PieceShape(40, 60, n, ((1,),)) for _ in range(2))]
     found = coder.encode(TorchBackend(predictor, device), infos, planes, pictures, 1)
     wanted = coder.encode(native.NativeBackend(predictor), infos, planes, pictures, 1)
     assert found.section == wanted.section
@@ -181,7 +182,7 @@ def test_without_the_compiled_core_the_reference_is_the_host(monkeypatch):
     monkeypatch.setattr(tensors, "_host", ReferenceBackend)
     batches = TorchBackend(case.predictor, torch.device("cpu"))
     assert case.encode(batches) == case.encode(native.NativeBackend(case.predictor))
-    infos = [PlaneInfo(20, 30, 600), PlaneInfo(20, 30, 600, ((1,),))]
+    infos = [PieceShape(20, 30, 600), PieceShape(20, 30, 600, ((1,),))]
     found = coder.encode(batches, infos, case.planes, None, 1)
     wanted = coder.encode(ReferenceBackend(case.predictor), infos, case.planes, None, 1)
     assert found.section == wanted.section
@@ -252,20 +253,20 @@ INTS = st.integers(1, 2**53 - 1)
 def test_arithmetic_is_that_of_arrays(pairs):
     unit, value = np.array(pairs, np.int64).T.copy()
     of_unit, of_value = torch.from_numpy(unit), torch.from_numpy(value)
-    for one in (fixed.floor_log2, fixed.log2):
+    for one in (fixed_point.floor_log2, fixed_point.log2):
         assert np.array_equal(one(unit), one(of_unit).numpy())
-    of_arrays = fixed.Unit.of(unit).ratio(value)
-    assert np.array_equal(of_arrays, fixed.Unit.of(of_unit).ratio(of_value).numpy())
+    of_arrays = fixed_point.Unit.of(unit).ratio(value)
+    assert np.array_equal(of_arrays, fixed_point.Unit.of(of_unit).ratio(of_value).numpy())
     offset, low_bits = classes.wrap32(value), unit % 26
-    parts = classes.tokenise(offset, low_bits)
-    of_tensors = classes.tokenise(torch.from_numpy(offset), torch.from_numpy(low_bits))
+    parts = tokens.tokenise(offset, low_bits)
+    of_tensors = tokens.tokenise(torch.from_numpy(offset), torch.from_numpy(low_bits))
     for part, other in zip(parts, of_tensors, strict=True):
         assert np.array_equal(part, other.numpy())
     token, _, raw = (torch.from_numpy(part) for part in parts)
-    back = classes.untokenise(token, torch.from_numpy(low_bits), raw)
+    back = tokens.untokenise(token, torch.from_numpy(low_bits), raw)
     assert np.array_equal(back.numpy(), offset)
-    lengths = classes.raw_length(token, torch.from_numpy(low_bits))
-    assert np.array_equal(lengths.numpy(), classes.raw_length(parts[0], low_bits))
+    lengths = tokens.raw_length(token, torch.from_numpy(low_bits))
+    assert np.array_equal(lengths.numpy(), tokens.raw_length(parts[0], low_bits))
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 14, 20])
@@ -286,7 +287,7 @@ def test_kernels_take_classes_that_were_found_elsewhere(kernel, geometry, kind):
     arrays = found.table.astype(np.uint8), found.low_bits.astype(np.uint8), found.offset
     taken = compiled.found(case.n_samples, *arrays[:2], arrays[2].astype(np.int32))
     assert compiled.encode([taken], case.tables, case.n_samples) == case.encode(compiled)
-    counts, of_taken = np.zeros((2, classes.N_TABLES, classes.N_TOKENS), np.int64)
+    counts, of_taken = np.zeros((2, classes.N_TABLES, tokens.N_TOKENS), np.int64)
     assert found.count(counts) == taken.count(of_taken)
     assert np.array_equal(counts, of_taken)
 

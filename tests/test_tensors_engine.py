@@ -16,10 +16,10 @@ import torch
 import latrans
 from latrans import Codec
 from latrans.engine import VARIABLE, reference, select
+from latrans.engine.program import Layer, Program
 from latrans.errors import CodecError, ConfigError, EngineError
-from latrans.program import Layer, Program
-from latrans.tensors import device as devices
-from latrans.tensors import meter, programs
+from latrans.torch_engine import device as devices
+from latrans.torch_engine import meter, programs
 from shipped import CODECS
 
 CPU = torch.device("cpu")

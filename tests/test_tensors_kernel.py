@@ -22,7 +22,7 @@ GPU = torch.cuda.is_available()
 if not GPU:
     os.environ["TRITON_INTERPRET"] = "1"  # before the kernel is defined
 
-from latrans.tensors.decode import Decoder  # noqa: E402
+from latrans.torch_engine.decode import Decoder  # noqa: E402
 
 DEVICE = torch.device("cuda" if GPU else "cpu")
 

@@ -10,21 +10,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs latrans[train]")
 
-from latrans.autoencoder import Autoencoder  # noqa: E402
 from latrans.engine import reference, select  # noqa: E402
 from latrans.errors import ConfigError  # noqa: E402
+from latrans.models.autoencoder import Autoencoder  # noqa: E402
 from latrans.train import loss, networks  # noqa: E402
 from latrans.train.autoencoder import Terms, train_autoencoder  # noqa: E402
 from latrans.train.data import PatchSource  # noqa: E402
 from latrans.train.lower import lower  # noqa: E402
 from latrans.train.progress import progress_bar  # noqa: E402
-from latrans.train.recipe import (  # noqa: E402
-    AutoencoderRecipe,
-    Objective,
-    Recipe,
-    Training,
-    load_recipe,
-)
+from latrans.train.recipe import AutoencoderRecipe, Objective, Recipe, Training, load_recipe
 
 MNIST = Path(__file__).parents[2] / "shared/data/mnist"
 DENSE = AutoencoderRecipe("dense", latents=4, hidden=(24,), sample_shape=(8, 8))

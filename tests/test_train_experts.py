@@ -7,7 +7,7 @@ import pytest
 
 import latrans
 from latrans.errors import ConfigError, RecipeError
-from latrans.residual.remap import best_map, same, token_costs
+from latrans.residual.table_map import best_map, same, token_costs
 
 pytest.importorskip("torch", reason="training needs PyTorch")
 

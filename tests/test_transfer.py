@@ -14,6 +14,7 @@ import pytest
 from latrans import Codec
 from latrans.errors import ConfigError, ModelNotFoundError, TransferError
 from latrans.transfer import blocks, memory, transcode
+from latrans.zarr.zip_stores import METADATA
 from transfer_samples import field
 
 zarr = pytest.importorskip("zarr")
@@ -77,7 +78,7 @@ def test_between_formats(tmp_path: Path, source_format: int, target_format: int)
     assert summary.nbytes == array.nbytes
     assert summary.n_blocks > 3
     files = [p for p in (tmp_path / "b.zarr").rglob("*") if p.is_file()]
-    chunks = [p for p in files if p.name not in stores.METADATA]
+    chunks = [p for p in files if p.name not in METADATA]
     assert summary.stored_nbytes == sum(p.stat().st_size for p in chunks)
     assert len(chunks) == summary.n_chunks
 

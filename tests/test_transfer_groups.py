@@ -89,7 +89,7 @@ def test_groups_in_groups_and_named_arrays(tmp_path: Path) -> None:
 
 def test_models_travel_with_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import synthetic_models
-    from latrans import store
+    from latrans.models import store
 
     model = synthetic_models.make_model("plane", seed=21)
     monkeypatch.setattr("latrans.codec._or_fallback", lambda packed, *_: packed)

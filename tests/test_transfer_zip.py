@@ -136,7 +136,7 @@ def test_a_full_disk_while_packing_loses_nothing(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("latrans.transfer.zipped._add", full)
+        patch.setattr("latrans.transfer.archive._add", full)
         with pytest.raises(OSError, match="No space left"):
             transcode(source, target, **CUT)
     assert files(source.parent) == {"a.npy", "a.zip.partial"}

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latrans.engine import select
+from latrans.engine.program import Layer, Program
 from latrans.errors import CodecError
-from latrans.program import Layer, Program
 from latrans.transform import section
-from latrans.transform.backend import Backend, ReferenceBackend
 from latrans.transform.contexts import N_INPUTS
 from latrans.transform.native import NativeBackend
+from latrans.transform.protocol import Backend, ReferenceBackend
 from latrans.transform.transform import Transform
 from synthetic_transform import make_transform
 

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from latrans.coding.rans.tables import normalise
 from latrans.engine import select
-from latrans.entropy.tables import normalise
+from latrans.engine.program import Layer, Program
 from latrans.errors import CodecError, ConfigError, ModelError
-from latrans.program import Layer, Program
-from latrans.residual.values import ESCAPE, N_INPUTS, N_SYMBOLS, ValuePredictor, value_coder
+from latrans.residual.values.coder import ESCAPE, N_INPUTS, N_SYMBOLS, ValuePredictor
+from latrans.residual.values.select import value_coder
 
-native = pytest.importorskip("latrans.residual.values_native", reason="no compiled core")
+native = pytest.importorskip("latrans.residual.values.native", reason="no compiled core")
 kernels = pytest.importorskip("latrans.residual.native").kernels
 
 

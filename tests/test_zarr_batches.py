@@ -13,7 +13,7 @@ import zarr
 
 import latrans.zarr
 from adapter_samples import assert_same_bits, create, make_array, make_pairs, make_spec
-from latrans import station
+from latrans.batch import queue
 from latrans.errors import CodecError, ConfigError
 from latrans.numcodecs import Latrans
 from latrans.zarr import LatransCodec
@@ -32,7 +32,7 @@ def batches(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """Open batches, and those that a device gets as one; this engine works as one, too."""
     if request.param == "closed":
         monkeypatch.setenv("LATRANS_ENGINE", "native")
-        monkeypatch.setattr(station, "_DEVICE_ENGINE", "native")
+        monkeypatch.setattr(queue, "_DEVICE_ENGINE", "native")
     kind: str = request.param
     return kind
 
@@ -100,8 +100,8 @@ class TestTogether:
 
     def test_one_chunk_after_the_other_waits_for_none(self, monkeypatch):
         monkeypatch.setenv("LATRANS_ENGINE", "native")
-        monkeypatch.setattr(station, "_DEVICE_ENGINE", "native")
-        monkeypatch.setattr(station, "_QUIET_SECONDS", 60)
+        monkeypatch.setattr(queue, "_DEVICE_ENGINE", "native")
+        monkeypatch.setattr(queue, "_QUIET_SECONDS", 60)
         z = create("v3", data=picture(4, 4), chunks=(8, 8))
         with latrans.zarr.batch_sizes() as sizes:
             for i in range(16):

@@ -11,7 +11,7 @@ import zarr
 import latrans
 import latrans.zarr
 from adapter_samples import assert_same_bits, make_array
-from latrans import station
+from latrans.batch import queue
 from latrans.errors import ConfigError, ModelNotFoundError
 
 FORMATS = pytest.mark.parametrize("zarr_format", [3, 2])
@@ -148,7 +148,7 @@ class TestBatchSize:
     @pytest.mark.parametrize("wrap", [np.asarray, zarr.array], ids=["numpy", "zarr"])
     def test_data_is_written_with_it(self, monkeypatch, zarr_format, shards, wrap):
         monkeypatch.setenv("LATRANS_ENGINE", "native")
-        monkeypatch.setattr(station, "_DEVICE_ENGINE", "native")  # batches as one
+        monkeypatch.setattr(queue, "_DEVICE_ENGINE", "native")  # batches as one
         values = make_array("<i2", (130, 90))
         if zarr_format == 2 and shards is not None:
             return

@@ -14,8 +14,8 @@ import zarr
 import latrans
 import latrans.zarr
 from adapter_samples import assert_same_bits, make_array, run_python
-from latrans import store
 from latrans.errors import CodecError, ConfigError, ModelError, ModelNotFoundError
+from latrans.models import store
 from latrans.zarr import models
 from synthetic_models import make_model
 

@@ -20,7 +20,7 @@ from adapter_samples import (
     whole_chunks,
 )
 from latrans.errors import CodecError, ConfigError, ModelNotFoundError
-from latrans.frame import Frame, pack
+from latrans.format.frame import Frame, pack
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::zarr.errors.UnstableSpecificationWarning"),

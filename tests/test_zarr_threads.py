@@ -17,7 +17,7 @@ import zarr.core.codec_pipeline
 import latrans
 import latrans.zarr
 from adapter_samples import assert_same_bits, create, make_array, make_pairs, run_python
-from latrans import station
+from latrans.batch import queue
 from latrans.zarr import LatransCodec
 
 
@@ -159,9 +159,9 @@ class TestProcesses:
         def refuse(*_: Any, **__: Any) -> Any:
             raise RuntimeError("can't start new thread at interpreter shutdown")
 
-        monkeypatch.setattr(station.threading.Thread, "start", refuse)
+        monkeypatch.setattr(queue.threading.Thread, "start", refuse)
         jobs: list[Any] = []
-        alone = station.Station(lambda kind, n: None)
+        alone = queue.Station(lambda kind, n: None)
 
         class Echo:
             def code(self, kind: str, chunks: Any, threads: int) -> Any:
@@ -171,7 +171,7 @@ class TestProcesses:
             def done(self) -> bool:
                 return False
 
-        work = [station.Job(Echo(), "encode", i, 1, Future(), jobs.extend) for i in range(5)]
+        work = [queue.Job(Echo(), "encode", i, 1, Future(), jobs.extend) for i in range(5)]
         alone.submit(work)
         assert sorted(job.result for job in jobs) == list(range(5))
 
@@ -214,7 +214,7 @@ class TestFusedPipeline:
 
     def test_an_array_with_a_batch_size_has_such_batches(self, monkeypatch):
         monkeypatch.setenv("LATRANS_ENGINE", "native")
-        monkeypatch.setattr(station, "_DEVICE_ENGINE", "native")  # batches as one
+        monkeypatch.setattr(queue, "_DEVICE_ENGINE", "native")  # batches as one
         values, store = picture(20, 20), {}
         with latrans.zarr.batch_sizes() as sizes:
             latrans.zarr.create(store, data=values, chunks=(8, 8), batch_size=16)

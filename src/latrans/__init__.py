@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from . import errors
     from .codec import Codec, decode, encode
     from .engine import engine
-    from .info import FrameInfo, inspect
-    from .model import Model
-    from .store import open_model
+    from .models.frame_info import FrameInfo, inspect
+    from .models.model import Model
+    from .models.store import open_model
     from .train import fit
 
 __version__ = "0.1.0"
@@ -41,15 +41,15 @@ __all__ = [
 
 _HOMES = {
     "Codec": "codec",
-    "FrameInfo": "info",
-    "Model": "model",
+    "FrameInfo": "models.frame_info",
+    "Model": "models.model",
     "decode": "codec",
     "encode": "codec",
     "engine": "engine",
     "errors": "errors",
     "fit": "train",
-    "inspect": "info",
-    "open_model": "store",
+    "inspect": "models.frame_info",
+    "open_model": "models.store",
 }
 _MODULES = ("arrow", "dask", "numcodecs", "rivals", "train", "transfer", "zarr")  # once imported
 

@@ -15,20 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from . import fallback
-from .axes import named as axes_named
-from .batches import Batches
-from .carrier import carrier_of, contiguous, finish, parts_of, to_carrier
+from .batch.batches import Batches
+from .batch.foreign import on_host
+from .chunk.rate import DEFAULT_RATE, Rate
 from .errors import CodecError, ConfigError, ModelError, ModelNotFoundError
-from .foreign import on_host
-from .frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
-from .missing import FillValue, Missing, ValidRange
-from .outlook import may_win
-from .rate import DEFAULT_RATE, Rate
-from .squeeze import MAX_GUESSED, hopeless
+from .fallback import payload
+from .fallback.estimate_large import may_win
+from .fallback.estimate_small import MAX_GUESSED, hopeless
+from .format.axes import named as axes_named
+from .format.dtypes import carrier_of, contiguous, finish, parts_of, to_carrier
+from .format.frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
+from .missing.missing import FillValue, Missing, ValidRange
 
 if TYPE_CHECKING:
-    from .model import Model
+    from .models.model import Model
 
 Array = npt.NDArray[Any]
 
@@ -42,7 +42,7 @@ class Codec(Batches):
     ----------
     model : str, path, bytes or Model
         As `latrans.open_model` takes it, or "auto": the shipped model that makes least of a small
-        piece of each array, see `latrans.auto`.
+        piece of each array, see `latrans.chunk.choose_model`.
     mode : {"lossless", "bounded", "lossy"}
         Bit-exact; no value off by more than `max_error`; latents alone.
     max_error : float
@@ -121,7 +121,7 @@ class Codec(Batches):
         if isinstance(self.model, bytes | bytearray | memoryview):
             named["model"] = f"{len(self.model)} bytes"
         elif isinstance(self.model, str):
-            from .store import brief
+            from .models.store import brief
 
             named["model"] = repr(brief(self.model))
         return f"Codec({', '.join(f'{k}={v}' for k, v in named.items())})"
@@ -214,7 +214,7 @@ class Codec(Batches):
         Those of an autoencoder are (planes, channels, ...), those of a transform
         (planes, rows, columns): its quantised bands, the coarse ones upper left.
         """
-        from . import chunk
+        from .chunk import encode
 
         item = on_host(item)
         if isinstance(item, np.ndarray):
@@ -223,22 +223,22 @@ class Codec(Batches):
             if carried is not None and carried.ndim and opened is not None:
                 lossy = _in_mode(self, "lossy")
                 lossy._check(opened)
-                latents = chunk.latents_alone(lossy._task(opened), carried)
+                latents = encode.latents_alone(lossy._task(opened), carried)
                 if latents is not None:
                     return latents
         parts, model = self._with_latents(item)
-        return chunk.latents_of(model, parts, self.engine)
+        return encode.latents_of(model, parts, self.engine)
 
     def preview(self, item: Array | Buffer) -> Array:
         """What the latents of a frame (or of an array) alone look like: same shape, same dtype."""
         parts, model = self._with_latents(item)
-        from . import chunk
+        from .chunk import encode
 
-        return finish(chunk.preview(model, parts, carrier_of(parts), self.engine), parts)
+        return finish(encode.preview(model, parts, carrier_of(parts), self.engine), parts)
 
     def cost_map(self, array: Array) -> npt.NDArray[np.float64]:
         """Bits that each sample of an array takes in lossless mode, same shape as the array."""
-        from .cost import cost_map
+        from .chunk.cost_map import cost_map
 
         array = on_host(array)
         carried = to_carrier(np.ascontiguousarray(array))
@@ -252,12 +252,12 @@ class Codec(Batches):
     def _open(self, carried: Array | None) -> Model | None:
         """The model that was asked for; with "auto" one that suits the array, if any does."""
         if self.model != "auto":
-            from .store import open_model
+            from .models.store import open_model
 
             return open_model(self.model)
         if carried is None or not carried.ndim:
             return None
-        from .auto import choose
+        from .chunk.choose_model import choose
 
         options = (self.mode, self.max_error, self.missing, self.axes, self.engine)
         return choose(carried, *options)
@@ -280,7 +280,7 @@ class Codec(Batches):
             )
 
     def _task(self, model: Model) -> Any:
-        from .chunk import Task
+        from .chunk.encode import Task
 
         plain = self.quality is None and self.step is None
         return Task(
@@ -296,16 +296,16 @@ class Codec(Batches):
     def _try(
         self, model: Model, carried: Array, dtype: np.dtype[Any], fortran: bool
     ) -> Frame | None:
-        from . import chunk
+        from .chunk import encode
 
         task, frame = self._task(model), None
         if not (self.mode == "bounded" and dtype.kind == "b"):  # nothing is near true but true
-            frame = chunk.encode(task, carried, dtype, fortran)
+            frame = encode.encode(task, carried, dtype, fortran)
         if frame is None and self.mode == "bounded":
             # What cannot be kept within the bound is kept exactly.
             values = Missing.of(self.fill_value)
             task = replace(task, mode="lossless", max_error=None, fill_value=values)
-            frame = chunk.encode(task, carried, dtype, fortran)
+            frame = encode.encode(task, carried, dtype, fortran)
         return frame
 
     def _keep(self, packed: bytes, array: Array) -> bytes:
@@ -314,19 +314,19 @@ class Codec(Batches):
     def _decode(self, frame: bytes) -> Array:
         parts = unpack(frame)
         if parts.fallback:
-            return finish(fallback.decode(parts.residual, parts.dtype, parts.shape), parts)
-        from . import chunk
+            return finish(payload.decode(parts.residual, parts.dtype, parts.shape), parts)
+        from .chunk import encode
 
         model, carrier = self._model_of(parts), carrier_of(parts)
-        array = finish(chunk.decode(model, parts, carrier, self.engine), parts)
+        array = finish(encode.decode(model, parts, carrier, self.engine), parts)
         if parts.mode == "lossless":
-            from .small import learn
+            from .batch.small_chunks import remember_shape
 
-            learn(model, parts, self.engine)
+            remember_shape(model, parts, self.engine)
         return array
 
     def _model_of(self, parts: Frame) -> Model:
-        from . import store
+        from .models import store
 
         assert parts.model_digest is not None
         if isinstance(self.model, str) and self.model.startswith(store.DATA_URI):
@@ -422,7 +422,7 @@ def decode(frame: Buffer, out: Array | None = None, engine: str | None = None) -
 def _fallback_frame(
     array: Array, dtype: np.dtype[Any], fortran: bool, limit: int | None = None
 ) -> Frame:
-    return Frame("lossless", dtype, array.shape, fortran, residual=fallback.encode(array, limit))
+    return Frame("lossless", dtype, array.shape, fortran, residual=payload.encode(array, limit))
 
 
 def _or_fallback(packed: bytes, array: Array, dtype: np.dtype[Any], fortran: bool) -> bytes:

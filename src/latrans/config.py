@@ -22,7 +22,7 @@ import numpy as np
 
 from .codec import Codec
 from .errors import ConfigError
-from .missing import FillValue, ValidRange, as_ranges, as_values
+from .missing.missing import FillValue, ValidRange, as_ranges, as_values
 
 Value = str | int | float | list[Any]
 _LONGEST_REPR = 96  # an inline model's data URI is far longer
@@ -117,7 +117,7 @@ class Configured:
         return {name: _as_json(value) for name, value in pairs if value is not None}
 
     def __repr__(self) -> str:
-        from .store import brief
+        from .models.store import brief
 
         shown = {**self.to_mapping(), "model": brief(self.model)}
         values = ", ".join(f"{k}={v!r}" for k, v in shown.items())
@@ -133,7 +133,7 @@ def _reference(model: Any) -> str:
         return model
     digest = getattr(model, "digest", None)
     if isinstance(digest, str):
-        from .store import register
+        from .models.store import register
 
         register(model)
         return f"sha256:{digest}"

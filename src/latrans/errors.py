@@ -20,10 +20,7 @@ Each message says what was found, what was expected and what to do.  None of the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .transfer.summary import Summary
+from typing import Any
 
 
 class LatransError(Exception):
@@ -75,7 +72,7 @@ class TransferError(LatransError, RuntimeError):
         What was done, and each chunk that failed with its reason.
     """
 
-    def __init__(self, summary: Summary) -> None:
+    def __init__(self, summary: Any) -> None:
         self.summary = summary
         first = "; ".join(str(failure) for failure in summary.failures[:3])
         more = len(summary.failures) - 3
@@ -86,7 +83,7 @@ class TransferError(LatransError, RuntimeError):
             + ". All others are in place; a rerun tries these again"
         )
 
-    def __reduce__(self) -> tuple[type[TransferError], tuple[Summary]]:
+    def __reduce__(self) -> tuple[type[TransferError], tuple[Any]]:
         return type(self), (self.summary,)
 
 

@@ -15,9 +15,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from . import station
+from .batch import queue
 from .config import Configured, Value
-from .dependencies import NumcodecsCodec, ensure_bytes, ensure_contiguous_ndarray, ndarray_copy
+from .process.dependencies import (
+    NumcodecsCodec,
+    ensure_bytes,
+    ensure_contiguous_ndarray,
+    ndarray_copy,
+)
 from .threads import count, spread
 
 Array = np.ndarray[Any, Any]
@@ -55,8 +60,8 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
         if isinstance(buf, np.ndarray):
             if not self._fits(buf):
                 return self._without_axes().encode(buf)
-            if station.on_device():
-                frame: bytes = station.join(self, "encode", buf, buf.nbytes)
+            if queue.on_device():
+                frame: bytes = queue.join(self, "encode", buf, buf.nbytes)
                 return frame
             return self._codec.encode(buf)
         data = ensure_contiguous_ndarray(buf).view(np.uint8)
@@ -81,13 +86,13 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
         return copied
 
     def _decode(self, frame: bytes) -> Array:
-        if station.on_device():
-            array: Array = station.join(self, "decode", frame, len(frame))
+        if queue.on_device():
+            array: Array = queue.join(self, "decode", frame, len(frame))
             return array
         return self._codec.decode(frame)
 
     def code(self, kind: str, chunks: Sequence[Any], threads: int) -> Sequence[Any]:
-        """What `latrans.station` makes of the chunks of many threads, for a device."""
+        """What `latrans.batch.queue` makes of the chunks of many threads, for a device."""
         if kind == "encode":
             return self._codec.encode_batch(chunks, threads)
         return self._codec.decode_batch(chunks, threads)

@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from . import shutdown
 from .errors import ConfigError
+from .process import shutdown
 
 VARIABLE = "LATRANS_NUM_THREADS"
 BATCH_VARIABLE = "LATRANS_BATCH"

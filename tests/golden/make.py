@@ -22,7 +22,7 @@ from unittest import mock
 import numpy as np
 
 import latrans
-from latrans.model import Model
+from latrans.models.model import Model
 
 HERE = Path(__file__).resolve().parent
 MODELS = HERE / "models.tar.xz"

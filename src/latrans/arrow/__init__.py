@@ -8,14 +8,15 @@ some come back with them.  Readers without latrans see bytes and all other colum
 
 from __future__ import annotations
 
-from .columns import decode_array, encode_array
+from .columns.encoder import decode_columns, encode_columns
+from .columns.type import ColumnsType
+from .columns.type import register as _register_columns
 from .dataset import Dataset, dataset
-from .groups import ColumnsType
-from .groups import register as _register_columns
 from .parquet import read_parquet, write_parquet
-from .sensors import decode_columns, encode_columns
 from .tables import decode_table, encode_table
-from .types import Cells, TensorArray, TensorScalar, TensorType, register
+from .tensor.cells import Cells
+from .tensor.encode import decode_array, encode_array
+from .tensor.type import TensorArray, TensorScalar, TensorType, register
 
 __all__ = [
     "Cells",

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-from .. import shutdown
 from ..errors import EngineError
+from ..process import shutdown
 
 Item = TypeVar("Item")
 

@@ -2,7 +2,7 @@
 
 Filters and row groups are pyarrow's own: a tensor that is filtered out is never decoded, and a
 column that is not projected is not even read.  Columns that are stored as one are decoded by
-`latrans.arrow.scan`, whatever the filter leaves of their rows.
+`latrans.arrow.columns.scan`, whatever the filter leaves of their rows.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import pyarrow.parquet as pq
 
 from ..errors import CodecError, ConfigError
 from . import models
+from .columns.scan import Groups, asked_by, binds, filtered, has_statistics, scanner
+from .columns.type import ColumnsType, columns_type, restored
 from .files import locate, reading
-from .groups import ColumnsType, columns_type, restored
 from .lost import Watch
-from .scan import Groups, asked_by, binds, filtered, has_statistics, scanner
 from .tables import TableDecoder, decoded_table, index_of
-from .types import Cells, TensorType, tensor_type
+from .tensor.cells import Cells
+from .tensor.type import TensorType, tensor_type
 
 
 class Dataset:

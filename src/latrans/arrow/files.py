@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import CodecError, ConfigError
-from ..whole import replacing
+from ..process.whole_files import replacing
 
 
 @contextmanager

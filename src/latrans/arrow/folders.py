@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..errors import CodecError, ConfigError
-from .columns import as_codec, configuration
 from .dataset import dataset
 from .files import locate, reading
 from .parquet import write_parquet
-from .types import Cells, tensor_type
-from .values import decoded_type, from_stacked
+from .tensor.arrays import decoded_type, from_stacked
+from .tensor.cells import Cells
+from .tensor.encode import as_codec, configuration
+from .tensor.type import tensor_type
 
 Array = np.ndarray[Any, Any]
 

@@ -15,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 
 from ..errors import CodecError, ConfigError, LatransWarning
-from ..frame import FORMAT_VERSION, MAGIC, unpack
-from .columns import bytes_of, cells_of
-from .groups import DATA, ROW, columns_type
-from .sheet import frames_in
-from .types import BYTES, TensorType, tensor_type
+from ..format.frame import FORMAT_VERSION, MAGIC, unpack
+from .columns.type import DATA, ROW, columns_type
+from .columns.value import frames_in
+from .tensor.cells import BYTES
+from .tensor.decode import bytes_of, cells_of
+from .tensor.type import TensorType, tensor_type
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray
 _SMALLEST = 8  # bytes of a frame

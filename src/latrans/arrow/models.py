@@ -16,12 +16,12 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from ..errors import ModelError
-from ..frame import unpack
-from ..model import MAX_NBYTES, Model
-from ..store import find, is_loaded, is_shipped, register
-from .groups import DATA, ColumnsType, columns_type
-from .sheet import frames_in
-from .types import TensorType
+from ..format.frame import unpack
+from ..models.model import MAX_NBYTES, Model
+from ..models.store import find, is_loaded, is_shipped, register
+from .columns.type import DATA, ColumnsType, columns_type
+from .columns.value import frames_in
+from .tensor.type import TensorType
 
 MODELS = b"latrans.models"
 MODEL = b"latrans.model."

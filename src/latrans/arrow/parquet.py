@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 
 from ..errors import ConfigError
 from . import models
-from .columns import SLICE_NBYTES
+from .columns.encoder import GroupEncoder
+from .columns.type import DATA, ROW, columns_type
 from .dataset import dataset
 from .files import writing
-from .groups import DATA, ROW, columns_type
-from .sensors import GroupEncoder
 from .sources import as_reader, nbytes_of
 from .tables import TableEncoder
+from .tensor.decode import SLICE_NBYTES
 
 GROUP_NBYTES = 64 << 20  # of decoded rows in a row group
 MAX_GROUP_ROWS = 1 << 20

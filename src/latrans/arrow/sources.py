@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import ConfigError
-from .groups import columns_type
-from .types import tensor_type
+from .columns.type import columns_type
+from .tensor.type import tensor_type
 
 
 def as_table(table: Any) -> pa.Table:

@@ -8,13 +8,15 @@ from typing import Any
 import pyarrow as pa
 
 from ..errors import ConfigError
-from .columns import as_codec, bytes_of, configuration, decoded, encoded, fitting
-from .gather import storage_of
-from .groups import ColumnsType, columns_type
+from .columns.rows import storage_of
+from .columns.type import ColumnsType, columns_type
 from .lost import types_of, warn_of_groups
 from .sources import as_table, without_type
-from .types import EXTENSION_NAME, TensorType, tensor_type
-from .values import decoded_type, describe
+from .tensor.arrays import decoded_type, describe
+from .tensor.cells import EXTENSION_NAME
+from .tensor.decode import bytes_of, decoded, fitting
+from .tensor.encode import as_codec, configuration, encoded
+from .tensor.type import TensorType, tensor_type
 
 
 class TableEncoder:

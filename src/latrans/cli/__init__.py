@@ -14,9 +14,9 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from .. import __version__, command
+from .. import __version__
 from ..errors import LatransWarning
-from . import bench, compress, decompress, demo, inspect, models, suggest, train, verify
+from . import bench, command, compress, decompress, demo, inspect, models, suggest, train, verify
 
 _COMMANDS = (suggest, train, compress, decompress, verify, inspect, models, bench, demo)
 

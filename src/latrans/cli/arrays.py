@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .. import whole
 from ..errors import ConfigError
+from ..process import whole_files
+from ..process.whole_files import remove
 from ..transfer import sources
 from ..transfer.blocks import BLOCK_NBYTES, Block, block_grid
-from ..whole import remove
 
 __all__ = [
     "add_models",
@@ -44,7 +44,7 @@ def add_models(parser: argparse.ArgumentParser, what: str = "one that wrote the 
 
 def take_models(args: argparse.Namespace) -> None:
     """Make the models that were named known, so that frames find them by digest."""
-    from ..store import open_model
+    from ..models.store import open_model
 
     for model in args.model:
         open_model(model)
@@ -86,7 +86,7 @@ def replacing(path: str, overwrite: bool) -> Iterator[Path]:
     if target.exists() and not overwrite:
         raise ConfigError(f"{path} exists: choose another name, or replace it with --overwrite")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with whole.replacing(target) as partial:
+    with whole_files.replacing(target) as partial:
         yield partial
 
 

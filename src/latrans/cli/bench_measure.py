@@ -19,10 +19,10 @@ import numpy as np
 
 from ..codec import Codec
 from ..engine import Engine, select
-from ..model import Model
-from ..residual.backend import backend
+from ..models.model import Model
+from ..models.store import open_model
 from ..residual.predictor import Predictor
-from ..store import open_model
+from ..residual.select import backend
 
 MAPS = "maps, planning and headers"
 CLASSES = "predictions and classes"
@@ -144,7 +144,7 @@ class _Contender:
 def _metered(engine: Engine) -> AbstractContextManager[Any]:
     if not engine.on_tensors:
         return nullcontext()
-    from ..tensors import meter
+    from ..torch_engine import meter
 
     return meter.metered()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..frames import configuration as codec_configuration
-from ..frames import frames_of
+from ..zarr.frame_reader import configuration as codec_configuration
+from ..zarr.frame_reader import frames_of
 from . import arrays
 
 __all__ = ["codec_configuration", "read_records"]

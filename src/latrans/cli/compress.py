@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..chunking import default_chunks
+from ..chunk.chunking import default_chunks
 from ..errors import ConfigError, TransferError
-from ..missing import as_number
+from ..missing.missing import as_number
 from ..transfer.blocks import BLOCK_NBYTES
 from . import arrays, tables
 
@@ -184,9 +184,9 @@ def _shape(text: str) -> tuple[int, ...]:
 
 def _range(name: str, source: Any, args: argparse.Namespace) -> float:
     """Largest minus smallest valid value, by one pass over the data."""
-    from ..conventions import declared
-    from ..missing import Missing
-    from ..ranges import range_of
+    from ..missing.conventions import declared
+    from ..missing.missing import Missing
+    from ..missing.ranges import range_of
 
     dtype = np.dtype(source.dtype)
     if dtype.kind not in "iuf":

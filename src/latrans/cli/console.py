@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..bar import progress_bar as progress
+from ..process.progress_bar import progress_bar as progress
 
 __all__ = ["fields", "progress", "size", "table"]
 

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..compare import Difference, difference
 from ..errors import ConfigError, LatransError, RivalError
+from ..transfer.compare import Difference, difference
 from . import arrays, console
 from .demo_data import Missing, Sample, samples
 
@@ -213,7 +213,7 @@ def _store(sample: Sample, path: Path, codecs: dict[str, Any]) -> Stored:
 
 def _jpegxl(sample: Sample) -> Stored | None:
     from ..rivals import named
-    from ..rivals.measure import measure
+    from ..rivals.apart import measure
 
     (rival,) = named("JPEG XL e7")
     if not rival.suits(sample.array, sample.axes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..whole import replacing
+from ..process.whole_files import replacing
 
 
 def save(figure: Any, path: Path, dpi: int) -> None:

@@ -88,7 +88,7 @@ def _array(path: str) -> dict[str, Any]:
 
 def _open_inline(configuration: dict[str, Any] | None) -> None:
     """Make the model known that a configuration holds itself."""
-    from ..store import open_model
+    from ..models.store import open_model
 
     model = str((configuration or {}).get("model", ""))
     if model.startswith("data:"):
@@ -97,7 +97,7 @@ def _open_inline(configuration: dict[str, Any] | None) -> None:
 
 def _brief(configuration: dict[str, Any] | None) -> dict[str, Any] | None:
     """A configuration whose model, where it is inline, is named by its digest."""
-    from ..store import brief
+    from ..models.store import brief
 
     if not configuration or "model" not in configuration:
         return configuration

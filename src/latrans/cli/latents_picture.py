@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from ..dask.latents import ATTRIBUTE
 from ..dask.scores import robust_z
-from ..latent_grid import LatentGrid
-from ..sizes import samples_of_chunks
-from ..store import open_model
+from ..models.store import open_model
+from ..zarr.chunk_sizes import samples_of_chunks
+from ..zarr.latent_grid import LatentGrid
 from . import figures
 
 Array = npt.NDArray[Any]

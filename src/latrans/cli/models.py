@@ -18,7 +18,7 @@ def add_command(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..store import list_models
+    from ..models.store import list_models
 
     rows = [
         (

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..conventions import declared
 from ..errors import ConfigError, RivalError
-from ..missing import Missing, as_number
+from ..missing.conventions import declared
+from ..missing.missing import Missing, as_number
 from . import arrays, console
 
 MAX_SAMPLES = 1 << 17  # seconds with the slowest of the rivals
@@ -60,7 +60,7 @@ class _Row:
 
 
 def run(args: argparse.Namespace) -> int:
-    from .. import sample
+    from ..chunk import crop
 
     arrays.take_models(args)
     with arrays.open_source(args.source) as source:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             found = declared(source)
             args.missing = found if args.missing is None else args.missing.joined(found)
         named = args.axes or _named_axes(source)
-        piece = sample.crop(source, named, max(1, args.samples))
+        piece = crop.crop(source, named, max(1, args.samples))
     native = piece.astype(dtype.newbyteorder("="), copy=False)
     tried, absent = _models(native, named, args.model)
     rows = [_ours(model, label, native, axes, args) for model, label, axes in tried]
@@ -113,7 +113,7 @@ def _check(dtype: np.dtype[Any], shape: tuple[int, ...], bound: float | None) ->
 
 def _named_axes(source: Any) -> str | None:
     """Axes by the names that a Zarr array's dimensions have, where they say what those are."""
-    from ..chunking import model_axes
+    from ..chunk.chunking import model_axes
 
     names = getattr(getattr(source, "metadata", None), "dimension_names", None)
     if names is None:
@@ -125,12 +125,13 @@ def _models(
     piece: np.ndarray[Any, Any], axes: str | None, own: list[str]
 ) -> tuple[list[tuple[str, str, str]], list[str]]:
     """Models to try, each as what --model takes, a label and axes; and why others are not."""
-    from .. import auto, open_model
-    from .. import axes as letters
-    from ..carrier import to_carrier
+    from .. import open_model
+    from ..chunk import choose_model
+    from ..format import axes as letters
+    from ..format.dtypes import to_carrier
 
     carried, absent = to_carrier(piece), []
-    found = [] if carried is None else auto.candidates(carried, axes, any_kind=True)
+    found = [] if carried is None else choose_model.candidates(carried, axes, any_kind=True)
     tried = [(model.name, model.name, named) for model, named in found]
     for given in own:
         model = open_model(given)
@@ -166,23 +167,24 @@ def _is_predicted(
     model: str, piece: np.ndarray[Any, Any], axes: str, args: argparse.Namespace
 ) -> bool:
     """Whether a model can take the piece at all: if none can, training another does not help."""
-    from .. import chunk, open_model
-    from ..carrier import to_carrier
+    from .. import open_model
+    from ..chunk import encode
+    from ..format.dtypes import to_carrier
 
     carried = to_carrier(piece)
     if carried is None:
         return False
-    task = chunk.Task(open_model(model), "lossless", None, args.missing, axes or None, None)
+    task = encode.Task(open_model(model), "lossless", None, args.missing, axes or None, None)
     if args.bound is not None:
         bounded = replace(task, mode="bounded", max_error=args.bound)
-        if chunk.encode(bounded, carried, piece.dtype, False) is not None:
+        if encode.encode(bounded, carried, piece.dtype, False) is not None:
             return True
-    return chunk.encode(task, carried, piece.dtype, False) is not None
+    return encode.encode(task, carried, piece.dtype, False) is not None
 
 
 def _as_numbers(piece: np.ndarray[Any, Any], axes: str) -> tuple[np.ndarray[Any, Any], str]:
     """The same bytes as numbers that other codecs take."""
-    from ..carrier import carrier_dtype
+    from ..format.dtypes import carrier_dtype
 
     carrier = carrier_dtype(piece.dtype)
     if carrier is not None:
@@ -198,7 +200,7 @@ def _rivals(
 ) -> tuple[list[_Row], list[str]]:
     """Rows of the rivals that take the piece, and what those that are not installed lack."""
     from ..rivals import all_rivals
-    from ..rivals.measure import measure
+    from ..rivals.apart import measure
 
     rows, absent = [], []
     for rival in all_rivals():

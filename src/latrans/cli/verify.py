@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ..compare import Difference
+from ..transfer.compare import Difference
 from . import arrays, console
 
 

@@ -12,15 +12,15 @@ import dask.array
 import numpy as np
 import zarr
 
-from ..bar import progress_bar
 from ..errors import ConfigError
-from ..store import open_model
+from ..models.store import open_model
+from ..process.progress_bar import progress_bar
 from ..transfer import progress as marks
 from ..transfer.blocks import BLOCK_NBYTES, block_grid
 from ..transfer.job import prepare
 from ..transfer.summary import Summary
-from ..transfer.zipped import resolved
 from ..zarr.models import load_for
+from ..zarr.zip_stores import resolved
 from . import run
 
 

@@ -17,13 +17,13 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
-from .. import axes as axes_module
-from ..bar import progress_bar
-from ..chunking import default_chunks
+from ..batch.foreign import unmasked
+from ..chunk.chunking import default_chunks
 from ..codec import Codec
 from ..errors import ConfigError
-from ..foreign import unmasked
-from ..model import Model
+from ..format import axes as axes_module
+from ..models.model import Model
+from ..process.progress_bar import progress_bar
 from . import run
 from .travel import open_source
 

@@ -15,19 +15,19 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
-from ..bar import progress_bar
 from ..codec import Codec
 from ..errors import ConfigError
-from ..frames import configuration
-from ..latent_grid import Chunks, LatentGrid, grid_for, latents_of_chunk, latents_of_values
-from ..model import Model
-from ..store import open_model
+from ..models.model import Model
+from ..models.store import open_model
+from ..process.progress_bar import progress_bar
 from ..transfer import progress as marks
 from ..transfer import stores
 from ..transfer.blocks import BLOCK_NBYTES, Grid, block_grid
 from ..transfer.move import raise_if_fatal
 from ..transfer.summary import Failure, Record, Summary
 from ..zarr import LatransCodec
+from ..zarr.frame_reader import configuration
+from ..zarr.latent_grid import Chunks, LatentGrid, grid_for, latents_of_chunk, latents_of_values
 from . import run
 from .travel import open_source, sent
 

@@ -10,8 +10,8 @@ from distributed.diagnostics.plugin import WorkerPlugin
 
 from ..engine import VARIABLE as ENGINE
 from ..engine import select
-from ..model import Model
-from ..store import open_model, register
+from ..models.model import Model
+from ..models.store import open_model, register
 from ..transfer.move import move
 from ..transfer.summary import Record
 

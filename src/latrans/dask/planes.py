@@ -16,12 +16,12 @@ import dask.array as da
 import numpy as np
 import numpy.typing as npt
 
-from .. import axes as letters
 from ..codec import Codec
 from ..errors import ConfigError
-from ..frames import configuration
-from ..sizes import chunk_nbytes
-from ..store import open_model
+from ..format import axes as letters
+from ..models.store import open_model
+from ..zarr.chunk_sizes import chunk_nbytes
+from ..zarr.frame_reader import configuration
 from .arrays import from_zarr
 from .scores import Scores
 from .travel import as_codec, open_source, sent

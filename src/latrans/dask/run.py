@@ -21,12 +21,12 @@ import dask.core
 from dask.delayed import delayed
 
 from ..errors import ConfigError
-from ..frames import configuration
 from ..transfer import memory
 from ..transfer.job import Job
 from ..transfer.local import check_shared, models_of, set_up
 from ..transfer.move import failed, move
 from ..transfer.summary import Record
+from ..zarr.frame_reader import configuration
 from .models import ModelPlugin, PlanPlugin, do_planned
 
 LOCAL = ("threads", "processes", "synchronous", "sync", "single-threaded", "threading")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..codec import Codec
 from ..errors import ConfigError
-from ..sizes import bits_per_sample
+from ..zarr.chunk_sizes import bits_per_sample
 from .travel import as_codec, open_source, sent
 
 Scores = npt.NDArray[np.float64]
@@ -95,7 +95,7 @@ def robust_z(values: npt.ArrayLike, kinds: npt.ArrayLike | None = None) -> Score
     kinds : array, optional
         Of the same shape: values are compared with those of the same kind only.  Chunks at the
         edge of an array hold fewer samples and cost more bits for each; with
-        `latrans.sizes.samples_of_chunks` as kinds they do not stand out for that.
+        `latrans.zarr.chunk_sizes.samples_of_chunks` as kinds they do not stand out for that.
 
     Returns
     -------

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from typing import Any
 
-from ..bar import progress_bar
+from ..process.progress_bar import progress_bar
 from ..transfer import opened
 from ..transfer.blocks import BLOCK_NBYTES
 from ..transfer.job import prepare

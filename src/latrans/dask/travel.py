@@ -12,12 +12,12 @@ from dask.base import tokenize
 from ..codec import Codec
 from ..config import Configured
 from ..errors import ConfigError
-from ..model import Model
-from ..store import is_shipped, open_model
+from ..models.model import Model
+from ..models.store import is_shipped, open_model
 from ..transfer.progress import refuse_unfinished
 from ..transfer.sources import group_error
-from ..transfer.zipped import resolved
 from ..zarr.models import load_for
+from ..zarr.zip_stores import resolved
 
 
 def as_codec(codec: Any) -> Codec:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..bar import progress_bar
 from ..errors import ConfigError
-from ..store import open_model
+from ..models.store import open_model
+from ..process.progress_bar import progress_bar
 from ..transfer import opened, stores
 from ..transfer.blocks import BLOCK_NBYTES
 from ..transfer.summary import Failure, Record, Summary

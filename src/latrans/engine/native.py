@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from .. import _native
 from ..errors import EngineError
-from ..program import Program
+from .program import Program
 from .reference import check_input
 
 CPU_VARIABLE = "LATRANS_CPU"

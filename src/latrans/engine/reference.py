@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
-from ..program import Layer, Program
+from .program import Layer, Program
 
 
 def run(program: Program, x: npt.NDArray[Any]) -> npt.NDArray[np.int32]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .fixed import Ints
-from .geometry import Geometry, Offset
+from ..coding.fixed_point import Ints
+from ..coding.geometry import Geometry, Offset
 
 
 class Canvas:

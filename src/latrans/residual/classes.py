@@ -1,8 +1,8 @@
-"""Classes and tokens: from the network's answer to a table and a symbol (FORMAT.md 6.5).
+"""Classes: from the network's answer to a probability table (FORMAT.md 6.5).
 
 The network says where the sample is expected and how sure it is.  Sureness becomes a class; each
-class owns a static table over *tokens*, small offsets directly and larger ones as exponent and
-raw bits.  Wide classes drop low bits into raw bits first, so that one table serves every octave.
+class owns a static table over tokens (`coding.tokens`).  Wide classes drop low bits into raw bits
+first, so that one table serves every octave.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .fixed import Ints, floor_log2, log2
-from .namespace import namespace
+from ..coding.array_ops import namespace
+from ..coding.fixed_point import Ints, log2
 
 STEPS_PER_OCTAVE = 3
 N_PHASED = 15  # scales below 1: the fraction of the mean matters
@@ -21,11 +21,6 @@ N_TAILS = 3
 TABLES_PER_TAIL = N_PHASED * N_PHASES + N_SCALES - N_PHASED
 N_TABLES = 1 + N_TAILS * TABLES_PER_TAIL  # table 0 belongs to flat surroundings
 MAX_SCALE = N_SCALES + 3 * 25 - 1
-
-N_DIRECT = 32  # zigzagged offsets below this are tokens of their own
-N_TOKENS = N_DIRECT + 4 * 27
-ESCAPE = N_TOKENS  # tokens a table never saw, their number follows in 8 raw bits
-N_SYMBOLS = N_TOKENS + 1
 
 # Network outputs: shift of the mean, scale, weight of the tail, and gates.
 MEAN_LIMIT, SCALE_LIMIT, TAIL_LIMIT, GATE_LIMIT = 255, 255, 127, 127
@@ -118,38 +113,3 @@ def _in_steps(distance: Ints, step: int) -> Ints:
 def wrap32(value: Ints) -> Ints:
     """Value modulo 2**32 as a signed 32-bit integer."""
     return ((value + (1 << 31)) & 0xFFFFFFFF) - (1 << 31)
-
-
-def tokenise(offset: Ints, low_bits: Ints) -> tuple[Ints, Ints, Ints]:
-    """Split offsets into (token, n_raw, raw): raw holds the n_raw bits the token leaves open."""
-    xp = namespace(offset)
-    low = offset & ((1 << low_bits) - 1)
-    quotient = offset >> low_bits
-    zigzag = xp.where(quotient >= 0, 2 * quotient, -2 * quotient - 1)
-    exponent = floor_log2(zigzag.clip(1))
-    wide = zigzag >= N_DIRECT
-    # Below the leading bit: one mantissa bit and, last, the sign go into the token.
-    n_middle = xp.where(wide, exponent - 2, 0)
-    middle = (zigzag >> 1) & ((1 << n_middle) - 1)
-    mantissa = (zigzag >> (exponent - 1).clip(0)) & 1
-    token = xp.where(wide, N_DIRECT + 4 * (exponent - 5) + 2 * mantissa + (zigzag & 1), zigzag)
-    return token, n_middle + low_bits, xp.where(wide, middle << low_bits, 0) | low
-
-
-def raw_length(token: Ints, low_bits: Ints) -> Ints:
-    """Raw bits that follow a token."""
-    wide = token >= N_DIRECT
-    return namespace(token).where(wide, (token - N_DIRECT) // 4 + 3, 0) + low_bits
-
-
-def untokenise(token: Ints, low_bits: Ints, raw: Ints) -> Ints:
-    """Inverse of `tokenise`."""
-    xp = namespace(token)
-    wide = token >= N_DIRECT
-    code = xp.where(wide, token - N_DIRECT, 0)
-    exponent = code // 4 + 5
-    middle = raw >> low_bits
-    large = (1 << exponent) | ((code >> 1 & 1) << (exponent - 1)) | middle << 1 | (code & 1)
-    zigzag = xp.where(wide, large, token)
-    quotient = xp.where((zigzag & 1) == 1, -((zigzag + 1) >> 1), zigzag >> 1)
-    return (quotient << low_bits) | (raw & ((1 << low_bits) - 1))

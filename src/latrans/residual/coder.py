@@ -13,39 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..coding.fixed_point import Ints
 from ..errors import CodecError
-from .backend import Backend
-from .fixed import Ints
-from .habit import Habits
 from .header import BYTE_RANGE, Reader, Writer, deflate, inflate, pack_section
 from .job import Job
+from .piece_shape import PieceShape
 from .plan import MIN_SAMPLES
+from .plan_input import Plan, Surface
+from .plan_search import Habits
 from .predictor import Predictor
-from .schedule import track_shape
-from .surface import Plan, Surface
+from .protocol import Backend
 
 STEP = 17  # of the closed loop in bounded mode
-
-
-@dataclass(frozen=True)
-class PlaneInfo:
-    """What both sides know of a plane before it is coded.
-
-    Attributes
-    ----------
-    rows, columns, n_samples : lanes, their length, samples that exist.
-    candidates : reference planes worth trying, each a tuple of distances back.
-    """
-
-    rows: int
-    columns: int
-    n_samples: int
-    candidates: tuple[tuple[int, ...], ...] = ()
-
-    @classmethod
-    def track(cls, n_samples: int, candidates: tuple[tuple[int, ...], ...] = ()) -> PlaneInfo:
-        rows, columns = track_shape(n_samples)
-        return cls(rows, columns, n_samples, candidates)
 
 
 @dataclass(frozen=True)
@@ -62,7 +41,7 @@ class Encoded:
 
 def encode(
     backend: Backend,
-    infos: Sequence[PlaneInfo],
+    infos: Sequence[PieceShape],
     planes: Sequence[Ints],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
@@ -103,7 +82,7 @@ def encode(
 
 def classes_of(
     backend: Backend,
-    infos: Sequence[PlaneInfo],
+    infos: Sequence[PieceShape],
     planes: Sequence[Ints],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
@@ -124,7 +103,7 @@ def limits(planes: Sequence[Ints], step: int) -> tuple[int, int]:
 
 def _walk(
     backend: Backend,
-    infos: Sequence[PlaneInfo],
+    infos: Sequence[PieceShape],
     planes: Sequence[Ints],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
@@ -158,12 +137,12 @@ def _walk(
         yield chosen, classes, coded
 
 
-def _is_alone(infos: Sequence[PlaneInfo]) -> bool:
+def _is_alone(infos: Sequence[PieceShape]) -> bool:
     """Whether all is one piece so small that it brings no coefficients."""
     return len(infos) == 1 and infos[0].n_samples < MIN_SAMPLES
 
 
-def _referred(infos: Sequence[PlaneInfo]) -> set[int]:
+def _referred(infos: Sequence[PieceShape]) -> set[int]:
     """Indices of the planes that later ones may refer to.
 
     A plane may refer as its candidates say, or as far back as the one before did.
@@ -178,7 +157,7 @@ def _referred(infos: Sequence[PlaneInfo]) -> set[int]:
 
 def decode(
     backend: Backend,
-    infos: Sequence[PlaneInfo],
+    infos: Sequence[PieceShape],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
     section: bytes,
@@ -189,7 +168,7 @@ def decode(
 
 def decoded(
     backend: Backend,
-    infos: Sequence[PlaneInfo],
+    infos: Sequence[PieceShape],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
     section: bytes,
@@ -202,7 +181,7 @@ def decoded(
 
 def _decoded(
     backend: Backend,
-    infos: Sequence[PlaneInfo],
+    infos: Sequence[PieceShape],
     reconstructions: Sequence[Ints] | None,
     horizon: int,
     section: bytes,
@@ -245,7 +224,7 @@ def _decoded(
 
 
 def _plans(
-    reader: Reader, predictor: Predictor, infos: Sequence[PlaneInfo], lo: int, hi: int
+    reader: Reader, predictor: Predictor, infos: Sequence[PieceShape], lo: int, hi: int
 ) -> Iterator[tuple[Plan, Ints | None]]:
     """Plan and first samples of every plane, from the records of a header."""
     previous: Plan | None = None
@@ -257,9 +236,9 @@ def _plans(
     reader.finish()
 
 
-def _indices(info: PlaneInfo, i: int) -> list[tuple[int, ...]]:
+def _indices(info: PieceShape, i: int) -> list[tuple[int, ...]]:
     return [tuple(i - d for d in distances) for distances in info.candidates]
 
 
-def _shape(info: PlaneInfo) -> tuple[int, int, int]:
+def _shape(info: PieceShape) -> tuple[int, int, int]:
     return info.rows, info.columns, info.n_samples

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .fixed import Ints, Unit, log2, saturate
-from .geometry import Geometry
-from .namespace import namespace
+from ..coding.array_ops import namespace
+from ..coding.fixed_point import Ints, Unit, log2, saturate
+from ..coding.geometry import Geometry
 
 
 @dataclass(frozen=True)

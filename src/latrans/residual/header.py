@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from .. import wire
+from ..coding.fixed_point import Ints
 from ..errors import CodecError
-from ..wire import pack_varint
+from ..format import varint
+from ..format.varint import pack_varint
 from .classes import N_TABLES
-from .fixed import Ints
+from .plan_input import Plan
 from .predictor import NO_NETWORK, TRAINED_SHIFT, Coefficients, Predictor
-from .remap import TableMap, same
-from .surface import Plan
+from .table_map import TableMap, same
 
 _OWN, _AGAIN = 8, 16  # bits of a plane's first byte, above the number of references
 _EXPERT_SHIFT = 5  # and the expert above those
@@ -82,7 +82,7 @@ class Writer:
                     self._out += pack_varint(_zigzag(weight))
 
 
-class Reader(wire.Reader):
+class Reader(varint.Reader):
     """Takes the header apart again; every count is checked before it is used."""
 
     def section(self) -> tuple[int, int, int, TableMap]:
@@ -182,7 +182,7 @@ def deflate(header: bytes) -> bytes:
 
 def inflate(section: bytes) -> tuple[bytes, int]:
     """The header of a section, and where the rest starts."""
-    reader = wire.Reader(section)
+    reader = varint.Reader(section)
     code = reader.varint()
     packed, rest = bytes(reader.take(code >> 1)), len(section) - reader.remaining
     if not code & 1:

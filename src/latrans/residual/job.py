@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..coding.fixed_point import Ints
+from ..coding.tokens import tokenise
 from .canvas import Reference
-from .classes import Placed, offsets, tokenise
-from .fixed import Ints
-from .gather import Coded, Workspace
+from .classes import Placed, offsets
+from .neighbours import Coded, Workspace
 from .predictor import Coefficients, Predictor
 
 _BAND_SAMPLES = 1 << 16

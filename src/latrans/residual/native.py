@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _native
+from ..coding.fixed_point import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
+from ..coding.schedule import n_states
+from ..engine.program import Program
 from ..errors import CodecError, ConfigError, ModelError
-from ..program import Program
-from .backend import Counting
-from .fixed import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
 from .header import inflate
 from .job import Job
+from .plan_input import Surface
 from .predictor import NO_NETWORK, TRAINED_SHIFT, Predictor
-from .remap import COST_UNIT, WORTH, TableMap
-from .schedule import n_states
-from .surface import Surface
+from .protocol import Counting
+from .table_map import COST_UNIT, WORTH, TableMap
 from .trials import Trial, WeightSet
 
 Int32 = npt.NDArray[np.int32]

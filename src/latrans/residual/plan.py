@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from .fixed import code_from_sigma
+from ..coding.fixed_point import code_from_sigma
+from ..coding.schedule import LANES
+from .plan_input import Band, Plan, Surface
 from .predictor import TRAINED_SHIFT, Coefficients
-from .schedule import LANES
-from .surface import Band, Plan, Surface
 from .trials import Trial, Trier
 
 BAND_SAMPLES = 1 << 16

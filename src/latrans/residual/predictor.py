@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..entropy.tables import Frequencies
-from ..program import Program
-from .classes import N_SYMBOLS, N_TABLES
-from .fixed import RATIO_LIMIT, sigma_from_code
-from .geometry import GEOMETRIES, N_RECONSTRUCTION_INPUTS, RECONSTRUCTION_TAPS, Geometry
+from ..coding.fixed_point import RATIO_LIMIT, sigma_from_code
+from ..coding.geometry import GEOMETRIES, N_RECONSTRUCTION_INPUTS, RECONSTRUCTION_TAPS, Geometry
+from ..coding.rans.tables import Frequencies
+from ..coding.tokens import N_SYMBOLS
+from ..engine.program import Program
+from .classes import N_TABLES
 
 TRAINED_SHIFT = 12
 MAX_DESCRIBED_REFERENCES = 2

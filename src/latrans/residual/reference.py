@@ -9,28 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..entropy.reference import Decoder
+from ..coding.array_ops import namespace
+from ..coding.fixed_point import Ints
+from ..coding.geometry import Geometry
+from ..coding.rans.reference import Decoder
+from ..coding.schedule import LANES, PHASES, keys, steps
+from ..coding.tokens import ESCAPE, N_TOKENS, raw_length, tokenise, untokenise
+from ..engine.program import Program
 from ..errors import CodecError
-from ..program import Program
-from .classes import (
-    ESCAPE,
-    N_TOKENS,
-    Placed,
-    limited,
-    place,
-    raw_length,
-    tokenise,
-    untokenise,
-    wrap32,
-)
+from .classes import Placed, limited, place, wrap32
 from .features import Predictions, gated, inputs, is_flat
-from .fixed import Ints
-from .gather import Band, Coded, Look, Samples, Workspace, predict
-from .geometry import Geometry
 from .job import Classes, Job
-from .namespace import namespace
+from .neighbours import Band, Coded, Look, Samples, Workspace, predict
 from .predictor import Predictor
-from .schedule import LANES, PHASES, keys, steps
 
 Run = Callable[[Program, npt.NDArray[Any]], npt.NDArray[Any]]
 

@@ -14,11 +14,11 @@ from typing import Protocol
 
 import numpy as np
 
+from ..coding.fixed_point import Ints, floor_log2
+from ..coding.geometry import Geometry, Offsets
 from .features import activity
-from .fixed import Ints, floor_log2
-from .gather import Coded, Samples, Workspace, predict
-from .geometry import Geometry, Offsets
-from .linear import Noise, estimate, fit
+from .fit import Noise, estimate, fit
+from .neighbours import Coded, Samples, Workspace, predict
 
 _MOST = (1 << 31) - 1
 FLOOR = 64  # of errors, a quarter of a unit

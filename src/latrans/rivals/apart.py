@@ -18,16 +18,14 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import RivalError
-from ..missing import Missing
-
-if TYPE_CHECKING:
-    from .measure import Outcome
-    from .rival import Array, Rival
+from ..missing.missing import Missing
+from .measure import Outcome, here
+from .rival import Array, Rival
 
 _START_SECONDS = 60.0
 _SAMPLES_PER_SECOND = 20_000  # of the slowest that is still waited for
@@ -36,7 +34,7 @@ _MEMORY_PER_BYTE = 64
 _SERVE = "from latrans.rivals.apart import serve; serve()"
 
 
-def measured(
+def measure(
     rival: Rival,
     array: Array,
     axes: str,
@@ -44,24 +42,25 @@ def measured(
     fill_value: Any,
     seconds: float | None = None,
 ) -> Outcome:
-    """What `measure.here` gives, from another process.
+    """Encode, decode, compare with a rival, in another process.
 
     Parameters
     ----------
     seconds : float, optional
-        After which the rival is given up; by default a minute and more for larger arrays.
+        After which it is given up; by default a minute and more for larger arrays.
 
     Raises
     ------
     RivalError
-        If the rival crashed, took too long, or raised an error.
+        If it is not installed or fails on this array: by an error, whatever it raised itself, by
+        a crash, or by taking too long.
     """
+    if rival.missing():
+        raise RivalError(rival.missing())
     if seconds is None:
         seconds = _START_SECONDS + array.size / _SAMPLES_PER_SECOND
     module = getattr(rival.encode, "__module__", "")
     if rival not in _rivals_of(module) or not sys.executable:
-        from .measure import here
-
         return here(rival, array, axes, max_error, fill_value)  # no other process finds it
     missing = Missing.of(fill_value) or Missing()
     about = {"module": module, "label": rival.label, "axes": axes, "max_error": max_error}
@@ -87,8 +86,6 @@ class Server:
 
     def ask(self, label: str, about: dict[str, Any], data: bytes, seconds: float) -> Outcome:
         """Have the process measure a rival."""
-        from .measure import Outcome
-
         process = self._running()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -175,8 +172,6 @@ def serve() -> None:
 
 
 def _answer(about: dict[str, Any], array: Array) -> dict[str, Any]:
-    from .measure import here
-
     label = about["label"]
     try:
         importlib.import_module(about["module"])

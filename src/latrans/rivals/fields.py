@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import axes as axis_letters
-from ..missing import missing_in
+from ..format import axes as axis_letters
+from ..missing.missing import missing_in
 from .rival import Array, pack, plain, unpack
 
 EncodeBlock = Callable[[Array], bytes]

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..compare import difference
 from ..errors import RivalError
-from ..missing import missing_in
-from .apart import measured
+from ..missing.missing import missing_in
+from ..transfer.compare import difference
 from .rival import Array, Rival, stored_nbytes
 
 
@@ -40,32 +39,6 @@ class Outcome:
     def kept(self, rounded: bool = False) -> bool:
         """Whether every sample came back as promised; `rounded` forgives `slack`."""
         return self.error <= 1 + (self.slack if rounded else 0)
-
-
-def measure(
-    rival: Rival,
-    array: Array,
-    axes: str,
-    max_error: float | None,
-    fill_value: Any,
-    seconds: float | None = None,
-) -> Outcome:
-    """Encode, decode, compare with a rival, in another process.
-
-    Parameters
-    ----------
-    seconds : float, optional
-        After which it is given up; by default a minute and more for larger arrays.
-
-    Raises
-    ------
-    RivalError
-        If it is not installed or fails on this array: by an error, whatever it raised itself, by
-        a crash, or by taking too long.
-    """
-    if rival.missing():
-        raise RivalError(rival.missing())
-    return measured(rival, array, axes, max_error, fill_value, seconds)
 
 
 def here(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from .. import axes as axis_letters
+from ..format import axes as axis_letters
 from .rival import Array, pack, plain, unpack
 
 _FEW_SAMPLES = 4096

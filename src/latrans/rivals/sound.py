@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .. import axes as axis_letters
+from ..format import axes as axis_letters
 from .rival import Array, pack, plain, unpack
 
 RATE = 48000  # stored in the streams, without influence on their size

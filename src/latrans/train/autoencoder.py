@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import autoencoder
 from ..errors import ConfigError
+from ..models import autoencoder
 from . import loss
 from .batches import Batch, batches
 from .data import PatchSource

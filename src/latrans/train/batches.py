@@ -11,8 +11,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..autoencoder import normalise, plane_statistics
 from ..errors import ConfigError
+from ..models.autoencoder import normalise, plane_statistics
 from .data import Array, PatchSource
 from .recipe import AutoencoderRecipe, Recipe
 

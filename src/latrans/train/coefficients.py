@@ -12,12 +12,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from ..program import Layer, Program
-from ..residual.fixed import Ints
+from ..coding.fixed_point import Ints
+from ..engine.program import Layer, Program
 from ..transform import colour, signs
-from ..transform.backend import N_CLASSES, Backend
 from ..transform.bands import FRACTION_BITS, HORIZONTAL, LOW, VERTICAL, Band
-from ..transform.choice import Chooser, low_values
 from ..transform.contexts import (
     LEFT,
     N_INPUTS,
@@ -32,9 +30,11 @@ from ..transform.contexts import (
 )
 from ..transform.lifting import split
 from ..transform.operations import signs_of
-from ..transform.pictures import Coded, Item, encode_plane
+from ..transform.planes import Coded, Item, encode_plane
 from ..transform.predict import N_LEVELS, N_WEIGHTS, WEIGHT_BITS, Weights, differences, without
+from ..transform.protocol import N_CLASSES, Backend
 from ..transform.quantise import N_CENTROIDS, Centroids, first_guess
+from ..transform.rdo import Chooser, low_values
 from ..transform.stream import (
     MEAN_ESCAPE,
     N_MEAN_SYMBOLS,

@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import axes as axes_module
-from .. import field
-from .. import mask as masks
-from ..arrange import arrange, likest
-from ..choice import cheapest
+from ..chunk.pieces import arrange, likest
+from ..coding.fixed_point import Ints
 from ..errors import ConfigError
+from ..format import axes as axes_module
+from ..maps import apply
+from ..maps import mask as masks
+from ..maps.estimate import cheapest
 from ..residual.coder import STEP
-from ..residual.fixed import Ints
 from .files import Named, open_arrays
 from .rows import Example, as_track
 
@@ -147,7 +147,7 @@ class Sampler:
             span = float(finite.max()) - float(finite.min()) if finite.size else 0.0
             if rng.random() < self._bounded_share and span > 0:
                 step = STEP if rng.random() < 0.4 else 1
-                mapped = field.bounded(planes, span * 10 ** rng.uniform(-5, -1.7) / step, None)
+                mapped = apply.bounded(planes, span * 10 ** rng.uniform(-5, -1.7) / step, None)
                 if mapped is not None:
                     return mapped.integers, step
         exact = _exactly(planes)
@@ -234,8 +234,8 @@ def _exactly(planes: Array) -> Ints | None:
     """Planes by the lossless map that a codec would choose; None if it would store them as is."""
     values = masks.hide(planes, masks.find(planes, None, exact=True))
     map_ = cheapest(values).map_
-    mapped = None if map_ is None else field.apply(map_, values)
-    return None if mapped is None or field.is_stored(mapped.section) else mapped.integers
+    mapped = None if map_ is None else apply.apply(map_, values)
+    return None if mapped is None or apply.is_stored(mapped.section) else mapped.integers
 
 
 def _window(shape: tuple[int, int], size: int, rng: np.random.Generator) -> tuple[slice, slice]:

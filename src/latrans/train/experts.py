@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ..program import Program
+from ..engine.program import Program
 from ..residual.predictor import MAX_EXPERTS, Predictor
 from .predictor import program_bits, train_network
 from .progress import progress_bar

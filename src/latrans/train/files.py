@@ -18,8 +18,8 @@ from typing import IO, Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from ..batch.foreign import unmasked
 from ..errors import ConfigError
-from ..foreign import unmasked
 
 Array = npt.NDArray[Any]
 
@@ -216,7 +216,7 @@ def _open_zarr(path: str | Path) -> list[Named]:
         raise ConfigError(
             f"{str(path)!r} looks like a Zarr store; reading it needs latrans[zarr]"
         ) from error
-    from ..transfer.zipped import resolved
+    from ..zarr.zip_stores import resolved
 
     try:
         opened = zarr.open(resolved(str(path)), mode="r")

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import autoencoder
-from ..program import Layer, Program
+from ..engine.program import Layer, Program
+from ..models import autoencoder
 from . import networks
 
 

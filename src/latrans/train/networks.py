@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..autoencoder import LATENT_LIMITS
-from ..program import ACCUMULATOR_LIMIT
+from ..engine.program import ACCUMULATOR_LIMIT
+from ..models.autoencoder import LATENT_LIMITS
 from .recipe import AutoencoderRecipe
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..residual.fixed import Ints
+from ..coding.fixed_point import Ints
 from .examples import Source, Stack
 from .files import open_arrays
 

@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..coding.rans.tables import TOTAL, cost_bits, normalise
+from ..coding.tokens import ESCAPE, N_SYMBOLS, tokenise
 from ..engine import select
-from ..entropy.tables import TOTAL, cost_bits, normalise
-from ..program import Layer, Program
+from ..engine.program import Layer, Program
 from ..residual import classes as c
 from ..residual.predictor import Predictor
 from .density import Targets, density_bits
@@ -187,7 +188,7 @@ def fit_tables(
     else:
         loose = np.concatenate([outputs[2][~rows.flat] for rows, outputs in answers])
         tails = (int(np.quantile(loose, 0.5)), int(np.quantile(loose, 0.85)) + 1)
-        counts = np.zeros((c.N_TABLES, c.N_SYMBOLS))
+        counts = np.zeros((c.N_TABLES, N_SYMBOLS))
     found = []
     for rows, outputs in answers:
         for part in _by_step(rows):
@@ -195,7 +196,7 @@ def fit_tables(
             value = (rows.sample[part] - placed.anchor) // rows.step[part]
             difference = c.wrap32(value - placed.centre)
             offset = np.where(placed.flip, -difference, difference)
-            token, n_raw, _ = c.tokenise(offset, placed.low_bits)
+            token, n_raw, _ = tokenise(offset, placed.low_bits)
             np.add.at(counts, (placed.table, token), 1.0)
             found.append((placed.table, token, n_raw))
     tables = _smoothed(counts)
@@ -246,9 +247,9 @@ def _place(
 
 def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
     """Tables from counts; thin classes lean on the sum over their scale."""
-    must_have = np.zeros(c.N_SYMBOLS, bool)
-    must_have[c.ESCAPE] = True
-    by_tail = counts[1:].reshape(c.N_TAILS, c.TABLES_PER_TAIL, c.N_SYMBOLS)
+    must_have = np.zeros(N_SYMBOLS, bool)
+    must_have[ESCAPE] = True
+    by_tail = counts[1:].reshape(c.N_TAILS, c.TABLES_PER_TAIL, N_SYMBOLS)
     over_tails = by_tail.sum(0)
     everything = counts.sum(0) + 1e-3
     tables = [_table(counts[0], everything, must_have)]

@@ -13,22 +13,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..coding.fixed_point import floor_log2
+from ..coding.geometry import RECONSTRUCTION_TAPS, Geometry
+from ..coding.rans.tables import normalise
+from ..coding.schedule import track_shape
+from ..coding.tokens import N_SYMBOLS
 from ..engine import select
-from ..entropy.tables import normalise
-from ..program import Layer, Program
+from ..engine.program import Layer, Program
 from ..residual import plan as planning
-from ..residual.backend import Backend, backend
-from ..residual.classes import N_SYMBOLS, N_TABLES
+from ..residual.classes import N_TABLES
 from ..residual.coder import limits
 from ..residual.features import activity, alternatives, is_flat
-from ..residual.fixed import floor_log2
-from ..residual.gather import Coded
-from ..residual.geometry import RECONSTRUCTION_TAPS, Geometry
-from ..residual.linear import quantise
+from ..residual.fit import quantise
+from ..residual.neighbours import Coded
+from ..residual.plan_input import Surface
 from ..residual.predictor import NO_NETWORK, TRAINED_SHIFT, Predictor, count_inputs
+from ..residual.protocol import Backend
 from ..residual.reference import band_features
-from ..residual.schedule import track_shape
-from ..residual.surface import Surface
+from ..residual.select import backend
 
 
 @dataclass(frozen=True)

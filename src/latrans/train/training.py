@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..axes import named as axes_named
+from ..coding.geometry import GEOMETRIES
+from ..coding.latents import fit_tables as fit_latent_tables
 from ..engine import select
 from ..errors import ConfigError
-from ..latents import fit_tables as fit_latent_tables
-from ..model import Model
-from ..residual.geometry import GEOMETRIES
+from ..format.axes import named as axes_named
+from ..models.model import Model
+from ..models.store import open_model
 from ..residual.predictor import MAX_DESCRIBED_REFERENCES, Predictor
-from ..residual.values import ValuePredictor
-from ..store import open_model
+from ..residual.values.coder import ValuePredictor
 from . import pictures
 from .checks import opened, refuse_flat, refuse_if_flat
 from .data import PatchSource

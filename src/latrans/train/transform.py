@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..coding.fixed_point import Ints
+from ..coding.rans.tables import normalise
 from ..engine import select
-from ..entropy.tables import normalise
-from ..program import Program
-from ..residual.fixed import Ints
+from ..engine.program import Program
 from ..transform import signs
-from ..transform.backend import N_CLASSES, class_of
 from ..transform.contexts import N_INPUTS
 from ..transform.predict import Weights
+from ..transform.protocol import N_CLASSES, class_of
 from ..transform.quantise import CENTROID_BITS, N_CENTROIDS, Centroids
 from ..transform.stream import MEAN_ESCAPE, N_MEAN_SYMBOLS
 from ..transform.symbols import ESCAPE, N_SYMBOLS, N_TOKENS, tokenise

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ..coding.rans.tables import Frequencies, cost_bits, normalise
 from ..engine import select
-from ..entropy.tables import Frequencies, cost_bits, normalise
-from ..program import Program
-from ..residual.values import (
+from ..engine.program import Program
+from ..residual.values.coder import (
     ESCAPE,
     N_INPUTS,
     N_SYMBOLS,

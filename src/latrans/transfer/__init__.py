@@ -28,9 +28,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from ..bar import progress_bar
+from ..batch.foreign import unmasked
 from ..errors import ConfigError
-from ..foreign import unmasked
+from ..process.progress_bar import progress_bar
 from .blocks import BLOCK_NBYTES
 from .summary import Failure, Record, Summary
 
@@ -70,7 +70,7 @@ def transcode(
     codec : LatransCodec, Latrans, latrans.Codec, Model or str; or a mapping
         A codec, or a model to encode with losslessly; by path of the array, where they differ:
         then latrans takes the arrays that are named, and copies the others.  Those that are not
-        lossless are told what arrays declare as missing, see `latrans.conventions`; it is added
+        lossless are told what arrays declare as missing, see `latrans.missing.conventions`; it is added
         to their own fill values.
     arrays : collection of str, optional
         Which arrays of a group latrans takes; the others are copied.  By default those that

@@ -10,12 +10,12 @@ import numpy as np
 
 from ..codec import Codec
 from ..config import Configured
-from ..conventions import declared
 from ..errors import ConfigError
-from ..missing import Missing, as_values
-from ..model import Model
-from ..ranges import known_range, refuse_large
-from ..store import open_model
+from ..missing.conventions import declared
+from ..missing.missing import Missing, as_values
+from ..missing.ranges import known_range, refuse_large
+from ..models.model import Model
+from ..models.store import open_model
 from ..zarr import LatransCodec
 from ..zarr.models import reference, storage_of
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..conventions import DIMENSIONS
+from ..missing.conventions import DIMENSIONS
 
 _FLAGS = ("flag_values", "flag_masks", "flag_meanings")
 # Attributes that hold names of other arrays; what stands before a colon is the role of one.

@@ -13,17 +13,17 @@ import numpy as np
 import zarr
 from zarr.storage import StorePath
 
-from ..carrier import contiguous
 from ..errors import ConfigError, TransferError
-from ..store import open_model
+from ..format.dtypes import contiguous
+from ..models.store import open_model
 from ..zarr.models import keep
 from . import memory, ome, progress, stores
+from .archive import Archive
 from .blocks import BLOCK_NBYTES, Grid, block_grid
 from .layout import Layout, layouts
 from .members import arrays_of, groups_of
 from .move import Plan
 from .summary import Record, Summary
-from .zipped import Archive
 
 
 @dataclass

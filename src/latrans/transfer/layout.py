@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ..chunking import default_chunks, model_axes
+from ..chunk.chunking import default_chunks, model_axes
 from ..errors import ConfigError
-from ..frames import configuration
+from ..models.store import DATA_URI, open_model
 from ..numcodecs import Latrans
-from ..store import DATA_URI, open_model
 from ..zarr import LatransCodec
+from ..zarr.frame_reader import configuration
 from . import codecs, dimensions, members, metadata, ome, settings
 
 _MAX_INLINE_NBYTES = 1 << 23  # of models in the metadata of a group

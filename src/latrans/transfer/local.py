@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ConfigError, LatransError, ModelNotFoundError
-from ..frames import configuration
-from ..model import Model
-from ..store import open_model, register
+from ..models.model import Model
+from ..models.store import open_model, register
 from ..threads import VARIABLE
+from ..zarr.frame_reader import configuration
 from . import stores, worker
 from .job import Job
 from .move import Plan, move

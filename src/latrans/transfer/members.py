@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import zarr
 
-from ..conventions import DIMENSIONS
+from ..missing.conventions import DIMENSIONS
 from ..zarr.models import is_model
 from . import exact, settings
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..conventions import DIMENSIONS, FILL, declared_by
+from ..missing.conventions import DIMENSIONS, FILL, declared_by
 from . import dimensions
 
 

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from ..carrier import contiguous
-from ..compare import Difference, difference
+from ..batch.foreign import unmasked
 from ..errors import CodecError, ConfigError, EngineError, ModelError
-from ..foreign import unmasked
-from ..missing import Missing
-from ..whole import FULL
+from ..format.dtypes import contiguous
+from ..missing.missing import Missing
+from ..process.whole_files import FULL
 from ..zarr import LatransCodec
 from ..zarr.arrays import writing_all
 from . import progress, stores
 from .blocks import Block, Grid
+from .compare import Difference, difference
 from .summary import Failure, Record
 
 # What would befall every other chunk as well.

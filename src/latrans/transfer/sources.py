@@ -191,7 +191,7 @@ def open_zarr(
             raise _absent(path)
         if archive.suffix != ".zip":
             raise ConfigError(f"{path} is not a Zarr array or group: {advice(local)}")
-        from .zipped import opened
+        from ..zarr.zip_stores import opened
 
         inside = local.relative_to(archive).as_posix()
         place = opened(archive) if archive == local else opened(archive) / inside

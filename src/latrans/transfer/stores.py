@@ -24,9 +24,9 @@ from zarr.storage._common import make_store_path
 
 from ..errors import ConfigError
 from ..zarr.arrays import config_of
+from ..zarr.zip_stores import METADATA
 
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial\Z")
-METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 
 
 def open_target(target: Any, storage_options: dict[str, Any] | None = None) -> StorePath:

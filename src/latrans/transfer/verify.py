@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from ..compare import Difference, difference
-from ..conventions import declared
+from ..batch.foreign import unmasked
 from ..errors import ConfigError
-from ..foreign import unmasked
-from ..frames import configuration
-from ..missing import Missing
+from ..missing.conventions import declared
+from ..missing.missing import Missing
 from ..zarr import LatransCodec
+from ..zarr.frame_reader import configuration
 from . import progress
 from .blocks import BLOCK_NBYTES, Block, Grid, block_grid
+from .compare import Difference, difference
 from .members import arrays_of
 from .move import raise_if_fatal
 from .summary import Failure

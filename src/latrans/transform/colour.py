@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..residual.fixed import Ints
+from ..coding.fixed_point import Ints
 
 # round(2**14 * basis): (R + G + B) / sqrt 3, (R - B) / sqrt 2, (2 G - R - B) / sqrt 6.
 BASIS = ((9459, 9459, 9459), (11585, 0, -11585), (-6689, 13377, -6689))

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from ..residual.fixed import Ints, log2, saturate
+from ..coding.fixed_point import Ints, log2, saturate
 from .bands import Band
 
 Inputs = npt.NDArray[np.int8]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..residual.fixed import Ints
+from ..coding.fixed_point import Ints
 
 # round(2**14 * coefficient) of predict, update, predict, update.
 COEFFICIENTS = (-25987, -868, 14466, 7266)

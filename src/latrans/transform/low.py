@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..residual.fixed import Ints
+from ..coding.fixed_point import Ints
 
 
 def predicted_difference(values: Ints) -> Ints:

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from .. import _native
-from ..residual.fixed import LOG_TABLE, Ints
-from ..residual.schedule import n_states
+from ..coding.fixed_point import LOG_TABLE, Ints
+from ..coding.schedule import n_states
 from . import predict, signs
-from .backend import Decoding, Encoding, Parts
 from .bands import LOW, VERTICAL, Band
 from .contexts import Mask, Surroundings
+from .protocol import Decoding, Encoding, Parts
 from .quantise import LAMBDA
 
 _NARROW: int = _native.WAVELET_NARROW  # magnitudes of pictures of 32 bits

@@ -6,10 +6,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..entropy.tables import Frequencies, starts
-from ..residual.fixed import Ints
-from ..residual.geometry import GEOMETRIES
-from ..residual.schedule import LANES, PHASES, keys
+from ..coding.fixed_point import Ints
+from ..coding.geometry import GEOMETRIES
+from ..coding.rans.tables import Frequencies, starts
+from ..coding.schedule import LANES, PHASES, keys
 from . import signs
 from .bands import Band
 from .contexts import LEFT, RIGHT, UP, canvas, gather

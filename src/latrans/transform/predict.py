@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..residual.fixed import Ints
+from ..coding.fixed_point import Ints
 from .bands import HORIZONTAL, VERTICAL, Band
 from .contexts import Surroundings
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..entropy.tables import Frequencies
-from ..residual.fixed import Ints, log2
+from ..coding.fixed_point import Ints, log2
+from ..coding.rans.tables import Frequencies
 from .symbols import ESCAPE, N_DIRECT, N_TOKENS, raw_length, tokenise
 
 CENTROID_BITS = 8  # centroids count in 1/256 of a step

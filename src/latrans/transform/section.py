@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from ..coding.fixed_point import Ints
 from ..errors import CodecError
-from ..residual.fixed import Ints
-from ..wire import Reader, pack_varint
+from ..format.varint import Reader, pack_varint
 from . import colour, predict
-from .backend import Backend, Decoding
 from .bands import FRACTION_BITS
-from .pictures import Coded, Place, decode_plane, encode_plane
+from .planes import Coded, Place, decode_plane, encode_plane
 from .predict import GAIN_BITS
+from .protocol import Backend, Decoding
 from .stream import read_mean, write
 from .transform import Transform
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy.typing as npt
 
-from ..entropy.tables import Frequencies, starts
-from .backend import Decoding, Encoding
-from .pictures import Item
+from ..coding.rans.tables import Frequencies, starts
+from .planes import Item
 from .predict import GAIN_BITS
+from .protocol import Decoding, Encoding
 
 N_MEAN_TABLES = 3  # relative to the coarser band, to the band before, to an empty band
 _MEAN_OFFSET = 32

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..residual.fixed import Ints, floor_log2
+from ..coding.fixed_point import Ints, floor_log2
 
 N_DIRECT = 16
 MAX_MAGNITUDE = (1 << 24) - 1

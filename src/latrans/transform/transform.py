@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..coding.fixed_point import Ints
+from ..coding.rans.tables import Frequencies, check
 from ..engine import Engine, select
-from ..entropy.tables import Frequencies, check
+from ..engine.program import Program, Tensors
 from ..errors import ModelError
-from ..program import Program, Tensors
-from ..residual.fixed import Ints
 from . import signs
-from .backend import N_CLASSES, Backend, ReferenceBackend
 from .contexts import N_INPUTS
 from .predict import N_LEVELS, N_WEIGHTS, Weights
+from .protocol import N_CLASSES, Backend, ReferenceBackend
 from .quantise import N_CENTROIDS, Centroids, token_costs
 from .stream import N_MEAN_SYMBOLS, N_MEAN_TABLES
 from .symbols import N_SYMBOLS

@@ -22,7 +22,7 @@ from numcodecs.compat import ensure_contiguous_ndarray
 from zarr.abc.codec import BytesBytesCodec
 from zarr.core.common import parse_named_configuration
 
-from .. import station
+from ..batch import queue
 from ..config import Configured
 from ..errors import CodecError
 from ..numcodecs import Latrans
@@ -88,10 +88,10 @@ class LatransAdapter(Configured, BytesBytesCodec):  # type: ignore[misc]
         return (await self._gather("decode", [(chunk_data, chunk_spec)]))[0]
 
     def _encode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Any:
-        return station.join(self, "encode", (chunk_data, chunk_spec), len(chunk_data))
+        return queue.join(self, "encode", (chunk_data, chunk_spec), len(chunk_data))
 
     def _decode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Any:
-        return station.join(self, "decode", (chunk_data, chunk_spec), len(chunk_data))
+        return queue.join(self, "decode", (chunk_data, chunk_spec), len(chunk_data))
 
     async def _gather(
         self, kind: str, chunks_and_specs: Iterable[tuple[Buffer | None, ArraySpec]]

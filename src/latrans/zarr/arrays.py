@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import zarr
 
-from .. import chunking
-from ..conventions import DIMENSIONS, declared_by
+from ..batch.foreign import unmasked
+from ..chunk import chunking
 from ..errors import ConfigError
-from ..foreign import unmasked
-from ..model import Model
+from ..missing.conventions import DIMENSIONS, declared_by
+from ..missing.ranges import known_range, refuse_large
+from ..models.model import Model
+from ..models.store import open_model
 from ..numcodecs import Latrans
-from ..ranges import known_range, refuse_large
-from ..store import open_model
 from . import models
 from .codec import LatransCodec
 
@@ -83,7 +83,7 @@ def create(
         "inline" where they fit, else "beside".
     chunks : sequence of int or "auto"
         By default about a million samples that the model predicts jointly, see
-        `latrans.chunking.default_chunks`.
+        `latrans.chunk.chunking.default_chunks`.
     shards : sequence of int, optional
         Chunks are made to divide them.
     batch_size : int, optional
@@ -94,7 +94,7 @@ def create(
         exactly in every mode; in format 2 with `dimension_names` there is none by default, for
         xarray would take it for such a mark.
     attributes : mapping, optional
-        What they declare as missing is known to the codec, see `latrans.conventions`.
+        What they declare as missing is known to the codec, see `latrans.missing.conventions`.
     dimension_names : sequence of (str or None), optional
         Names such as "time", "lat", "lon", "z", "channel" also say what the dimensions are, unless
         `axes` does.
@@ -249,7 +249,7 @@ def open(
     >>> bool((latrans.zarr.open(store, "image")[:] == image).all())
     True
     """
-    from ..transfer.zipped import resolved
+    from .zip_stores import resolved
 
     if isinstance(store, zarr.Group):
         store = store.store_path

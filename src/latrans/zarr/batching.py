@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from .. import station
-from ..station import Coder, Job
+from ..batch import queue
+from ..batch.queue import Coder, Job
 
 _IDLE_PASSES = 2  # of the event loop in which no chunk arrives
 
@@ -61,7 +61,7 @@ def batch_sizes() -> Iterator[BatchSizes]:
     64
     """
     sizes = BatchSizes()
-    with station.watching(lambda kind, n_chunks: getattr(sizes, kind).append(n_chunks)):
+    with queue.watching(lambda kind, n_chunks: getattr(sizes, kind).append(n_chunks)):
         yield sizes
 
 
@@ -115,7 +115,7 @@ class Desk:
             self.loop.call_soon(self._send_when_idle, n, passes_left)
             return
         jobs, self._arrived = self._arrived, []
-        station.current().submit(jobs)
+        queue.current().submit(jobs)
 
     def bring_back(self, jobs: Sequence[Job]) -> None:
         """Finished chunks; called in any thread."""

@@ -22,13 +22,13 @@ import numpy as np
 from zarr.abc.codec import ArrayBytesCodec
 from zarr.core.common import parse_named_configuration
 
-from .. import axes as letters
-from .. import station
+from ..batch import queue
+from ..batch.foreign import unmasked
 from ..config import Configured
-from ..conventions import declared_by
 from ..errors import CodecError, ConfigError
-from ..foreign import unmasked
-from ..missing import Missing
+from ..format import axes as letters
+from ..missing.conventions import declared_by
+from ..missing.missing import Missing
 from .batching import gather
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
 
     An instance that an array was opened with or made with is bound to it.  xarray keeps it in the
     encoding of what it reads and makes other arrays with it: `axes` follow the sizes of dimensions
-    then, and are left out where they cannot, see `latrans.axes.follow`.
+    then, and are left out where they cannot, see `latrans.format.axes.follow`.
 
     Examples
     --------
@@ -162,7 +162,7 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
         return self._code_in_thread("decode", chunk_data, chunk_spec)
 
     def _code_in_thread(self, kind: str, chunk: Any, spec: ArraySpec) -> Any:
-        return station.join(self, kind, (chunk, spec), _nbytes(kind, chunk, spec))
+        return queue.join(self, kind, (chunk, spec), _nbytes(kind, chunk, spec))
 
     async def _gather(self, kind: str, chunks_and_specs: Iterable[tuple[Any, ArraySpec]]) -> Any:
         """Have chunks coded off the event loop, which all of Zarr shares; None stays in place."""

@@ -27,10 +27,10 @@ import numpy as np
 import zarr
 from zarr.storage import FsspecStore, LocalStore, StorePath, WrapperStore
 
-from .. import store
 from ..config import Configured
 from ..errors import ConfigError, LatransWarning, ModelError
-from ..model import MAX_NBYTES, Model
+from ..models import store
+from ..models.model import MAX_NBYTES, Model
 
 STORAGES = ("name", "inline", "beside")
 MAX_INLINE_NBYTES = 1 << 18

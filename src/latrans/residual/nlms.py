@@ -1,0 +1,70 @@
+"""Adaptive filter: the error of the linear prediction foretold from the errors before it.
+
+Sound and many sensors change faster than coefficients in a header can follow.  Every lane keeps a
+filter over its last errors and bends it after each sample; nothing is stored.  Method: normalised
+least mean squares (Widrow and Hoff 1960; cascades of such filters serve lossless audio coders),
+with the local error energy as the norm, in integers (FORMAT.md 6.4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..coding.fixed_point import Ints, Unit
+
+WEIGHT_LIMIT = 1 << 18  # weights count in 2**-17
+SHARE_LIMIT = 1 << 12  # the foretold error counts in 1/1024 of the energy
+STEP_LIMIT = 32  # a miss counts in 1/16 of the energy, up to 2
+MISS_SHIFT = 4
+
+
+@dataclass
+class Filter:
+    """One filter per lane; arrays end in the lanes.
+
+    Attributes
+    ----------
+    weights, inputs : (taps, lanes) of the filter, and the errors it last saw, in 1/16 energy.
+    energy, foretold : of the last sample, 8 fraction bits.
+    miss : running mean of what the filter misses, 8 fraction bits.
+    """
+
+    weights: Ints
+    inputs: Ints
+    energy: Ints
+    foretold: Ints
+    miss: Ints
+
+    @classmethod
+    def start(cls, n_taps: int, sigma: Ints) -> Filter:
+        """Filters that know nothing; `sigma` (lanes,) stands for what they miss."""
+        shape = (n_taps, len(sigma))
+        zeros = np.zeros(len(sigma), np.int64)
+        blank = np.zeros(shape, np.int64)
+        return cls(blank, blank.copy(), np.ones_like(zeros), zeros, sigma.astype(np.int64))
+
+    def learn(self, lanes: Any, error: Ints, unit: Unit) -> None:
+        """What the error of the last sample of some lanes was, 8 fraction bits.
+
+        `unit` measures by its energy.
+        """
+        missed = error - self.foretold[lanes]
+        step = unit.ratio(missed).clip(-STEP_LIMIT, STEP_LIMIT)
+        bent = self.weights[:, lanes] + step * self.inputs[:, lanes]
+        self.weights[:, lanes] = bent.clip(-WEIGHT_LIMIT, WEIGHT_LIMIT)
+        self.miss[lanes] += (abs(missed) - self.miss[lanes]) >> MISS_SHIFT
+
+    def foretell(self, lanes: Any, inputs: Ints, energy: Ints) -> tuple[Ints, Ints]:
+        """Foretold error and its share of the energy.
+
+        `inputs` (taps, ...) are the errors before, latest first, as ratios to the energy.
+        """
+        share = (self.weights[:, lanes] * inputs).sum(0) >> 11
+        share = share.clip(-SHARE_LIMIT, SHARE_LIMIT)
+        foretold = (energy >> 10) * share + (((energy & 1023) * share) >> 10)
+        self.inputs[:, lanes] = inputs
+        self.energy[lanes], self.foretold[lanes] = energy, foretold
+        return foretold, share

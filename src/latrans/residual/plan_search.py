@@ -1,0 +1,111 @@
+"""Habit: when an encoder asks again what the pieces of a section keep answering alike.
+
+Trying everything on every one of many small planes costs more than coding them.  What two trials
+in a row agree on is taken for granted for one piece, then for three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ..coding.fixed_point import Ints
+from .job import Job
+from .plan import is_shared, onward, plan
+from .plan_input import Plan, Surface
+from .predictor import NO_NETWORK
+from .protocol import Backend
+
+if TYPE_CHECKING:
+    from .piece_shape import PieceShape
+
+LARGE_SECTION = 1 << 16  # samples; smaller sections ask for every piece
+_MOST_GAP = 4  # pieces of which one is asked at least
+_CLOSE = 256  # part of the bits that another expert must save to be worth a change
+_TRIAL_SAMPLES = 1 << 12  # that every expert codes before one is chosen
+
+Answer = TypeVar("Answer")
+
+
+class Habit(Generic[Answer]):
+    """What was answered last, and for how many pieces it holds."""
+
+    def __init__(self) -> None:
+        self.answer: Answer | None = None
+        self._gap = 1
+        self._left = 0
+
+    def holds(self) -> bool:
+        """Whether the next piece may do as the last one that was asked did."""
+        self._left -= 1
+        return self._left >= 0
+
+    def learn(self, answer: Answer) -> None:
+        """Take down what a piece answered."""
+        self._gap = min(2 * self._gap, _MOST_GAP) if answer == self.answer else 1
+        self._left = self._gap - 1
+        self.answer = answer
+
+
+class Habits:
+    """Chooses plans and experts; in large sections, more and more often as for the piece before."""
+
+    def __init__(self, backend: Backend, infos: Sequence[PieceShape], horizon: int) -> None:
+        self._backend = backend
+        self._infos = infos
+        self._large = sum(info.n_samples for info in infos) > LARGE_SECTION
+        self._planes = backend.predictor.geometry.up > 0
+        # Channels of a track follow each other, and each has its own.
+        n_channels = 1 if self._planes else horizon
+        self._plans: Habit[bool] = Habit()
+        self._experts: list[Habit[int]] = [Habit() for _ in range(n_channels)]
+
+    def plan(
+        self, surface: Surface, candidates: Sequence[tuple[int, ...]], previous: Plan | None
+    ) -> Plan:
+        """Plan of the next piece."""
+        if previous is not None and is_shared(surface, previous):
+            return previous
+        trials = self._backend.trials(surface)
+        if not (self._large and self._planes and surface.n_samples >= _TRIAL_SAMPLES):
+            return plan(surface, candidates, previous, trials=trials)
+        i = len(surface.finished)
+        if previous is not None and self._goes_on(i) and self._plans.holds():
+            found = onward(surface, candidates, previous, trials)
+            if found is not None:
+                return found
+        found = plan(surface, candidates, previous, trials=trials)
+        self._plans.learn(found.own)
+        return found
+
+    def _goes_on(self, i: int) -> bool:
+        """Whether a piece has as many to refer to as the one before; if not, a new stack starts."""
+        return len(self._infos[i].candidates) == len(self._infos[i - 1].candidates)
+
+    def expert(self, job: Job, plane: Ints, i: int, previous: Plan | None) -> int:
+        """The expert that codes the next piece."""
+        if previous is not None and job.n_samples < 2 * _TRIAL_SAMPLES and i & (i - 1):
+            return previous.expert  # of many small planes, fewer and fewer are tried
+        habit = self._experts[i % len(self._experts)]
+        if self._large and habit.answer is not None and habit.holds() and self._goes_on(i):
+            return habit.answer
+        found = _expert(self._backend, job, plane, habit.answer if self._large else None)
+        habit.learn(found)
+        return found
+
+
+def _expert(backend: Backend, job: Job, plane: Ints, usual: int | None) -> int:
+    """The expert that codes a few rows of a plane best; the usual one unless clearly worse."""
+    bands = (job.rows - 1) // job.band_rows + 1
+    top = bands // 2 * job.band_rows
+    while top * job.columns + 1 >= job.n_samples and top:
+        top -= job.band_rows  # a track's last lanes may be empty
+    n = min(job.band_rows, job.rows - top)
+    n = min(n, max(16, _TRIAL_SAMPLES // job.columns)) if backend.predictor.geometry.up else 1
+    part = job.part(top, n, min(n * job.columns, job.n_samples - top * job.columns))
+    rows = plane[top : top + n]
+    experts = [*range(len(backend.predictor.experts)), NO_NETWORK]
+    costs = backend.costs(part, rows, experts)
+    if usual is not None and costs[experts.index(usual)] * _CLOSE <= min(costs) * (_CLOSE + 1):
+        return usual
+    return experts[costs.index(min(costs))]

@@ -1,4 +1,0 @@
-"""What engine "torch" is made of: batches of exact integers on CPU tensors or on a GPU.
-
-PyTorch is imported here and in training only, and not before the engine is asked for.
-"""
