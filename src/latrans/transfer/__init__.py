@@ -70,8 +70,8 @@ def transcode(
     codec : LatransCodec, Latrans, latrans.Codec, Model or str; or a mapping
         A codec, or a model to encode with losslessly; by path of the array, where they differ:
         then latrans takes the arrays that are named, and copies the others.  Those that are not
-        lossless are told what arrays declare as missing, see `latrans.missing.conventions`; it is added
-        to their own fill values.
+        lossless are told what arrays declare as missing, see `latrans.missing.conventions`; it is
+        added to their own fill values.
     arrays : collection of str, optional
         Which arrays of a group latrans takes; the others are copied.  By default those that
         `codec` names, or integers and floats of at least 64 kB that are no coordinates.  Label

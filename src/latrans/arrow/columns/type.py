@@ -2,8 +2,8 @@
 
 Storage is a struct of ``row``, int64, and ``data``, large_binary (of other libraries also binary or
 binary_view, and in any order).  Runs of rows are encoded
-together (`latrans.arrow.columns.value`): the value is the ``data`` of the run's first row, the other rows
-have null there.  Each row's ``row`` says which value it belongs to and where in it, so that rows
+together (`latrans.arrow.columns.value`): the value is the ``data`` of the run's first row, the other
+rows have null there.  Each row's ``row`` says which value it belongs to and where in it, so that rows
 may be filtered, sorted and joined by any reader and still decode, as long as the values are there.
 Parquet stores these numbers in next to nothing.
 
