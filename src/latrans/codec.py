@@ -214,7 +214,7 @@ class Codec(Batches):
         Those of an autoencoder are (planes, channels, ...), those of a transform
         (planes, rows, columns): its quantised bands, the coarse ones upper left.
         """
-        from .chunk import encode
+        from .chunk import decode, encode
 
         item = on_host(item)
         if isinstance(item, np.ndarray):
@@ -227,14 +227,14 @@ class Codec(Batches):
                 if latents is not None:
                     return latents
         parts, model = self._with_latents(item)
-        return encode.latents_of(model, parts, self.engine)
+        return decode.latents_of(model, parts, self.engine)
 
     def preview(self, item: Array | Buffer) -> Array:
         """What the latents of a frame (or of an array) alone look like: same shape, same dtype."""
         parts, model = self._with_latents(item)
-        from .chunk import encode
+        from .chunk import decode
 
-        return finish(encode.preview(model, parts, carrier_of(parts), self.engine), parts)
+        return finish(decode.preview(model, parts, carrier_of(parts), self.engine), parts)
 
     def cost_map(self, array: Array) -> npt.NDArray[np.float64]:
         """Bits that each sample of an array takes in lossless mode, same shape as the array."""
@@ -315,10 +315,10 @@ class Codec(Batches):
         parts = unpack(frame)
         if parts.fallback:
             return finish(payload.decode(parts.residual, parts.dtype, parts.shape), parts)
-        from .chunk import encode
+        from .chunk import decode
 
         model, carrier = self._model_of(parts), carrier_of(parts)
-        array = finish(encode.decode(model, parts, carrier, self.engine), parts)
+        array = finish(decode.decode(model, parts, carrier, self.engine), parts)
         if parts.mode == "lossless":
             from .batch.small_chunks import remember_shape
 

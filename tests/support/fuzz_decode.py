@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import latrans
-import latrans.chunk.encode
+import latrans.chunk.decode
 import latrans.chunk.lossy
 import latrans.codec
 from hostile import sealed

@@ -1,14 +1,11 @@
-"""Chunk: one array through value maps, networks and residual coder, and back.
+"""Encode: one array through value maps, networks and residual coder.
 
-Encoding: axes arrange the array as planes, a value map makes them integers, the analysis network
-makes latents, the synthesis network a reconstruction, and the residual coder stores what is
-missing.  Decoding walks the same path back.
+Axes arrange the array as planes, a value map makes them integers, the analysis network makes
+latents, the synthesis network a reconstruction, and the residual coder stores what is missing.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,16 +14,14 @@ import numpy.typing as npt
 
 from ..coding.fixed_point import Ints
 from ..engine import select
-from ..errors import CodecError
 from ..format import axes
-from ..format.dtypes import PART_OF_BOUND, carrier_of, carrier_shape
-from ..format.frame import Frame
+from ..format.dtypes import PART_OF_BOUND
+from ..format.frame import Frame, size_is_plausible
 from ..maps import apply
 from ..maps import mask as masks
-from ..maps.inverse import Inversion, inverted
-from ..maps.mapping import Mapping, read_mapping
+from ..maps.inverse import inverted
+from ..maps.mapping import Mapping
 from ..missing.missing import Missing
-from ..models.autoencoder import LATENT_LIMITS
 from ..models.model import Model
 from ..residual import coder
 from . import closed_loop, lossy
@@ -63,7 +58,7 @@ def suits(model: Model, array: Array, layout: axes.Layout) -> bool:
 def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Frame | None:
     """Frame of a native, C-ordered array that will come back as `dtype`; None if nothing suits.
 
-    The array is in its carrier dtype; of complex values it has the parts (`carrier.parts_of`).
+    The array is in its carrier dtype; of complex values it has the parts (`dtypes.parts_of`).
     """
     model, max_error, shape = task.model, task.max_error, array.shape
     has_parts = dtype.kind == "c"
@@ -117,7 +112,7 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
         residual=residual,
     )
     # What no reader would believe is for the fallback.
-    return frame if _earned(mapping.integers.shape, frame) else None
+    return frame if size_is_plausible(mapping.integers.shape, frame) else None
 
 
 def _code(
@@ -173,70 +168,6 @@ def _is_far(missing: Missing, planes: Array, mapping: Mapping, max_error: float)
     return missing.spares(low, high, planes.dtype)
 
 
-def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:
-    """The array of a frame, C-ordered, in its carrier dtype."""
-    layout, mapping = _read_maps(model, frame)
-    shape, whole = (layout.n_planes, *layout.shape), carrier_shape(frame)
-    pictures = None
-    if model.lossy_only and frame.mode != "lossy":
-        raise CodecError(f"frame is damaged: model {model.name!r} has no mode {frame.mode!r}")
-    if frame.mode == "lossy" and frame.latent_dtype == lossy.LATENT_DTYPE:
-        planes = lossy.decode(model, engine, frame.latents, shape, mapping, carrier)
-        return layout.join(planes, whole)
-    if frame.mode == "lossy" or model.has_reconstruction:
-        pictures = _reconstruct(model, frame, shape, engine)
-    if frame.mode == "lossy" or model.by_value:
-        assert pictures is not None
-        integers = pictures
-        if frame.mode != "lossy":
-            integers = model.value_coder(engine).decode(frame.residual, pictures)
-        values = inverted(mapping, integers, carrier, approximate=frame.mode == "lossy")
-        return layout.join(values, whole)
-    plan = arrange(model.geometry, layout, shape, None)
-    inversion = Inversion(mapping, shape, carrier)
-    parts = coder.decoded(
-        model.backend(engine),
-        plan.infos,
-        None if pictures is None else plan.cut(pictures),
-        plan.horizon,
-        frame.residual,
-    )
-    for (plane, start), info, part in zip(plan.places, plan.infos, parts, strict=True):
-        inversion.put(plane, start, part.reshape(-1)[: info.n_samples])
-    return layout.join(inversion.finish(), whole)
-
-
-def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:
-    """What the latents of a frame alone look like."""
-    layout, mapping = _read_maps(model, frame)
-    shape = (layout.n_planes, *layout.shape)
-    if frame.latent_dtype == lossy.LATENT_DTYPE:
-        planes = lossy.decode(model, engine, frame.latents, shape, mapping, carrier)
-        return layout.join(planes, carrier_shape(frame))
-    pictures = _reconstruct(model, frame, shape, engine)
-    return layout.join(inverted(mapping, pictures, carrier, approximate=True), carrier_shape(frame))
-
-
-def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:
-    """Latents (planes, ...) of a frame, in their dtype."""
-    layout, _ = _read_maps(model, frame)
-    shape = (layout.n_planes, *layout.shape)
-    if frame.latent_dtype == lossy.LATENT_DTYPE:
-        return lossy.latents(model, engine, frame.latents, shape)
-    latents, _ = _read_latents(model, frame, shape, engine)
-    return latents.astype(frame.latent_dtype)
-
-
-def _read_maps(model: Model, frame: Frame) -> tuple[axes.Layout, Mapping]:
-    stored, rest = read_mapping(frame.maps, carrier_of(frame))
-    default = axes.default(model.axes, frame.shape, model.geometry)
-    named = axes.checked_from_frame(stored or default, len(frame.shape), model.geometry)
-    letters = axes.of_parts(named) if frame.dtype.kind == "c" else named
-    layout = axes.layout(letters, carrier_shape(frame), model.geometry)
-    _check_earned((layout.n_planes, *layout.shape), frame)
-    return layout, rest(layout)
-
-
 def latents_alone(task: Task, array: Array) -> Array | None:
     """Latents (planes, ...) of a native, C-ordered array, those that its lossy frame would hold.
 
@@ -272,53 +203,3 @@ def analyse(task: Task, integers: Ints) -> tuple[bytes, Ints]:
     latents, statistics = _analysed(task, integers)
     pictures = auto.synthesise(select(task.engine), latents, integers.shape[1:], statistics)
     return model.latent_coder(task.engine).encode(latents, statistics), pictures.astype(np.int64)
-
-
-def _read_latents(
-    model: Model, frame: Frame, shape: tuple[int, int, int], engine: str | None
-) -> tuple[Array, Array]:
-    auto = model.autoencoder
-    if auto is None or frame.latent_dtype == "none":
-        raise CodecError(f"frame holds no latents: model {model.name!r} has no autoencoder")
-    if frame.latent_dtype != auto.latent_dtype:
-        raise CodecError(f"frame is damaged: its latents are {frame.latent_dtype}")
-    if auto.sample_shape not in (None, shape[1:]):
-        raise CodecError(f"frame is damaged: samples of {shape[1:]}, not {auto.sample_shape}")
-    return model.latent_coder(engine).decode(
-        frame.latents,
-        (shape[0], *auto.latent_shape(shape[1:])),
-        auto.normalise == "affine",
-        LATENT_LIMITS[auto.latent_dtype],
-    )
-
-
-def _reconstruct(
-    model: Model, frame: Frame, shape: tuple[int, int, int], engine: str | None
-) -> Ints:
-    """What the latents of a frame alone say of its planes."""
-    latents, statistics = _read_latents(model, frame, shape, engine)
-    return _synthesise(model, latents, statistics, shape, engine)
-
-
-def _synthesise(
-    model: Model, latents: Array, statistics: Array, shape: tuple[int, int, int], engine: str | None
-) -> Ints:
-    assert model.autoencoder is not None
-    pictures = model.autoencoder.synthesise(
-        select(engine), latents.astype(np.int32), shape[1:], statistics
-    )
-    return pictures.astype(np.int64)
-
-
-def _check_earned(shape: Sequence[int], frame: Frame) -> None:
-    """Refuse a claimed size that the bytes cannot hold, before memory is taken for it."""
-    if not _earned(shape, frame):
-        raise CodecError(f"frame is damaged: {tuple(shape)} samples in {_held(frame)} bytes")
-
-
-def _earned(shape: Sequence[int], frame: Frame) -> bool:
-    return 0 < math.prod(shape) <= (64 + _held(frame)) << 13  # FORMAT.md 2.4
-
-
-def _held(frame: Frame) -> int:
-    return len(frame.maps) + len(frame.latents) + len(frame.residual)

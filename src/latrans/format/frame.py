@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -264,3 +265,13 @@ def check_mode(mode: str) -> str:
     if mode not in MODES:
         raise ConfigError(f"mode is {mode!r}; expected one of {', '.join(MODES)}")
     return mode
+
+
+def size_is_plausible(shape: Sequence[int], frame: Frame) -> bool:
+    """Whether a frame's sections can hold samples of a shape (FORMAT.md 2.4)."""
+    return 0 < math.prod(shape) <= (64 + payload_nbytes(frame)) << 13
+
+
+def payload_nbytes(frame: Frame) -> int:
+    """Bytes of a frame's sections."""
+    return len(frame.maps) + len(frame.latents) + len(frame.residual)

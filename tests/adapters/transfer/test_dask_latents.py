@@ -40,7 +40,7 @@ def test_latents_come_from_frames_without_decoding_pixels(
         raise AssertionError("pixels were decoded")
 
     array[0, :32, :32] = stack[:1, :32, :32] + 1  # so that every chunk is stored
-    monkeypatch.setattr(importlib.import_module("latrans.chunk.encode"), "decode", refuse)
+    monkeypatch.setattr(importlib.import_module("latrans.chunk.decode"), "decode", refuse)
     monkeypatch.setattr(latrans.Codec, "_decode", refuse)
     monkeypatch.setattr(latrans.Codec, "_encode", refuse)
     stored = map_latents(array)
