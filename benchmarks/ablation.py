@@ -43,11 +43,11 @@ def without(part: str) -> Iterator[None]:
             stack.enter_context(mock.patch.object(module, name, value))
 
         if part == "value maps":
-            offers = apply.offers
+            candidate_maps = apply.candidate_maps
             patch(
                 apply,
                 "offers",
-                lambda values: [m for m in offers(values) if isinstance(m, PLAIN_MAPS)],
+                lambda values: [m for m in candidate_maps(values) if isinstance(m, PLAIN_MAPS)],
             )
             patch(choose_map, "_axes_worth_trying", lambda layout, planes: [])
         elif part == "own linear predictor":

@@ -33,7 +33,7 @@ from zarr.core.buffer import cpu, default_buffer_prototype
 from zarr.core.dtype import get_data_type_from_native_dtype
 
 import latrans.zarr
-from latrans.batch.queue import Job, Station
+from latrans.batch.queue import Job, ChunkQueue
 from latrans.zarr import LatransCodec
 
 ROWS, COLUMNS = 25, 40
@@ -90,15 +90,15 @@ def by_threads(values: Array, side: int, threads: int, joined: bool) -> dict[str
         prototype=default_buffer_prototype(),
     )  # fmt: skip
     counts: dict[str, list[int]] = {"encode": [], "decode": []}
-    station = Station(lambda kind, n: counts[kind].append(n))
+    station = ChunkQueue(lambda kind, n: counts[kind].append(n))
 
     def code(kind: str, chunk: Any) -> Any:
         if not joined:
             return codec.code(kind, [(chunk, spec)], 1)[0]
         future: Future[Any] = Future()
         nbytes = side * side * values.itemsize if kind == "encode" else len(chunk)
-        bring_back = lambda jobs: [job.future.set_result(job.result) for job in jobs]  # noqa: E731
-        station.submit([Job(codec, kind, (chunk, spec), nbytes, future, bring_back)])
+        deliver = lambda jobs: [job.future.set_result(job.result) for job in jobs]  # noqa: E731
+        station.submit([Job(codec, kind, (chunk, spec), nbytes, future, deliver)])
         return future.result()
 
     tiles = values.reshape(ROWS, side, COLUMNS, side).swapaxes(1, 2).reshape(-1, side, side)

@@ -20,10 +20,10 @@ from .batch.foreign import on_host
 from .chunk.rate import DEFAULT_RATE, Rate
 from .errors import CodecError, ConfigError, ModelError, ModelNotFoundError
 from .fallback import payload
-from .fallback.estimate_large import may_win
-from .fallback.estimate_small import MAX_GUESSED, hopeless
+from .fallback.estimate_large import may_beat
+from .fallback.estimate_small import MAX_GUESSED, cannot_beat
 from .format.axes import named as axes_named
-from .format.dtypes import carrier_of, contiguous, finish, parts_of, to_carrier
+from .format.dtypes import carrier_of, contiguous, restore_dtype, parts_of, to_numeric
 from .format.frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 from .missing.missing import FillValue, Missing, ValidRange
 
@@ -156,7 +156,7 @@ class Codec(Batches):
         dtype = array.dtype
         fortran = bool(array.ndim > 1 and array.flags.f_contiguous and not array.flags.c_contiguous)
         plain = contiguous(array, "C")
-        judged = carried = to_carrier(plain)
+        judged = carried = to_numeric(plain)
         if carried is None and self.mode == "bounded":
             # Complex values; without a bound they are left to the fallback.
             carried = parts_of(plain)
@@ -218,7 +218,7 @@ class Codec(Batches):
 
         item = on_host(item)
         if isinstance(item, np.ndarray):
-            carried = to_carrier(contiguous(item, "C"))
+            carried = to_numeric(contiguous(item, "C"))
             opened = self._open(carried)
             if carried is not None and carried.ndim and opened is not None:
                 lossy = _in_mode(self, "lossy")
@@ -234,14 +234,14 @@ class Codec(Batches):
         parts, model = self._with_latents(item)
         from .chunk import decode
 
-        return finish(decode.preview(model, parts, carrier_of(parts), self.engine), parts)
+        return restore_dtype(decode.preview(model, parts, carrier_of(parts), self.engine), parts)
 
     def cost_map(self, array: Array) -> npt.NDArray[np.float64]:
         """Bits that each sample of an array takes in lossless mode, same shape as the array."""
         from .chunk.cost_map import cost_map
 
         array = on_host(array)
-        carried = to_carrier(np.ascontiguousarray(array))
+        carried = to_numeric(np.ascontiguousarray(array))
         if carried is None:
             raise ConfigError(f"a cost map needs numbers of up to 32 bits, found {array.dtype}")
         model = self._open(carried)
@@ -314,11 +314,11 @@ class Codec(Batches):
     def _decode(self, frame: bytes) -> Array:
         parts = unpack(frame)
         if parts.fallback:
-            return finish(payload.decode(parts.residual, parts.dtype, parts.shape), parts)
+            return restore_dtype(payload.decode(parts.residual, parts.dtype, parts.shape), parts)
         from .chunk import decode
 
         model, carrier = self._model_of(parts), carrier_of(parts)
-        array = finish(decode.decode(model, parts, carrier, self.engine), parts)
+        array = restore_dtype(decode.decode(model, parts, carrier, self.engine), parts)
         if parts.mode == "lossless":
             from .batch.small_chunks import remember_shape
 
@@ -428,9 +428,9 @@ def _fallback_frame(
 def _or_fallback(packed: bytes, array: Array, dtype: np.dtype[Any], fortran: bool) -> bytes:
     """A model's frame, or the fallback's where that is smaller."""
     guessed = 0 < array.nbytes <= MAX_GUESSED
-    if guessed and hopeless(array.tobytes(), dtype.itemsize, len(packed) - _AROUND):
+    if guessed and cannot_beat(array.tobytes(), dtype.itemsize, len(packed) - _AROUND):
         return packed
-    if not may_win(array, len(packed)):
+    if not may_beat(array, len(packed)):
         return packed
     other = _fallback_frame(array, dtype, fortran, len(packed))
     return packed if len(other.residual) >= len(packed) else min(packed, pack(other), key=len)

@@ -61,7 +61,7 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
             if not self._fits(buf):
                 return self._without_axes().encode(buf)
             if queue.on_device():
-                frame: bytes = queue.join(self, "encode", buf, buf.nbytes)
+                frame: bytes = queue.submit_and_wait(self, "encode", buf, buf.nbytes)
                 return frame
             return self._codec.encode(buf)
         data = ensure_contiguous_ndarray(buf).view(np.uint8)
@@ -87,7 +87,7 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
 
     def _decode(self, frame: bytes) -> Array:
         if queue.on_device():
-            array: Array = queue.join(self, "decode", frame, len(frame))
+            array: Array = queue.submit_and_wait(self, "decode", frame, len(frame))
             return array
         return self._codec.decode(frame)
 

@@ -8,14 +8,14 @@ import pytest
 import latrans
 from latrans.chunk import closed_loop, pieces
 from latrans.residual import plan_search as habit
-from latrans.residual.plan_search import Habit
+from latrans.residual.plan_search import RepeatedChoice
 
 ENGINES = ("native", "reference")
 
 
 def asked(answers):
     """Which pieces were asked, where each would answer so."""
-    habit, found = Habit(), []
+    habit, found = RepeatedChoice(), []
     for i, answer in enumerate(answers):
         if not habit.holds():
             found.append(i)

@@ -80,9 +80,9 @@ class TestLosslessMaps:
 
     def test_values_on_a_grid_need_no_second_layer(self):
         array = (np.arange(-50, 50) / 8).astype(np.float32)
-        offers = [o for o in apply.lossless(array, None) if o.section[0] == TWO_LAYER]
-        assert offers[0].section == b"\x04" + b"\xfd\xff" + b"\x00"  # k = -3, form 0
-        assert np.array_equal(offers[0].integers, np.arange(-50, 50))
+        candidate_maps = [o for o in apply.lossless(array, None) if o.section[0] == TWO_LAYER]
+        assert candidate_maps[0].section == b"\x04" + b"\xfd\xff" + b"\x00"  # k = -3, form 0
+        assert np.array_equal(candidate_maps[0].integers, np.arange(-50, 50))
 
 
 class TestOrderedIntegers:

@@ -7,7 +7,7 @@ import pytest
 
 from latrans import Codec
 from latrans.fallback import payload
-from latrans.fallback.estimate_large import may_win
+from latrans.fallback.estimate_large import may_beat
 
 RNG = np.random.default_rng(11)
 NOISE = RNG.integers(0, 256, 300_007).astype(np.uint8)
@@ -61,7 +61,7 @@ WON = {
 @pytest.mark.parametrize("name", WON)
 def test_what_wins_is_tried(name: str) -> None:
     array = np.ascontiguousarray(WON[name])
-    assert may_win(array, len(payload.encode(array)) + 1)
+    assert may_beat(array, len(payload.encode(array)) + 1)
 
 
 @pytest.mark.parametrize("name", [
@@ -74,10 +74,10 @@ def test_frames_are_not_larger_than_the_fallbacks(name: str) -> None:
 
 
 def test_small_arrays_are_always_tried() -> None:
-    assert may_win(NOISE[: 1 << 17], 1)
+    assert may_beat(NOISE[: 1 << 17], 1)
 
 
 def test_what_cannot_win_is_not_tried() -> None:
-    assert not may_win(NOISE, NOISE.size * 3 // 4)
+    assert not may_beat(NOISE, NOISE.size * 3 // 4)
     smooth = np.cumsum(RNG.integers(-9, 10, (600, 600)), 1).astype(np.int16)
-    assert not may_win(smooth, smooth.size * 5 // 8)
+    assert not may_beat(smooth, smooth.size * 5 // 8)

@@ -44,13 +44,13 @@ def pieces():
 
 
 def test_it_says_hopeless_only_of_what_the_fallback_makes_hardly_smaller():
-    hopeless = 0
+    cannot_beat = 0
     for array in pieces():
         data, made = array.tobytes(), len(payload.encode(array))
-        assert not estimate_small.hopeless(data, array.itemsize, made + made // 6 + 4)
-        hopeless += estimate_small.hopeless(data, array.itemsize, made * 3 // 4)
-    assert hopeless > 10  # so it is of use
+        assert not estimate_small.cannot_beat(data, array.itemsize, made + made // 6 + 4)
+        cannot_beat += estimate_small.cannot_beat(data, array.itemsize, made * 3 // 4)
+    assert cannot_beat > 10  # so it is of use
 
 
 def test_of_data_that_nearly_vanishes_it_says_nothing():
-    assert not estimate_small.hopeless(bytes(784), 1, 20)
+    assert not estimate_small.cannot_beat(bytes(784), 1, 20)

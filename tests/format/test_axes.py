@@ -64,7 +64,7 @@ class TestLayouts:
         per_item = layout.n_planes // n_items
         for index in range(layout.n_planes):
             for distance in itertools.chain(*layout.neighbours(index)):
-                assert 1 <= distance <= layout.horizon
+                assert 1 <= distance <= layout.max_reference_distance
                 assert (index - distance) // per_item == index // per_item
 
 
@@ -154,7 +154,7 @@ class TestPieces:
         assert [(i.rows, i.columns, i.n_samples) for i in blind.infos] == [
             (i.rows, i.columns, i.n_samples) for i in plan.infos
         ]
-        assert (blind.places, blind.horizon) == (plan.places, plan.horizon)
+        assert (blind.places, blind.max_reference_distance) == (plan.places, plan.max_reference_distance)
 
     def test_candidates_lie_within_the_horizon_and_have_the_same_shape(self):
         layout = axes.layout("nct", (2, 5, TRACK_BLOCK + 9), "track")
@@ -165,7 +165,7 @@ class TestPieces:
         for i, info in enumerate(plan.infos):
             for distances in info.candidates:
                 for distance in distances:
-                    assert 1 <= distance <= plan.horizon
+                    assert 1 <= distance <= plan.max_reference_distance
                     assert plan.infos[i - distance].n_samples == info.n_samples
 
 

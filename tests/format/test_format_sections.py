@@ -200,8 +200,8 @@ def test_residual_sections_of_any_numbers(geometry, has_reconstruction, kind, st
         missing = n_weights - len(job.bands[0].weights)
         bands = tuple(replace(b, weights=np.pad(b.weights, (0, missing))) for b in job.bands)
         plan = Plan(True, bands, job.band_rows, references, 0.0, job.expert)
-        firsts = case.planes[i][:, 0] if geometry == "track" else None
-        writer.plane(plan, predictor, previous, i, firsts)
+        lane_first_samples = case.planes[i][:, 0] if geometry == "track" else None
+        writer.plane(plan, predictor, previous, i, lane_first_samples)
         jobs.append(replace(job, bands=bands, lo=lo, hi=hi))
         previous = plan
     case = replace(case, jobs=jobs)

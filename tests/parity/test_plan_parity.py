@@ -14,7 +14,7 @@ from latrans.coding.schedule import track_shape
 from latrans.errors import ConfigError
 from latrans.residual.fit import fit
 from latrans.residual.plan import plan
-from latrans.residual.plan_input import Surface
+from latrans.residual.plan_input import PlanePlanInput
 from latrans.residual.reference_backend import ReferenceBackend
 from latrans.residual.trials import subsample
 
@@ -33,7 +33,7 @@ def related(rng, planes, kind, scale):
 def surfaces(rng, model, kind, rows, columns, n_planes, missing=0, kernel=""):
     """(surface, candidates, backend) of every plane, for both backends, each with its own past."""
     g = model.geometry
-    n_samples = rows * columns - (0 if g.up else min(missing, rows * columns - 1))
+    n_samples = rows * columns - (0 if g.is_plane else min(missing, rows * columns - 1))
     planes = [synthetic.samples(rng, kind, rows, columns)]
     while len(planes) < n_planes:
         planes.append(related(rng, planes, kind, int(rng.choice([1, 20, 3000]))))
@@ -54,7 +54,7 @@ def surfaces(rng, model, kind, rows, columns, n_planes, missing=0, kernel=""):
         choices = [c for c in choices if min(c) >= 0]
         pair = []
         for k, backend in enumerate(backends):
-            surface = Surface(model, plane, n_samples, finished[k], picture, step, parts)
+            surface = PlanePlanInput(model, plane, n_samples, finished[k], picture, step, parts)
             chosen = plan(surface, choices, previous[k], trials=backend.trials(surface))
             pair.append(chosen)
             # Errors and energies do not matter here: a trained plan is quick to code.
@@ -142,12 +142,14 @@ def test_own_coefficients_and_references_are_chosen_where_they_pay():
     wave = 100 * np.sin(np.arange(8192) / 9) + rng.normal(0, 1, 8192)
     plane = np.rint(wave).astype(np.int64).reshape(2, 4096)
     model = predictor(rng, "track")
-    surface = Surface(model, plane, plane.size, [], None)
+    surface = PlanePlanInput(model, plane, plane.size, [], None)
     first = plan(surface, (), None)
     assert first.own
     _, coded = ReferenceBackend(model).classify(surface.job(first, -200, 200), plane)
     noisy = plane + rng.integers(-1, 2, plane.shape)
-    assert plan(Surface(model, noisy, plane.size, [coded], None), [(0,)], None).references == (0,)
+    assert plan(
+        PlanePlanInput(model, noisy, plane.size, [coded], None), [(0,)], None
+    ).references == (0,)
 
 
 def test_references_of_any_scale_can_be_fitted():
@@ -184,7 +186,7 @@ def test_subsamples_meet_every_column():
 )
 def test_impossible_surfaces_are_refused(change):
     model = predictor(np.random.default_rng(3), "plane")
-    surface = Surface(model, np.zeros((20, 9), np.int64), 180, [], None)
+    surface = PlanePlanInput(model, np.zeros((20, 9), np.int64), 180, [], None)
     with pytest.raises(ConfigError):
         native.NativeBackend(model).trials(replace(surface, **change))
 
@@ -192,8 +194,8 @@ def test_impossible_surfaces_are_refused(change):
 def test_trials_check_what_they_are_asked():
     model = predictor(np.random.default_rng(4), "plane")
     compiled = native.NativeBackend(model)
-    surface = Surface(model, np.zeros((20, 9), np.int64), 180, [], None)
-    other = Surface(model, np.zeros((9, 20), np.int64), 180, [], None)
+    surface = PlanePlanInput(model, np.zeros((20, 9), np.int64), 180, [], None)
+    other = PlanePlanInput(model, np.zeros((9, 20), np.int64), 180, [], None)
     simple = plan(other, (), None, may_fit=False)
     _, coded = compiled.classify(other.job(simple, 0, 255), other.plane)
     trials = compiled.trials(replace(surface, finished=[coded]))

@@ -174,9 +174,9 @@ def test_first_samples_belong_to_tracks_and_lie_in_range():
     track, plane = fixed_case("track", rows=3), fixed_case()
     compiled = native.NativeBackend(track.predictor)
     data = track.encode(compiled)
-    for firsts in (None, np.zeros(2, np.int64), np.full(3, 1 << 40), np.full(3, 4096)):
+    for lane_first_samples in (None, np.zeros(2, np.int64), np.full(3, 1 << 40), np.full(3, 4096)):
         with pytest.raises(CodecError):
-            compiled.decoding(data, track.tables, 27).plane(track.jobs[0], firsts)
+            compiled.decoding(data, track.tables, 27).plane(track.jobs[0], lane_first_samples)
     with pytest.raises(CodecError):
         native.NativeBackend(plane.predictor).decoding(data, plane.tables, 180).plane(
             plane.jobs[0], np.zeros(20, np.int64)

@@ -91,7 +91,7 @@ def test_narrow_samples_are_planned_coded_and_handed_out_alike(dtype, geometry):
     rng = np.random.default_rng(4)
     samples = np.clip(np.cumsum(rng.integers(-9, 10, (35, 70)), axis=1) * (hi // 90), lo, hi)
     samples[5, 5:7] = lo, hi
-    info = PieceShape(35, 70, 35 * 70 - (0 if case.predictor.geometry.up else 11))
+    info = PieceShape(35, 70, 35 * 70 - (0 if case.predictor.geometry.is_plane else 11))
     compiled = native.NativeBackend(case.predictor)
     found = coder.encode(compiled, [info], [samples.astype(dtype)], None, 1).section
     assert (

@@ -9,7 +9,7 @@ import numpy as np
 
 from latrans.chunk import encode
 from latrans.fallback import payload as fallback
-from latrans.format.dtypes import to_carrier
+from latrans.format.dtypes import to_numeric
 from latrans.format.frame import Frame, pack
 from latrans.models.model import Model
 
@@ -30,7 +30,7 @@ def small_frames(models: Mapping[str, Model]) -> dict[str, Small]:
     found = {}
     for name, kind, mode, max_error, axes, array in _chunks():
         task = encode.Task(models[kind], mode, max_error, None, axes, None)
-        carried = to_carrier(array)
+        carried = to_numeric(array)
         assert carried is not None
         frame = encode.encode(task, carried, array.dtype, False)
         assert frame is not None, name

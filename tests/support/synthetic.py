@@ -146,8 +146,8 @@ class Case:
         out = []
         for plane, job, indices in zip(self.planes, self.jobs, self.references, strict=True):
             job = replace(job, references=[coded[i] for i in indices])
-            firsts = None if self.predictor.geometry.up else plane[:, 0]
-            found, finished = decoding.plane(job, firsts)
+            lane_first_samples = None if self.predictor.geometry.is_plane else plane[:, 0]
+            found, finished = decoding.plane(job, lane_first_samples)
             assert found.shape == (job.rows, job.columns)
             out.append(found.reshape(-1)[: job.n_samples])
             coded.append(finished)
@@ -181,7 +181,7 @@ def case(
 ) -> Case:
     """Planes of one shape; a track lacks its last `missing` samples."""
     g = model.geometry
-    n_samples = rows * columns - (0 if g.up else min(missing, rows * columns - 1))
+    n_samples = rows * columns - (0 if g.is_plane else min(missing, rows * columns - 1))
     band_rows = -(-rows // n_bands)
     planes, jobs, references = [], [], []
     for i in range(n_planes):

@@ -61,7 +61,7 @@ def make_predictor(geometry: Geometry, has_reconstruction: bool, seed: int) -> P
     )
     linear = np.zeros(len(geometry.taps) + len(RECONSTRUCTION_TAPS) * has_reconstruction, np.int16)
     one = 1 << TRAINED_SHIFT
-    linear[:3] = (one, one, -one) if geometry.up else (0, 0, 0)
+    linear[:3] = (one, one, -one) if geometry.is_plane else (0, 0, 0)
     return Predictor(
         geometry=geometry,
         experts=experts,

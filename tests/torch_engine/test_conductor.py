@@ -13,12 +13,12 @@ from conductor_cases import chunk, double, no_thread_stays  # noqa: F401
 from latrans import threads as host_threads
 from latrans.errors import ConfigError
 from latrans.torch_engine import meter
-from latrans.torch_engine.batching import batched, conduct
+from latrans.torch_engine.batching import batched, run_batch
 
 
 def sizes_of(n, in_flight, work=chunk, threads=2):
     with meter.metered() as seen:
-        assert conduct(work, range(n), threads, in_flight) == [8 * i for i in range(n)]
+        assert run_batch(work, range(n), threads, in_flight) == [8 * i for i in range(n)]
     return [size for _, size in seen.groups]
 
 
@@ -64,7 +64,7 @@ def test_calls_of_different_kinds_stay_apart():
 
         return batched(("kind", item % 3), some, item)
 
-    assert conduct(work, range(60), 2, 30) == list(range(60))
+    assert run_batch(work, range(60), 2, 30) == list(range(60))
     assert all(len(set(kinds)) == 1 for kinds in seen)
     assert max(map(len, seen)) > 1
 
@@ -81,7 +81,7 @@ def test_no_more_chunks_run_at_a_time_than_there_are_threads():
             item = batched(("double",), double, item)
         return item
 
-    assert conduct(work, range(40), 3, 20) == [8 * i for i in range(40)]
+    assert run_batch(work, range(40), 3, 20) == [8 * i for i in range(40)]
     assert max(most) <= 3
 
 
@@ -101,7 +101,7 @@ def test_the_device_works_on_one_half_while_the_host_works_on_the_other():
             time.sleep(0.002)
         return item
 
-    conduct(work, range(16), 2, 8)
+    run_batch(work, range(16), 2, 8)
     assert any(overlapped)
 
 
@@ -114,20 +114,20 @@ class TestNesting:
                 assert threading.current_thread() is me
                 return chunk(i)
 
-            return sum(conduct(inner, range(item), 4, 8))
+            return sum(run_batch(inner, range(item), 4, 8))
 
-        assert conduct(outer, range(12), 2, 6) == [8 * sum(range(i)) for i in range(12)]
+        assert run_batch(outer, range(12), 2, 6) == [8 * sum(range(i)) for i in range(12)]
 
     def test_its_calls_go_with_those_of_other_chunks(self):
         with meter.metered() as seen:
-            conduct(lambda _: conduct(chunk, range(4), 2, 4), range(16), 2, 16)
+            run_batch(lambda _: run_batch(chunk, range(4), 2, 4), range(16), 2, 16)
         assert max(size for _, size in seen.groups) >= 8
 
     def test_batches_of_several_callers_do_not_meet(self):
         found = {}
 
         def caller(n):
-            found[n] = conduct(chunk, range(n), 2, 16)
+            found[n] = run_batch(chunk, range(n), 2, 16)
 
         callers = [threading.Thread(target=caller, args=(n,)) for n in range(20, 30)]
         for thread in callers:
@@ -140,7 +140,7 @@ class TestNesting:
         def outer(item):
             return sum(host_threads.spread(chunk, range(item), 3))
 
-        assert conduct(outer, range(8), 2, 4) == [8 * sum(range(i)) for i in range(8)]
+        assert run_batch(outer, range(8), 2, 4) == [8 * sum(range(i)) for i in range(8)]
 
 
 class TestInFlight:

@@ -14,7 +14,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed")
 from conductor_cases import chunk, double, no_thread_stays  # noqa: F401
 from latrans.errors import EngineError
 from latrans.torch_engine import batching
-from latrans.torch_engine.batching import batched, conduct
+from latrans.torch_engine.batching import batched, run_batch
 
 
 class TestErrors:
@@ -28,7 +28,7 @@ class TestErrors:
             except ZeroDivisionError:
                 return "zero"
 
-        found = conduct(work, [1, 2, 0, 4, 0, 8], 2, 6)
+        found = run_batch(work, [1, 2, 0, 4, 0, 8], 2, 6)
         assert found == [1, 0.5, "zero", 0.25, "zero", 0.125]
 
     def test_the_first_items_error_comes_out(self):
@@ -39,7 +39,7 @@ class TestErrors:
 
         for in_flight in (2, 8, 40):
             with pytest.raises(ValueError, match=r"^5$"):
-                conduct(work, range(40), 2, in_flight)
+                run_batch(work, range(40), 2, in_flight)
 
     def test_nothing_begins_after_an_error(self):
         begun = []
@@ -50,7 +50,7 @@ class TestErrors:
             raise ValueError
 
         with pytest.raises(ValueError):  # noqa: PT011
-            conduct(work, range(1000), 2, 10)
+            run_batch(work, range(1000), 2, 10)
         assert len(begun) < 50
 
     def test_a_device_call_that_fails_for_all_is_every_chunks_own_error(self):
@@ -58,7 +58,7 @@ class TestErrors:
             raise KeyError(len(items))
 
         with pytest.raises(KeyError, match="1"):
-            conduct(lambda item: batched(("broken",), broken, item), range(9), 2, 9)
+            run_batch(lambda item: batched(("broken",), broken, item), range(9), 2, 9)
 
     def test_results_must_be_as_many_as_items(self):
         with pytest.raises(EngineError, match="0 results of 1"):
@@ -71,7 +71,7 @@ class TestErrors:
             return chunk(item)
 
         with pytest.raises(ValueError, match=r"^3$"):
-            conduct(work, range(100), 4, 50)
+            run_batch(work, range(100), 4, 50)
 
 
 class TestMemory:
@@ -98,7 +98,7 @@ class TestMemory:
     @pytest.mark.parametrize("most", [1, 3, 10])
     def test_groups_are_halved_until_they_fit(self, most, error):
         tried, work = self.with_room_for(most, error)
-        found = conduct(lambda item: batched(("double",), work, item), range(100), 2, 64)
+        found = run_batch(lambda item: batched(("double",), work, item), range(100), 2, 64)
         assert found == [2 * i for i in range(100)]
         assert any(size > most for size in tried)
         # What does not fit is not tried again and again.
@@ -109,7 +109,7 @@ class TestMemory:
         released = []
         monkeypatch.setattr(batching, "release", lambda: released.append(1))
         tried, work = self.with_room_for(4, torch.OutOfMemoryError("CUDA out of memory"))
-        conduct(lambda item: batched(("double",), work, item), range(32), 2, 32)
+        run_batch(lambda item: batched(("double",), work, item), range(32), 2, 32)
         assert len(released) == sum(size > 4 for size in tried) > 0
 
     def test_one_item_that_does_not_fit_is_an_error_that_says_so(self):
@@ -140,7 +140,7 @@ class TestMemory:
             except EngineError:
                 return None
 
-        assert conduct(code, range(9), 2, 9) == [None if i == 5 else 2 * i for i in range(9)]
+        assert run_batch(code, range(9), 2, 9) == [None if i == 5 else 2 * i for i in range(9)]
 
 
 class TestBreakingOff:
@@ -160,7 +160,7 @@ class TestBreakingOff:
             return chunk(item)
 
         with pytest.raises(KeyboardInterrupt):
-            conduct(work, range(10_000), 2, 32)
+            run_batch(work, range(10_000), 2, 32)
 
     def test_an_interrupt_during_a_call_ends_the_batch(self):
         calls = []
@@ -178,7 +178,7 @@ class TestBreakingOff:
             return item
 
         with pytest.raises(KeyboardInterrupt):
-            conduct(work, range(1000), 2, 32)
+            run_batch(work, range(1000), 2, 32)
 
     def test_a_chunk_that_ends_its_thread_ends_the_batch(self):
         def work(item):
@@ -187,7 +187,7 @@ class TestBreakingOff:
             return chunk(item)
 
         with pytest.raises(SystemExit):
-            conduct(work, range(1000), 2, 32)
+            run_batch(work, range(1000), 2, 32)
 
     def test_no_chunk_swallows_the_end(self):
         def work(item):
@@ -200,7 +200,7 @@ class TestBreakingOff:
                     continue
 
         with pytest.raises(SystemExit):
-            conduct(work, range(20), 2, 10)
+            run_batch(work, range(20), 2, 10)
 
     def test_threads_that_cannot_be_started_are_done_without(self, monkeypatch):
         start, started = threading.Thread.start, []
@@ -212,6 +212,6 @@ class TestBreakingOff:
             start(thread)
 
         monkeypatch.setattr(threading.Thread, "start", scarce)
-        assert conduct(chunk, range(40), 2, 16) == [8 * i for i in range(40)]
+        assert run_batch(chunk, range(40), 2, 16) == [8 * i for i in range(40)]
         with pytest.raises(EngineError, match="no thread"):
-            conduct(chunk, range(40), 2, 16)
+            run_batch(chunk, range(40), 2, 16)

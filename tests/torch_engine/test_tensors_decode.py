@@ -124,7 +124,7 @@ def test_shipped_models_decode_what_was_planned(name, device):
     if not isinstance(predictor, Predictor):
         pytest.skip("the model codes no planes this way")
     rng = np.random.default_rng(1)
-    up = predictor.geometry.up > 0
+    up = predictor.geometry.is_plane
     rows, columns = (19, 40) if up else (2, 300)
     walk = np.cumsum(rng.integers(-9, 10, (3, rows, columns)), 2) + 1000
     planes = [walk[0], walk[0] // 2 + rng.integers(0, 3, walk[0].shape), np.full_like(walk[0], 7)]

@@ -121,7 +121,7 @@ def test_sections_of_shipped_models(name, kind, device):
     planes = [synthetic.samples(rng, kind, 40, 60)]
     planes += [np.roll(planes[0], 1, 1), synthetic.samples(rng, kind, 40, 60)]
     pictures = [p.copy() for p in planes] if predictor.has_reconstruction else None
-    n = 40 * 60 - (0 if predictor.geometry.up else 7)
+    n = 40 * 60 - (0 if predictor.geometry.is_plane else 7)
     infos = [PieceShape(40, 60, n), *(PieceShape(40, 60, n, ((1,),)) for _ in range(2))]
     found = coder.encode(TorchBackend(predictor, device), infos, planes, pictures, 1)
     wanted = coder.encode(native.NativeBackend(predictor), infos, planes, pictures, 1)

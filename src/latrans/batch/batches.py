@@ -88,9 +88,9 @@ class Batches(ABC):
         engine, threads = select(self.engine), count(threads)
         begun = in_flight(batch, engine.in_flight or threads)
         if engine.on_tensors:
-            from ..torch_engine.batching import conduct
+            from ..torch_engine.batching import run_batch
 
-            runs = conduct(work, slabs(chunks, begun), threads, begun)
+            runs = run_batch(work, slabs(chunks, begun), threads, begun)
         else:
             runs = spread(work, slabs(chunks, threads), threads)
         return [done for run in runs for done in run]

@@ -53,12 +53,12 @@ class Job:
     chunk: Any
     nbytes: int
     future: Future[Any] | asyncio.Future[Any]
-    bring_back: Callable[[Sequence[Job]], None]
+    deliver: Callable[[Sequence[Job]], None]
     result: Any = None
     error: BaseException | None = None
 
 
-class Station:
+class ChunkQueue:
     """Takes jobs from any thread and brings them back, each with a result or an error.
 
     Parameters
@@ -205,7 +205,7 @@ class Station:
             self._count(kind, n_chunks)
         self._open = {}
 
-    def settle(self) -> None:
+    def close_batch(self) -> None:
         """Tell of batches that are still open, and begin new ones."""
         with self._wanted:
             self._close()
@@ -231,9 +231,9 @@ def _bring_back(jobs: Sequence[Job]) -> None:
     """Hand jobs to those who wait for them."""
     back: dict[Callable[[Sequence[Job]], None], list[Job]] = {}
     for job in jobs:
-        back.setdefault(job.bring_back, []).append(job)
-    for bring_back, some in back.items():
-        bring_back(some)
+        back.setdefault(job.deliver, []).append(job)
+    for deliver, some in back.items():
+        deliver(some)
 
 
 def _give_up(jobs: Sequence[Job]) -> None:
@@ -247,12 +247,12 @@ def on_device() -> bool:
     return os.environ.get(ENGINE, "").startswith(_DEVICE_ENGINE)
 
 
-def current() -> Station:
+def current() -> ChunkQueue:
     """The station of this process."""
     return _station
 
 
-def join(codec: Coder, kind: str, chunk: Any, nbytes: int) -> Any:
+def submit_and_wait(codec: Coder, kind: str, chunk: Any, nbytes: int) -> Any:
     """What becomes of a chunk, coded along with those of other threads; waits for it.
 
     Parameters
@@ -270,12 +270,12 @@ def join(codec: Coder, kind: str, chunk: Any, nbytes: int) -> Any:
 @contextmanager
 def watching(count: Callable[[str, int], None]) -> Iterator[None]:
     """Have ``count(kind, n_chunks)`` called for every batch that begins meanwhile."""
-    _station.settle()
+    _station.close_batch()
     _watchers.append(count)
     try:
         yield
     finally:
-        _station.settle()
+        _station.close_batch()
         _watchers.remove(count)
 
 
@@ -295,13 +295,13 @@ def _count(kind: str, n_chunks: int) -> None:
         count(kind, n_chunks)
 
 
-_station = Station(_count)
+_station = ChunkQueue(_count)
 
 
 def _forget() -> None:
     """In a forked child: the parent's threads are not there, nor who held their locks."""
     global _station
-    _station = Station(_count)
+    _station = ChunkQueue(_count)
 
 
 if hasattr(os, "register_at_fork"):

@@ -16,7 +16,7 @@ from ..format.axes import Layout
 from ..maps import apply, kernels
 from ..maps import mask as masks
 from ..maps.base import Lossless, Stored
-from ..maps.estimate import bands, cheaper_exactly, cheapest, promised, sampled
+from ..maps.estimate import bands, cheaper_lossless_map, cheapest, estimate_bits, sampled
 from ..maps.mapping import EVERY_PLANE, Array, Mapping, channels, groups_along, members_of
 from ..maps.mask import Mask
 from ..missing.missing import Missing
@@ -77,7 +77,7 @@ def _bounded(
     if planes.dtype.kind == "f" and kernels.extent(shown).zeros:
         mask = _find(layout, planes, fill_value, True)  # negative zeros count exactly
         shown = masks.hide(planes, mask)
-    exactly = cheaper_exactly(shown, grid.integers, 8.0 * len(grid.sections[0]))
+    exactly = cheaper_lossless_map(shown, grid.integers, 8.0 * len(grid.sections[0]))
     if exactly is not None and not isinstance(exactly.map_, Stored):
         exact = _applied(planes, [exactly.map_], 0, _whole(planes), mask)
         if exact is not None:
@@ -181,7 +181,9 @@ def _hidden(planes: Array, mask: Mask | None, members: npt.NDArray[np.int64]) ->
 def _with_colour(mapping: Mapping) -> Mapping:
     part = bands(mapping.integers, 3)
     green = _to_green(part)
-    alike, apart = (promised(p[i::3]) + promised(p[2::3]) for p, i in ((green, 1), (part, 0)))
+    alike, apart = (
+        estimate_bits(p[i::3]) + estimate_bits(p[2::3]) for p, i in ((green, 1), (part, 0))
+    )
     if alike >= apart:
         return mapping
     return replace(mapping, integers=_to_green(mapping.integers), colour=True)

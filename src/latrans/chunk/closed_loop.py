@@ -27,7 +27,7 @@ from ..residual.piece_shape import PieceShape
 from ..residual.plan_search import LARGE_SECTION
 from ..residual.protocol import Backend
 from .choose_map import on_grid
-from .pieces import Arrangement
+from .pieces import PieceLayout
 
 Array = npt.NDArray[Any]
 _TRIAL_ROWS = 64
@@ -39,7 +39,7 @@ _TRIAL_PLACES = (0.3, 0.7)
 _NOISE_PARTS = (12, 40, 160)  # what comes back is rarely as noisy as white noise
 
 
-def _offer(
+def fine_grid(
     layout: Layout, planes: Array, max_error: float, fill_value: Missing | None
 ) -> Mapping | None:
     """The fine grid; None where it is not much coarser than the values' own precision."""
@@ -78,9 +78,9 @@ def _came_back_before(planes: Array, grid: Mapping) -> bool:
     return int(((restored == planes) & told).sum()) * _SHARE > int(told.sum())
 
 
-def code(
+def encode_closed_loop(
     backend: Backend,
-    plan: Arrangement,
+    plan: PieceLayout,
     layout: Layout,
     planes: Array,
     mapping: Mapping,
@@ -94,17 +94,21 @@ def code(
     """
     if _came_back_before(planes, mapping):
         return None
-    fine = _offer(layout, planes, max_error, fill_value)
+    fine = fine_grid(layout, planes, max_error, fill_value)
     if fine is None:
         return None
     pieces = plan.cut(fine.integers)
     if _came_back_before(planes, fine):
-        return coder.encode(backend, plan.infos, pieces, None, plan.horizon).section, fine
+        return coder.encode(
+            backend, plan.infos, pieces, None, plan.max_reference_distance
+        ).section, fine
     coarse = plan.cut(mapping.integers)
     parts = _noise_parts(backend, plan, coarse, pieces)
     if parts is None:
         return None
-    encoded = coder.encode(backend, plan.infos, pieces, None, plan.horizon, STEP, parts)
+    encoded = coder.encode(
+        backend, plan.infos, pieces, None, plan.max_reference_distance, STEP, parts
+    )
     integers = plan.paste(encoded.planes)
     if not _is_held(planes, fine, integers, max_error):
         return None
@@ -112,7 +116,7 @@ def code(
 
 
 def _noise_parts(
-    backend: Backend, plan: Arrangement, coarse: Sequence[Ints], fine: Sequence[Ints]
+    backend: Backend, plan: PieceLayout, coarse: Sequence[Ints], fine: Sequence[Ints]
 ) -> int | None:
     """How noisy what comes back is taken to be; None where quantising first takes less."""
     first, _ = _trial_bits(backend, plan, coarse, 1, _NOISE_PARTS[0])
@@ -148,7 +152,7 @@ def _is_held(planes: Array, fine: Mapping, integers: Array, max_error: float) ->
 
 def _trial_bits(
     backend: Backend,
-    plan: Arrangement,
+    plan: PieceLayout,
     pieces: Sequence[Ints],
     step: int,
     noise_parts: int,
@@ -163,7 +167,7 @@ def _trial_bits(
     for i in sorted({j for at in _TRIAL_PLACES for j in _pair(len(pieces), at)}):
         info = plan.infos[i]
         rows, columns = min(info.rows, _TRIAL_ROWS), info.columns
-        if backend.predictor.geometry.up and info.n_samples > LARGE_SECTION:
+        if backend.predictor.geometry.is_plane and info.n_samples > LARGE_SECTION:
             columns = min(columns, _TRIAL_COLUMNS)
         top = (info.rows - rows) // 2
         left = (info.columns - columns) // 2

@@ -57,7 +57,7 @@ def cost_map(task: Task, array: Array) -> npt.NDArray[np.float64]:
         plan.infos,
         plan.cut(mapping.integers),
         None if pictures is None else plan.cut(pictures),
-        plan.horizon,
+        plan.max_reference_distance,
     ):
         token, n_raw, _ = tokenise(classes.offset, classes.low_bits)
         cost = bits[classes.table, token]

@@ -49,7 +49,7 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
         model.backend(engine),
         plan.infos,
         None if pictures is None else plan.cut(pictures),
-        plan.horizon,
+        plan.max_reference_distance,
         frame.residual,
     )
     for (plane, start), info, part in zip(plan.places, plan.infos, parts, strict=True):

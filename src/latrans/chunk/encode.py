@@ -123,14 +123,16 @@ def _code(
     backend = model.backend(task.engine)
     plan = arrange(model.geometry, layout, mapping.integers.shape, mapping.integers)
     if task.max_error is not None and pictures is None:
-        closed = closed_loop.code(
+        closed = closed_loop.encode_closed_loop(
             backend, plan, layout, planes, mapping, task.max_error, task.fill_value
         )
         if closed is not None:
             return closed
     under = None if pictures is None else plan.cut(pictures)
     pieces = plan.cut(mapping.integers)
-    return coder.encode(backend, plan.infos, pieces, under, plan.horizon).section, mapping
+    return coder.encode(
+        backend, plan.infos, pieces, under, plan.max_reference_distance
+    ).section, mapping
 
 
 def _sparing(

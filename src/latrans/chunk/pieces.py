@@ -26,7 +26,7 @@ _FEW_SAMPLES = 1 << 12  # of each plane of large sections
 
 
 @dataclass(frozen=True)
-class Arrangement:
+class PieceLayout:
     """Pieces in coding order.
 
     Attributes
@@ -40,7 +40,7 @@ class Arrangement:
     track: bool
     places: list[tuple[int, int]]
     infos: list[PieceShape]
-    horizon: int
+    max_reference_distance: int
     shape: tuple[int, int, int]
 
     def cut(self, planes: Ints) -> list[Ints]:
@@ -67,7 +67,7 @@ class Arrangement:
 
 def arrange(
     geometry: str, layout: Layout, shape: tuple[int, int, int], integers: Ints | None
-) -> Arrangement:
+) -> PieceLayout:
     """Arrangement of planes (planes, rows, columns).
 
     With `integers` (encoding) it also says which references are worth trying.
@@ -77,7 +77,7 @@ def arrange(
         places = [(i, 0) for i in range(n_planes)]
         candidates = _plane_candidates(layout, integers)
         infos = [PieceShape(rows, columns, rows * columns, t) for t in candidates]
-        return Arrangement(False, places, infos, max(1, layout.horizon), shape)
+        return PieceLayout(False, places, infos, max(1, layout.max_reference_distance), shape)
     channels = layout.counts[-1] if layout.counts and layout.ordered[-1] else 1
     places, infos = [], []
     for item in range(0, n_planes, channels):
@@ -88,12 +88,12 @@ def arrange(
                 tried = _ranked_channels(integers[item : item + channels, 0, start : start + n])
             places += [(item + c, start) for c in range(channels)]
             infos += [PieceShape.track(n, candidates) for candidates in tried]
-    return Arrangement(True, places, infos, max(1, channels), shape)
+    return PieceLayout(True, places, infos, max(1, channels), shape)
 
 
 def _plane_candidates(layout: Layout, planes: Ints | None) -> list[Candidates]:
     """For each plane, earlier planes worth trying: the likest along each axis, and pairs."""
-    if planes is None or not layout.horizon:
+    if planes is None or not layout.max_reference_distance:
         return [()] * layout.n_planes
     finest = _SKETCH_SAMPLES if planes.size <= LARGE_SECTION else _FEW_SAMPLES
     sketches = [_sketch(p, finest) for p in planes]

@@ -128,9 +128,9 @@ def _models(
     from .. import open_model
     from ..chunk import choose_model
     from ..format import axes as letters
-    from ..format.dtypes import to_carrier
+    from ..format.dtypes import to_numeric
 
-    carried, absent = to_carrier(piece), []
+    carried, absent = to_numeric(piece), []
     found = [] if carried is None else choose_model.candidates(carried, axes, any_kind=True)
     tried = [(model.name, model.name, named) for model, named in found]
     for given in own:
@@ -169,9 +169,9 @@ def _is_predicted(
     """Whether a model can take the piece at all: if none can, training another does not help."""
     from .. import open_model
     from ..chunk import encode
-    from ..format.dtypes import to_carrier
+    from ..format.dtypes import to_numeric
 
-    carried = to_carrier(piece)
+    carried = to_numeric(piece)
     if carried is None:
         return False
     task = encode.Task(open_model(model), "lossless", None, args.missing, axes or None, None)

@@ -71,6 +71,11 @@ class Geometry:
     def n_reference_inputs(self) -> int:
         return len(self.reference_errors) + 3 + self.n_near
 
+    @property
+    def is_plane(self) -> bool:
+        """Whether lanes are rows of a plane, and not segments of a track."""
+        return self.up > 0
+
 
 N_RECONSTRUCTION_INPUTS = 12
 RECONSTRUCTION_TAPS: Offsets = tuple((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1))

@@ -34,7 +34,7 @@ def track_shape(n_samples: int) -> tuple[int, int]:
 
 
 def lag(geometry: Geometry) -> int:
-    return LAG if geometry.up else 0
+    return LAG if geometry.is_plane else 0
 
 
 def steps(
@@ -44,7 +44,7 @@ def steps(
 
     The first sample of each lane of a track is not among them: it is stored apart.
     """
-    first = 0 if geometry.up else 1
+    first = 0 if geometry.is_plane else 1
     for top in range(0, rows, LANES):
         y = np.arange(top, min(top + LANES, rows))
         delay = lag(geometry) * (y - top)

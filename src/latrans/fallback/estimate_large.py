@@ -26,7 +26,7 @@ _ROUGHLY = 0.6  # likewise, of a quarter of the pieces
 _STRIKING = 1 / 16  # of the size: then what repeats counts, and no piece tells
 
 
-def may_win(array: Array, limit: int) -> bool:
+def may_beat(array: Array, limit: int) -> bool:
     """Whether the fallback may take less than `limit` bytes for a C-contiguous array.
 
     True in case of doubt, and for all small arrays.

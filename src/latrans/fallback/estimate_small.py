@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 try:
-    from .._native import squeezed as _compiled
+    from .._native import estimate_nbytes as _compiled
 except ImportError:
     _compiled = None
 
@@ -27,11 +27,11 @@ _SEQUENCE = 30  # sixteenths of a byte that a repeat takes
 _NAMED = 64  # symbols of a literal code that cost something to name, 7/16 byte each
 
 
-def hopeless(data: bytes, item_size: int, limit: int) -> bool:
+def cannot_beat(data: bytes, item_size: int, limit: int) -> bool:
     """Whether the fallback will hardly make fewer than `limit` bytes of items of `item_size`."""
     if item_size not in _SURE:
         return False
-    least = squeezed(data, item_size)
+    least = estimate_nbytes(data, item_size)
     if len(data) >= _SOME:
         # Labels and the like have shapes that are seen by bits, or by long searches.
         if least * 6 < len(data):
@@ -40,13 +40,13 @@ def hopeless(data: bytes, item_size: int, limit: int) -> bool:
     return least >= _LEAST and least * _SURE[item_size] >> 4 >= limit
 
 
-def squeezed(data: bytes, item_size: int) -> int:
+def estimate_nbytes(data: bytes, item_size: int) -> int:
     """Bytes that the fallback may take for items of `item_size` bytes."""
     return reference(data, item_size) if _compiled is None else _compiled(data, item_size)
 
 
 def reference(data: bytes, item_size: int) -> int:
-    """The definition of `squeezed`."""
+    """The definition of `estimate_nbytes`."""
     least = min(_FRAME + _in_order(data), 1 + len(data))  # they may also be kept as they are
     if item_size > 1:
         parts = (_in_order(data[i::item_size]) for i in range(item_size))

@@ -76,7 +76,7 @@ class Layout:
         return distances
 
     @cached_property
-    def horizon(self) -> int:
+    def max_reference_distance(self) -> int:
         """How far back any plane may refer."""
         reaches = [stride * min(reach, size - 1) for stride, size, reach in self._ordered_strides()]
         return max(reaches, default=0)

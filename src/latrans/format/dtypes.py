@@ -61,7 +61,7 @@ def parts_of(array: Array) -> Array | None:
     return native.reshape(-1).view(_COMPLEX[array.dtype.itemsize]).reshape(*array.shape, 2)
 
 
-def to_carrier(array: Array) -> Array | None:
+def to_numeric(array: Array) -> Array | None:
     """A C-ordered array in its carrier dtype, or None if only the fallback can store it."""
     carrier = carrier_dtype(array.dtype)
     if carrier is None:
@@ -70,7 +70,7 @@ def to_carrier(array: Array) -> Array | None:
     return native.view(carrier) if native.dtype.kind in "bmM" else native
 
 
-def finish(array: Array, parts: Frame) -> Array:
+def restore_dtype(array: Array, parts: Frame) -> Array:
     """Give a decoded array the dtype, byte order and memory order of the original."""
     if parts.dtype.kind == "c" and array.dtype.kind == "f":
         array = array.view(parts.dtype.newbyteorder("=")).reshape(parts.shape)

@@ -1,7 +1,7 @@
 """Field: arrays to integers and back (FORMAT.md section 5).
 
 A *map* turns the values of an array into int32 integers that a predictor can work on, and back,
-every bit of it in lossless mode.  `offers` says which maps may suit, `apply` makes the most of one;
+every bit of it in lossless mode.  `candidate_maps` says which maps may suit, `apply` makes the most of one;
 which is taken is decided by estimated cost (`mapping`).  Values that no map should see (NaN,
 infinities, fill values, negative zeros) are masked before and restored after.
 """
@@ -51,7 +51,7 @@ def suits(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in "iu" or (dtype.kind == "f" and dtype.itemsize <= 8)
 
 
-def offers(values: Array) -> Iterator[Lossless]:
+def candidate_maps(values: Array) -> Iterator[Lossless]:
     """Maps that may suit finite values, any of them exactly or but for a few."""
     if values.dtype.kind in "iu":
         yield from _of_integers(values)
@@ -120,7 +120,7 @@ def lossless(array: Array, fill_value: Any) -> Iterator[Mapped]:
     values = array
     if array.dtype.kind == "f":
         values = masks.hide(array, masks.find(array, fill_value, exact=True))
-    for map_ in offers(values):
+    for map_ in candidate_maps(values):
         mapped = apply(map_, values)
         if mapped is not None:
             yield mapped

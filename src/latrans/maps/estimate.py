@@ -31,7 +31,7 @@ _NEAR = 1.1
 
 
 @dataclass(frozen=True)
-class Promise:
+class CostEstimate:
     """What a map costs: bits once, and bits per sample."""
 
     map_: Lossless | None
@@ -47,18 +47,18 @@ def sampled(n_planes: int) -> Ints:
     return np.array(_some(n_planes, _PLANES))
 
 
-def cheapest(values: Array, judged: Ints | None = None, rated: bool = True) -> Promise:
+def cheapest(values: Array, judged: Ints | None = None, rated: bool = True) -> CostEstimate:
     """The lossless map of finite values (planes, rows, columns) that promises the fewest bits.
 
     What no map suits is stored.  `judged` are the planes to judge by, a few of all by default.
     Unless it shall be `rated`, the identity that has no rival is not.
     """
-    maps = list(apply.offers(values)) or [Stored()]
+    maps = list(apply.candidate_maps(values)) or [Stored()]
     if not rated and len(maps) == 1 and isinstance(maps[0], Identity):
-        return Promise(maps[0], 0.0, 0.0)
+        return CostEstimate(maps[0], 0.0, 0.0)
     chosen = sampled(len(values)) if judged is None else judged
     piece = np.concatenate([_cut(values[i]) for i in chosen])
-    best = Promise(None, 0.0, float("inf"))
+    best = CostEstimate(None, 0.0, float("inf"))
     for map_ in maps:
         promise = _promise(map_, piece)
         # Simple maps come first; others must be clearly better.
@@ -67,13 +67,13 @@ def cheapest(values: Array, judged: Ints | None = None, rated: bool = True) -> P
     return best
 
 
-def _promise(map_: Lossless, piece: Array) -> Promise:
+def _promise(map_: Lossless, piece: Array) -> CostEstimate:
     mapped = apply.apply(map_, piece)
     if mapped is None:
-        return Promise(None, 0.0, float("inf"))
+        return CostEstimate(None, 0.0, float("inf"))
     once = 8.0 * (1 + len(map_.write()))
     lists = max(0.0, 8.0 * len(mapped.section) - once)
-    return Promise(map_, once, (lists + promised(mapped.integers)) / piece.size)
+    return CostEstimate(map_, once, (lists + estimate_bits(mapped.integers)) / piece.size)
 
 
 def _some(n: int, wanted: int) -> Sequence[int]:
@@ -93,7 +93,7 @@ def _cut(plane: Array) -> Array:
     return plane[None, top : top + _ROWS, left : left + _COLUMNS]
 
 
-def promised(integers: Array) -> float:
+def estimate_bits(integers: Array) -> float:
     """Bits that planes (planes, rows, columns) may take, from prediction by neighbours.
 
     Each block of samples takes the best of some fixed predictors, as a fitted one would be.
@@ -122,7 +122,7 @@ def bands(planes: Array, together: int = 1) -> Array:
     return np.concatenate([planes[chosen, top : top + _BAND] for top in tops])
 
 
-def cheaper_exactly(values: Array, integers: Array, once: float) -> Promise | None:
+def cheaper_lossless_map(values: Array, integers: Array, once: float) -> CostEstimate | None:
     """The lossless map that promises fewer bits than `integers`, the values on a grid; if any.
 
     `once` is what the grid's own map takes.
@@ -130,13 +130,13 @@ def cheaper_exactly(values: Array, integers: Array, once: float) -> Promise | No
     if values.size > WHOLE and not _may_be_cheaper(values, integers):
         return None
     part = bands(integers)
-    grid = once + promised(part) * (integers.size / part.size)
+    grid = once + estimate_bits(part) * (integers.size / part.size)
     exactly = cheapest(values)
     return exactly if exactly.bits(values.size) < grid else None
 
 
 def _may_be_cheaper(values: Array, integers: Array) -> bool:
-    """A first look for `cheaper_exactly`, at a few pieces."""
+    """A first look for `cheaper_lossless_map`, at a few pieces."""
     chosen = sampled(len(values))[:: _PLANES // _FEW_PLANES]
     pieces = [_cut(values[i]) for i in chosen], [_cut(integers[i]) for i in chosen]
     piece, on_grid = (np.concatenate(p) for p in pieces)
@@ -146,4 +146,4 @@ def _may_be_cheaper(values: Array, integers: Array) -> bool:
         cells = np.unique(on_grid).size
         if 2 * cells < distinct.size:
             return False
-    return cheapest(piece).rate <= _NEAR * promised(on_grid) / piece.size
+    return cheapest(piece).rate <= _NEAR * estimate_bits(on_grid) / piece.size

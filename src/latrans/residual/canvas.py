@@ -52,10 +52,10 @@ class Canvas:
             right = column == self.columns - 1
             if right:
                 self.data[g.up + row, g.left + self.columns :] = value
-            if row == 0 and g.up:
+            if row == 0 and g.is_plane:
                 end = None if right else g.left + column + 1
                 self.data[: g.up, g.left + column : end] = value
-            if column == 0 and g.up and row + 1 < self.rows:
+            if column == 0 and g.is_plane and row + 1 < self.rows:
                 self.data[g.up + row + 1, : g.left] = value
 
     def view(self, offset: Offset, top: int, n: int) -> Ints:

@@ -19,8 +19,8 @@ from .header import BYTE_RANGE, Reader, Writer, deflate, inflate, pack_section
 from .job import Job
 from .piece_shape import PieceShape
 from .plan import MIN_SAMPLES
-from .plan_input import Plan, Surface
-from .plan_search import Habits
+from .plan_input import Plan, PlanePlanInput
+from .plan_search import PlaneChooser
 from .predictor import Predictor
 from .protocol import Backend
 
@@ -44,16 +44,16 @@ def encode(
     infos: Sequence[PieceShape],
     planes: Sequence[Ints],
     reconstructions: Sequence[Ints] | None,
-    horizon: int,
+    max_reference_distance: int,
     step: int = 1,
     noise_parts: int = 12,
     experts: Sequence[int] | None = None,
 ) -> Encoded:
     """Encode planes, each (rows, columns) of integers that fit 32 bits, in order.
 
-    `horizon` is the furthest distance back that any candidate names.  With a step, an odd number
+    `max_reference_distance` is the furthest distance back that any candidate names.  With a step, an odd number
     from 9 on, samples come back up to `step // 2` away from what they were; `noise_parts` as in
-    `Surface`.  Experts are tried unless they are given.
+    `PlanePlanInput`.  Experts are tried unless they are given.
     """
     if step == 1 and reconstructions is None and experts is None and _is_alone(infos):
         quick = backend.encode_alone(planes[0])
@@ -64,11 +64,19 @@ def encode(
     previous: Plan | None = None
     classes, back, took = [], [], []
     walk = _walk(
-        backend, infos, planes, reconstructions, horizon, step, noise_parts, (lo, hi), experts
+        backend,
+        infos,
+        planes,
+        reconstructions,
+        max_reference_distance,
+        step,
+        noise_parts,
+        (lo, hi),
+        experts,
     )
     for i, (plane, (chosen, mine, coded)) in enumerate(zip(planes, walk, strict=True)):
-        firsts = None if predictor.geometry.up else plane[:, 0].astype(np.int64)
-        writer.plane(chosen, predictor, previous, i, firsts)
+        lane_first_samples = None if predictor.geometry.is_plane else plane[:, 0].astype(np.int64)
+        writer.plane(chosen, predictor, previous, i, lane_first_samples)
         classes.append(mine)
         took.append(chosen.expert)
         if step != 1:
@@ -85,11 +93,13 @@ def classes_of(
     infos: Sequence[PieceShape],
     planes: Sequence[Ints],
     reconstructions: Sequence[Ints] | None,
-    horizon: int,
+    max_reference_distance: int,
 ) -> Iterator[Any]:
     """The classes of every plane, as `encode` would code them."""
     extent = limits(planes, 1)
-    for _, classes, _ in _walk(backend, infos, planes, reconstructions, horizon, 1, 12, extent):
+    for _, classes, _ in _walk(
+        backend, infos, planes, reconstructions, max_reference_distance, 1, 12, extent
+    ):
         yield classes
 
 
@@ -106,7 +116,7 @@ def _walk(
     infos: Sequence[PieceShape],
     planes: Sequence[Ints],
     reconstructions: Sequence[Ints] | None,
-    horizon: int,
+    max_reference_distance: int,
     step: int,
     noise_parts: int,
     extent: tuple[int, int],
@@ -117,11 +127,11 @@ def _walk(
     finished: list[Any] = []
     previous: Plan | None = None
     kept = _referred(infos)
-    habits = Habits(backend, infos, horizon)
+    habits = PlaneChooser(backend, infos, max_reference_distance)
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
         picture = None if reconstructions is None else reconstructions[i]
-        plane = backend.taken(plane)
-        surface = Surface(
+        plane = backend.as_plane_dtype(plane)
+        surface = PlanePlanInput(
             backend.predictor, plane, info.n_samples, finished, picture, step, noise_parts
         )
         chosen = habits.plan(surface, _indices(info, i), previous)
@@ -131,8 +141,8 @@ def _walk(
             chosen, job = replace(chosen, expert=expert), replace(job, expert=expert)
         classes, coded = backend.classify(job, plane)
         finished.append(coded)
-        if i >= horizon:
-            finished[i - horizon] = None
+        if i >= max_reference_distance:
+            finished[i - max_reference_distance] = None
         previous = chosen
         yield chosen, classes, coded
 
@@ -159,31 +169,31 @@ def decode(
     backend: Backend,
     infos: Sequence[PieceShape],
     reconstructions: Sequence[Ints] | None,
-    horizon: int,
+    max_reference_distance: int,
     section: bytes,
 ) -> list[Ints]:
     """Inverse of `encode`."""
-    return list(decoded(backend, infos, reconstructions, horizon, section))
+    return list(decoded(backend, infos, reconstructions, max_reference_distance, section))
 
 
 def decoded(
     backend: Backend,
     infos: Sequence[PieceShape],
     reconstructions: Sequence[Ints] | None,
-    horizon: int,
+    max_reference_distance: int,
     section: bytes,
 ) -> Iterator[Ints]:
     """Inverse of `encode`, plane after plane; only after the last is all known to be sound."""
     shapes = [_shape(info) for info in infos]
-    whole = backend.decode_section(section, shapes, reconstructions, horizon)
-    return whole or _decoded(backend, infos, reconstructions, horizon, section)
+    whole = backend.decode_section(section, shapes, reconstructions, max_reference_distance)
+    return whole or _decoded(backend, infos, reconstructions, max_reference_distance, section)
 
 
 def _decoded(
     backend: Backend,
     infos: Sequence[PieceShape],
     reconstructions: Sequence[Ints] | None,
-    horizon: int,
+    max_reference_distance: int,
     section: bytes,
 ) -> Iterator[Ints]:
     """How sections are decoded."""
@@ -195,7 +205,7 @@ def _decoded(
     plans = list(_plans(reader, predictor, infos, lo, hi))
     kept = {j for chosen, _ in plans for j in chosen.references}
     finished: list[Any] = []
-    for i, (info, (chosen, firsts)) in enumerate(zip(infos, plans, strict=True)):
+    for i, (info, (chosen, lane_first_samples)) in enumerate(zip(infos, plans, strict=True)):
         if any(finished[j] is None for j in chosen.references):
             raise CodecError(f"frame is damaged: plane {i} refers to one too far back")
         shape = _shape(info)
@@ -215,10 +225,10 @@ def _decoded(
             step=step,
             keep=i in kept,
         )
-        plane, coded = decoding.plane(job, firsts)
+        plane, coded = decoding.plane(job, lane_first_samples)
         finished.append(coded)
-        if i >= horizon:
-            finished[i - horizon] = None
+        if i >= max_reference_distance:
+            finished[i - max_reference_distance] = None
         yield plane
     decoding.finish()
 
@@ -229,9 +239,11 @@ def _plans(
     """Plan and first samples of every plane, from the records of a header."""
     previous: Plan | None = None
     for i, info in enumerate(infos):
-        n_lanes = 0 if predictor.geometry.up else info.rows
-        chosen, firsts = reader.plane(predictor, previous, i, info.rows, n_lanes, lo, hi)
-        yield chosen, firsts
+        n_lanes = 0 if predictor.geometry.is_plane else info.rows
+        chosen, lane_first_samples = reader.plane(
+            predictor, previous, i, info.rows, n_lanes, lo, hi
+        )
+        yield chosen, lane_first_samples
         previous = chosen
     reader.finish()
 

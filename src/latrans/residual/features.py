@@ -44,7 +44,7 @@ class Predictions:
     prediction : linear prediction, 8 fraction bits.
     trained : the model's own linear prediction, 8 fraction bits.
     alternatives : (gates - 1, ...) other predictions, integer units.
-    foretold : (...) error that the adaptive filter foretells, 8 fraction bits, or None.
+    predicted_error : (...) error that the adaptive filter foretells, 8 fraction bits, or None.
     """
 
     base: Ints
@@ -52,7 +52,7 @@ class Predictions:
     prediction: Ints
     trained: Ints
     alternatives: Ints
-    foretold: Ints | None = None
+    predicted_error: Ints | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Neighbours(Predictions):
     errors : (errors, ...) signed neighbouring errors, 8 fraction bits.
     window_sums : (windows, ...) sums of absolute errors, 8 fraction bits.
     sigma : mean absolute error of the coefficient set, 8 fraction bits.
-    foretold_share, foretold_miss : share of the energy that the adaptive filter foretells, and the
+    normalised_prediction, mean_abs_miss : share of the energy that the adaptive filter foretells, and the
         mean that it misses, or None.
     references : what the network sees of reference planes, the first one first.
     reconstruction : (9, ...) minus base, or None; `reconstruction_errors` (2, ...) at W and N.
@@ -73,8 +73,8 @@ class Neighbours(Predictions):
     errors: Ints
     window_sums: Ints
     sigma: Ints
-    foretold_share: Ints | None = None
-    foretold_miss: Ints | None = None
+    normalised_prediction: Ints | None = None
+    mean_abs_miss: Ints | None = None
     references: tuple[Beside, ...] = ()
     reconstruction: Ints | None = None
     reconstruction_errors: Ints | None = None
@@ -133,9 +133,9 @@ def input_rows(geometry: Geometry, n: Neighbours, energy: Ints) -> list[Ints]:
         rows.append(saturate((log2(total + 1) - int(log2(window_count(window))) - log_energy) >> 1))
     described = n.alternatives[: geometry.median + geometry.n_described]
     rows += [*unit.ratio((described << 8) - n.prediction)]
-    if n.foretold_share is not None and n.foretold_miss is not None:
-        rows.append(saturate(n.foretold_share >> 6))
-        rows.append(saturate((log2(n.foretold_miss + 1) - log_energy) >> 1))
+    if n.normalised_prediction is not None and n.mean_abs_miss is not None:
+        rows.append(saturate(n.normalised_prediction >> 6))
+        rows.append(saturate((log2(n.mean_abs_miss + 1) - log_energy) >> 1))
     rows.append(unit.ratio(n.trained - n.prediction))
     if n.reconstruction is not None and n.reconstruction_errors is not None:
         rows += [
@@ -174,8 +174,10 @@ def gated(n: Predictions, gates: Ints) -> Ints:
 def alternatives(n: Predictions) -> Ints:
     """Alternative predictions, the model's own last, minus the linear one: (gates, ...)."""
     others = (n.alternatives << 8) - n.prediction
-    foretold = [] if n.foretold is None else [n.foretold[None]]
-    return namespace(others).concatenate([others, *foretold, (n.trained - n.prediction)[None]])
+    predicted_error = [] if n.predicted_error is None else [n.predicted_error[None]]
+    return namespace(others).concatenate(
+        [others, *predicted_error, (n.trained - n.prediction)[None]]
+    )
 
 
 def is_flat(differences: Ints, geometry: Geometry) -> Any:

@@ -14,7 +14,7 @@ from ..format.varint import pack_varint
 from .classes import N_TABLES
 from .plan_input import Plan
 from .predictor import NO_NETWORK, TRAINED_SHIFT, Coefficients, Predictor
-from .table_map import TableMap, same
+from .table_map import TableMap, identity_map
 
 _OWN, _AGAIN = 8, 16  # bits of a plane's first byte, above the number of references
 _EXPERT_SHIFT = 5  # and the expert above those
@@ -27,7 +27,7 @@ _LEAST_PACKED = 9  # bytes of whatever zlib makes of anything
 
 def pack_section(lo: int, hi: int, step: int, tables: TableMap) -> bytes:
     """What comes before the planes: range of the samples, step, tables of classes."""
-    changed = np.flatnonzero(tables != same()).tolist()
+    changed = np.flatnonzero(tables != identity_map()).tolist()
     ranged = (lo, hi) != BYTE_RANGE
     out = bytearray([ranged * _RANGE | (step > 1) * _STEP | bool(changed) * _MAP])
     if ranged:
@@ -51,7 +51,12 @@ class Writer:
         return bytes(self._out)
 
     def plane(
-        self, chosen: Plan, predictor: Predictor, previous: Plan | None, i: int, firsts: Ints | None
+        self,
+        chosen: Plan,
+        predictor: Predictor,
+        previous: Plan | None,
+        i: int,
+        lane_first_samples: Ints | None,
     ) -> None:
         distances = tuple(i - j for j in chosen.references)
         before = tuple(i - 1 - j for j in previous.references) if previous is not None else None
@@ -62,9 +67,9 @@ class Writer:
             for distance in distances:
                 self._out += pack_varint(distance)
             self._sets(chosen, predictor)
-        if firsts is not None:
+        if lane_first_samples is not None:
             last = 0
-            for value in firsts.tolist():
+            for value in lane_first_samples.tolist():
                 self._out += pack_varint(_zigzag(value - last))
                 last = value
 
@@ -99,7 +104,7 @@ class Reader(varint.Reader):
         step = self.byte() if form & _STEP else 1
         if step != 1 and (step < MIN_STEP or step % 2 == 0):
             raise CodecError(f"frame is damaged: samples lie {step} apart")
-        tables = same()
+        tables = identity_map()
         for _ in range(self.byte() if form & _MAP else 0):
             index, table = self.byte(), self.byte()
             if max(index, table) >= N_TABLES:
@@ -140,10 +145,10 @@ class Reader(varint.Reader):
         chosen = replace(chosen, expert=expert)
         if n_lanes == 0:
             return chosen, None
-        firsts = np.cumsum([_unzigzag(self.varint()) for _ in range(n_lanes)])
-        if int(firsts.min()) < lo or int(firsts.max()) > hi:
+        lane_first_samples = np.cumsum([_unzigzag(self.varint()) for _ in range(n_lanes)])
+        if int(lane_first_samples.min()) < lo or int(lane_first_samples.max()) > hi:
             raise CodecError("frame is damaged: the first sample of a lane is out of range")
-        return chosen, firsts.astype(np.int64)
+        return chosen, lane_first_samples.astype(np.int64)
 
     def _sets(
         self, kind: int, predictor: Predictor, references: tuple[int, ...], rows: int

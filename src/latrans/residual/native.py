@@ -21,7 +21,7 @@ from ..engine.program import Program
 from ..errors import CodecError, ConfigError, ModelError
 from .header import inflate
 from .job import Job
-from .plan_input import Surface
+from .plan_input import PlanePlanInput
 from .predictor import NO_NETWORK, TRAINED_SHIFT, Predictor
 from .protocol import Counting
 from .table_map import COST_UNIT, WORTH, TableMap
@@ -60,13 +60,13 @@ class NativeBackend(Counting):
         except ValueError as error:
             raise ModelError(f"predictor does not suit the compiled coder: {error}") from error
 
-    def taken(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def as_plane_dtype(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         narrow = plane.dtype.kind in "iu" and plane.dtype.itemsize < 4
         return np.ascontiguousarray(plane) if narrow else _int32(plane)
 
-    def trials(self, surface: Surface) -> NativeTrials:
+    def trials(self, surface: PlanePlanInput) -> NativeTrials:
         try:
-            plane, picture = self.taken(surface.plane), surface.reconstruction
+            plane, picture = self.as_plane_dtype(surface.plane), surface.reconstruction
             pictured = None if picture is None else _int32(picture)
             noise = surface.noise
             given = None if noise is None else (noise.own, noise.others, noise.power, noise.parts)
@@ -115,7 +115,7 @@ class NativeBackend(Counting):
 
     def finished(self, plane: npt.NDArray[Any], n_samples: int, lo: int, hi: int) -> Any:
         """The handle of a plane that was finished elsewhere, for trials."""
-        return self._model.take_plane(n_samples, self.taken(plane), lo, hi)
+        return self._model.take_plane(n_samples, self.as_plane_dtype(plane), lo, hi)
 
     def encode(self, planes: Sequence[Any], tables: TableMap, n_samples: int) -> bytes:
         data: bytes = self._model.encode(list(planes), tables, n_states(n_samples))
@@ -126,10 +126,10 @@ class NativeBackend(Counting):
         return NativeDecoding(self, _native.RansDecoder(section, n_states(n_samples)), tables)
 
     def decode(
-        self, decoder: Any, job: Job, tables: TableMap, firsts: Ints | None
+        self, decoder: Any, job: Job, tables: TableMap, lane_first_samples: Ints | None
     ) -> tuple[Ints, NativeCoded]:
         try:
-            start = None if firsts is None else _int32(firsts)
+            start = None if lane_first_samples is None else _int32(lane_first_samples)
             handle = self._model.decode(decoder, self._job(job), tables, start)
         except CodecError:
             raise
@@ -139,8 +139,10 @@ class NativeBackend(Counting):
         return samples, _coded(job, handle)
 
     def _given(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """As `taken`, but for int64, of which compiled code says where it does not fit."""
-        return np.ascontiguousarray(plane) if plane.dtype == np.int64 else self.taken(plane)
+        """As `as_plane_dtype`, but for int64, of which compiled code says where it does not fit."""
+        return (
+            np.ascontiguousarray(plane) if plane.dtype == np.int64 else self.as_plane_dtype(plane)
+        )
 
     def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
         if self.alone is None:
@@ -156,12 +158,14 @@ class NativeBackend(Counting):
         section: bytes,
         shapes: Sequence[tuple[int, int, int]],
         reconstructions: Sequence[Ints] | None,
-        horizon: int,
+        max_reference_distance: int,
     ) -> Iterator[Ints]:
         header, body = inflate(section)
         pictures = None if reconstructions is None else [_int32(r) for r in reconstructions]
         try:
-            opened = self.sections.open(header, section, body, shapes, horizon, pictures)
+            opened = self.sections.open(
+                header, section, body, shapes, max_reference_distance, pictures
+            )
             while planes := opened.next(_TOGETHER):
                 for plane in planes:
                     yield plane.samples()
@@ -224,7 +228,7 @@ class NativeBackend(Counting):
             for row, s in zip(weights, sets, strict=True):
                 row[: len(s.weights)] = s.narrow
         return _native.ResidualJob(
-            self.predictor.geometry.up > 0,
+            self.predictor.geometry.is_plane,
             (job.rows, job.columns, job.n_samples),
             (job.lo, job.hi),
             weights,
@@ -290,8 +294,8 @@ class NativeDecoding:
         self._decoder = decoder
         self._tables = tables
 
-    def plane(self, job: Job, firsts: Ints | None) -> tuple[Ints, NativeCoded]:
-        return self._backend.decode(self._decoder, job, self._tables, firsts)
+    def plane(self, job: Job, lane_first_samples: Ints | None) -> tuple[Ints, NativeCoded]:
+        return self._backend.decode(self._decoder, job, self._tables, lane_first_samples)
 
     def finish(self) -> None:
         self._decoder.finish()
@@ -332,7 +336,7 @@ def _int32(values: npt.NDArray[Any]) -> Int32:
 def _model(predictor: Predictor, kernel: str) -> Any:
     g = predictor.geometry
     geometry = _native.ResidualGeometry(
-        g.up > 0,
+        g.is_plane,
         g.base,
         g.taps,
         g.errors,

@@ -112,17 +112,17 @@ class Gather:
         if self.reconstruction is not None:
             reconstruction = differences[n_own : n_own + len(RECONSTRUCTION_TAPS)]
             # Against W and N: how far the reconstruction was off there.
-            places = ((0, -1), (-1, 0)) if g.up else ((0, -1), (0, -2))
+            places = ((0, -1), (-1, 0)) if g.is_plane else ((0, -1), (0, -2))
             reconstruction_errors = xp.stack(
                 [
                     look.canvas(self.samples, o) - look.reference(self.reconstruction, o)
                     for o in places
                 ]
             )
-        foretold = share = miss = None
+        predicted_error = share = miss = None
         if self.filter is not None:
             recent = xp.stack([look.canvas(self.errors, (0, -1 - i)) for i in range(g.n_adaptive)])
-            foretold, share, miss = look.foretold(self.filter, recent, energy)
+            predicted_error, share, miss = look.predicted_error(self.filter, recent, energy)
         n_before = n_own + len(RECONSTRUCTION_TAPS) * (self.reconstruction is not None)
         beside = []
         for i, coded in enumerate(self.references[: p.n_described_references]):
@@ -143,9 +143,9 @@ class Gather:
             errors=errors,
             window_sums=xp.stack([look.window(self.sizes, w) for w in g.windows]),
             sigma=sigma,
-            foretold=foretold,
-            foretold_share=share,
-            foretold_miss=miss,
+            predicted_error=predicted_error,
+            normalised_prediction=share,
+            mean_abs_miss=miss,
             references=tuple(beside),
             reconstruction=reconstruction,
             reconstruction_errors=reconstruction_errors,
@@ -211,7 +211,9 @@ class Look(Protocol):
     def canvas(self, canvas: Any, offset: tuple[int, int]) -> Ints: ...
     def reference(self, reference: Any, offset: tuple[int, int]) -> Ints: ...
     def window(self, canvas: Any, window: tuple[int, int, int]) -> Ints: ...
-    def foretold(self, filter_: Filter, errors: Ints, energy: Ints) -> tuple[Ints, Ints, Ints]: ...
+    def predicted_error(
+        self, filter_: Filter, errors: Ints, energy: Ints
+    ) -> tuple[Ints, Ints, Ints]: ...
 
 
 @dataclass(frozen=True)
@@ -230,11 +232,13 @@ class Band(Look):
     def window(self, canvas: Canvas, window: tuple[int, int, int]) -> Ints:
         return canvas.window_sums(window, self.top, self.n)
 
-    def foretold(self, filter_: Filter, errors: Ints, energy: Ints) -> tuple[Ints, Ints, Ints]:
+    def predicted_error(
+        self, filter_: Filter, errors: Ints, energy: Ints
+    ) -> tuple[Ints, Ints, Ints]:
         lanes = np.arange(self.top, self.top + self.n)
         found = np.zeros((3, *energy.shape), np.int64)
         for x in range(1, energy.shape[1]):
-            found[:, :, x] = _foretell_next(filter_, lanes, errors[:, :, x], energy[:, x])
+            found[:, :, x] = _predict_next(filter_, lanes, errors[:, :, x], energy[:, x])
         return found[0], found[1], found[2]
 
 
@@ -254,17 +258,19 @@ class Samples(Look):
     def window(self, canvas: Canvas, window: tuple[int, int, int]) -> Ints:
         return canvas.window_at(window, self.y, self.x)
 
-    def foretold(self, filter_: Filter, errors: Ints, energy: Ints) -> tuple[Ints, Ints, Ints]:
-        return _foretell_next(filter_, self.y, errors, energy)
+    def predicted_error(
+        self, filter_: Filter, errors: Ints, energy: Ints
+    ) -> tuple[Ints, Ints, Ints]:
+        return _predict_next(filter_, self.y, errors, energy)
 
 
-def _foretell_next(
+def _predict_next(
     filter_: Filter, lanes: Ints, errors: Ints, energy: Ints
 ) -> tuple[Ints, Ints, Ints]:
     """Learn from the last error, then foretell the next: error, share, mean miss."""
-    filter_.learn(lanes, errors[0], Unit.of(filter_.energy[lanes]))
+    filter_.update(lanes, errors[0], Unit.of(filter_.energy[lanes]))
     inputs = Unit.of(energy).ratio(errors)
-    return *filter_.foretell(lanes, inputs, energy), filter_.miss[lanes]
+    return *filter_.predict(lanes, inputs, energy), filter_.mean_abs_miss[lanes]
 
 
 def predict(base: Ints, differences: Ints, weights: Ints, shift: Any) -> Ints:

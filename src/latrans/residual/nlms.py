@@ -35,8 +35,8 @@ class Filter:
     weights: Ints
     inputs: Ints
     energy: Ints
-    foretold: Ints
-    miss: Ints
+    predicted_error: Ints
+    mean_abs_miss: Ints
 
     @classmethod
     def start(cls, n_taps: int, sigma: Ints) -> Filter:
@@ -46,25 +46,27 @@ class Filter:
         blank = np.zeros(shape, np.int64)
         return cls(blank, blank.copy(), np.ones_like(zeros), zeros, sigma.astype(np.int64))
 
-    def learn(self, lanes: Any, error: Ints, unit: Unit) -> None:
+    def update(self, lanes: Any, error: Ints, unit: Unit) -> None:
         """What the error of the last sample of some lanes was, 8 fraction bits.
 
         `unit` measures by its energy.
         """
-        missed = error - self.foretold[lanes]
+        missed = error - self.predicted_error[lanes]
         step = unit.ratio(missed).clip(-STEP_LIMIT, STEP_LIMIT)
-        bent = self.weights[:, lanes] + step * self.inputs[:, lanes]
-        self.weights[:, lanes] = bent.clip(-WEIGHT_LIMIT, WEIGHT_LIMIT)
-        self.miss[lanes] += (abs(missed) - self.miss[lanes]) >> MISS_SHIFT
+        new_weights = self.weights[:, lanes] + step * self.inputs[:, lanes]
+        self.weights[:, lanes] = new_weights.clip(-WEIGHT_LIMIT, WEIGHT_LIMIT)
+        self.mean_abs_miss[lanes] += (abs(missed) - self.mean_abs_miss[lanes]) >> MISS_SHIFT
 
-    def foretell(self, lanes: Any, inputs: Ints, energy: Ints) -> tuple[Ints, Ints]:
+    def predict(self, lanes: Any, inputs: Ints, energy: Ints) -> tuple[Ints, Ints]:
         """Foretold error and its share of the energy.
 
         `inputs` (taps, ...) are the errors before, latest first, as ratios to the energy.
         """
-        share = (self.weights[:, lanes] * inputs).sum(0) >> 11
-        share = share.clip(-SHARE_LIMIT, SHARE_LIMIT)
-        foretold = (energy >> 10) * share + (((energy & 1023) * share) >> 10)
+        normalised_prediction = (self.weights[:, lanes] * inputs).sum(0) >> 11
+        normalised_prediction = normalised_prediction.clip(-SHARE_LIMIT, SHARE_LIMIT)
+        predicted_error = (energy >> 10) * normalised_prediction + (
+            ((energy & 1023) * normalised_prediction) >> 10
+        )
         self.inputs[:, lanes] = inputs
-        self.energy[lanes], self.foretold[lanes] = energy, foretold
-        return foretold, share
+        self.energy[lanes], self.predicted_error[lanes] = energy, predicted_error
+        return predicted_error, normalised_prediction

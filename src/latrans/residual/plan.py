@@ -13,7 +13,7 @@ import numpy as np
 
 from ..coding.fixed_point import code_from_sigma
 from ..coding.schedule import LANES
-from .plan_input import Band, Plan, Surface
+from .plan_input import Band, Plan, PlanePlanInput
 from .predictor import TRAINED_SHIFT, Coefficients
 from .trials import Trial, Trier
 
@@ -24,7 +24,7 @@ _ROUNDS = 4
 _EVERY = 3  # bands of which one is fitted first
 
 
-def band_height(surface: Surface) -> int:
+def band_height(surface: PlanePlanInput) -> int:
     """Rows per coefficient set: about 65,536 samples, whole strips of 16 rows."""
     rows, columns = surface.plane.shape
     n_bands = max(1, round(rows * columns / BAND_SAMPLES))
@@ -32,7 +32,7 @@ def band_height(surface: Surface) -> int:
 
 
 def plan(
-    surface: Surface,
+    surface: PlanePlanInput,
     candidates: Sequence[tuple[int, ...]],
     previous: Plan | None,
     may_fit: bool = True,
@@ -59,23 +59,23 @@ def plan(
     rounds = _rounds(surface, len(candidates))
     for trial in _fitted(surface, trials, [(), *candidates], height, rounds):
         best = _cheaper(best, trial)
-    if best.own and surface.predictor.geometry.up:
-        best = _coarser(surface, trials, best)
+    if best.own and surface.predictor.geometry.is_plane:
+        best = coarsen_weights(surface, trials, best)
     if previous is not None and previous.own:
-        best = _cheaper(best, _again(surface, trials, previous))
-    if best.own and not surface.predictor.geometry.up and rows == LANES:
-        best = _shorter(surface, trials, best, previous)
+        best = _cheaper(best, repeat_plan(surface, trials, previous))
+    if best.own and not surface.predictor.geometry.is_plane and rows == LANES:
+        best = split_bands(surface, trials, best, previous)
     return best
 
 
-def is_shared(surface: Surface, previous: Plan) -> bool:
+def is_shared(surface: PlanePlanInput, previous: Plan) -> bool:
     """Whether a plane has the plan of the one before: thousands of small items share one guess."""
     small = surface.n_samples < MIN_SAMPLES
     return small and not previous.own and previous.band_rows == surface.plane.shape[0]
 
 
 def onward(
-    surface: Surface,
+    surface: PlanePlanInput,
     candidates: Sequence[tuple[int, ...]],
     previous: Plan,
     trials: Trier,
@@ -89,7 +89,7 @@ def onward(
     references = tuple(i + 1 for i in previous.references)
     if references and references not in candidates:
         return None
-    best = _again(surface, trials, previous)
+    best = repeat_plan(surface, trials, previous)
     if best is None:
         return None
     bands = surface.bands(previous.band_rows, 1 << 12)
@@ -100,21 +100,21 @@ def onward(
     )
     if fitted is None:
         return best
-    return _cheaper(_coarser(surface, trials, fitted), best)
+    return _cheaper(coarsen_weights(surface, trials, fitted), best)
 
 
-def _rounds(surface: Surface, n_candidates: int) -> int:
+def _rounds(surface: PlanePlanInput, n_candidates: int) -> int:
     """Rounds of a fit: the noise of the closed loop and small planes need most."""
     if surface.step > 1 or surface.n_samples < LARGE_SAMPLES:
         return _ROUNDS
-    return 3 if n_candidates and surface.predictor.geometry.up else 2
+    return 3 if n_candidates and surface.predictor.geometry.is_plane else 2
 
 
 def _cheaper(best: Plan, trial: Plan | None) -> Plan:
     return best if trial is None or trial.cost_bits >= best.cost_bits else trial
 
 
-def _trained(surface: Surface, trials: Trier, height: int, previous: Plan | None) -> Plan:
+def _trained(surface: PlanePlanInput, trials: Trier, height: int, previous: Plan | None) -> Plan:
     """The model's own coefficients."""
     # Estimates come without the reconstruction that the last weights belong to.
     own = len(surface.predictor.linear) if surface.reconstruction is not None else None
@@ -139,7 +139,7 @@ def _trained(surface: Surface, trials: Trier, height: int, previous: Plan | None
 
 
 def _fitted(
-    surface: Surface,
+    surface: PlanePlanInput,
     trials: Trier,
     choices: Sequence[tuple[int, ...]],
     height: int,
@@ -168,21 +168,23 @@ def _assembled(
     return Plan(True, tuple(sets), height, references, total)
 
 
-def _shorter(surface: Surface, trials: Trier, plan: Plan, previous: Plan | None) -> Plan:
+def split_bands(surface: PlanePlanInput, trials: Trier, plan: Plan, previous: Plan | None) -> Plan:
     """A track's plan with coefficients for fewer lanes, which pay for sound that changes.
 
     The references stay those of the whole, and one round from its errors is enough.
     """
     for height in [n for n in (4, 1) if n <= plan.band_rows]:
         known = previous is not None and plan.bands is previous.bands
-        shorter = _parted(surface, trials, plan, height, 0 if known else height / plan.band_rows)
+        shorter = fit_bands(surface, trials, plan, height, 0 if known else height / plan.band_rows)
         if shorter is None or shorter.cost_bits >= plan.cost_bits:
             break
         plan = shorter
     return plan
 
 
-def _parted(surface: Surface, trials: Trier, plan: Plan, height: int, share: float) -> Plan | None:
+def fit_bands(
+    surface: PlanePlanInput, trials: Trier, plan: Plan, height: int, share: float
+) -> Plan | None:
     """A plan fitted to bands of so many lanes, unless some of these gain nothing.
 
     `share` is what part of a coefficient set's bits the plan spends on so many lanes.
@@ -222,7 +224,7 @@ def _parted(surface: Surface, trials: Trier, plan: Plan, height: int, share: flo
     return replace(parted, cost_bits=parted.cost_bits + flattery)
 
 
-def _coarser(surface: Surface, trials: Trier, plan: Plan) -> Plan:
+def coarsen_weights(surface: PlanePlanInput, trials: Trier, plan: Plan) -> Plan:
     """The plan with weights of fewer bits, as far as these cost more than what they foretell.
 
     Those of tracks lean on each other: rounding them cost EEG 0.1 %, and gained sound 0.03 %.
@@ -244,7 +246,7 @@ def _coarser(surface: Surface, trials: Trier, plan: Plan) -> Plan:
     return Plan(True, tuple(sets), plan.band_rows, plan.references, total)
 
 
-def _again(surface: Surface, trials: Trier, previous: Plan) -> Plan | None:
+def repeat_plan(surface: PlanePlanInput, trials: Trier, previous: Plan) -> Plan | None:
     """The previous plane's plan, one plane later."""
     references = tuple(i + 1 for i in previous.references)
     if any(i >= len(surface.finished) for i in references):

@@ -43,7 +43,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Surface:
+class PlanePlanInput:
     """A plane to plan for, and what it may refer to.
 
     With a step, the noise of what comes back counts as a variance of step**2 / noise_parts; 12 is
@@ -105,7 +105,7 @@ class Surface:
         """Bands of so many rows; those of a track's end that hold no sample are left out."""
         rows, columns = self.plane.shape
         found = []
-        part = not self.predictor.geometry.up and height < rows == LANES
+        part = not self.predictor.geometry.is_plane and height < rows == LANES
         most = _PART_SAMPLES if part else most
         for top in range(0, rows, height):
             start = top * columns

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ..coding.fixed_point import Ints
 from .job import Job
 from .plan import is_shared, onward, plan
-from .plan_input import Plan, Surface
+from .plan_input import Plan, PlanePlanInput
 from .predictor import NO_NETWORK
 from .protocol import Backend
 
@@ -27,7 +27,7 @@ _TRIAL_SAMPLES = 1 << 12  # that every expert codes before one is chosen
 Answer = TypeVar("Answer")
 
 
-class Habit(Generic[Answer]):
+class RepeatedChoice(Generic[Answer]):
     """What was answered last, and for how many pieces it holds."""
 
     def __init__(self) -> None:
@@ -47,21 +47,23 @@ class Habit(Generic[Answer]):
         self.answer = answer
 
 
-class Habits:
+class PlaneChooser:
     """Chooses plans and experts; in large sections, more and more often as for the piece before."""
 
-    def __init__(self, backend: Backend, infos: Sequence[PieceShape], horizon: int) -> None:
+    def __init__(
+        self, backend: Backend, infos: Sequence[PieceShape], max_reference_distance: int
+    ) -> None:
         self._backend = backend
         self._infos = infos
         self._large = sum(info.n_samples for info in infos) > LARGE_SECTION
-        self._planes = backend.predictor.geometry.up > 0
+        self._planes = backend.predictor.geometry.is_plane
         # Channels of a track follow each other, and each has its own.
-        n_channels = 1 if self._planes else horizon
-        self._plans: Habit[bool] = Habit()
-        self._experts: list[Habit[int]] = [Habit() for _ in range(n_channels)]
+        n_channels = 1 if self._planes else max_reference_distance
+        self._plans: RepeatedChoice[bool] = RepeatedChoice()
+        self._experts: list[RepeatedChoice[int]] = [RepeatedChoice() for _ in range(n_channels)]
 
     def plan(
-        self, surface: Surface, candidates: Sequence[tuple[int, ...]], previous: Plan | None
+        self, surface: PlanePlanInput, candidates: Sequence[tuple[int, ...]], previous: Plan | None
     ) -> Plan:
         """Plan of the next piece."""
         if previous is not None and is_shared(surface, previous):
@@ -101,7 +103,7 @@ def _expert(backend: Backend, job: Job, plane: Ints, usual: int | None) -> int:
     while top * job.columns + 1 >= job.n_samples and top:
         top -= job.band_rows  # a track's last lanes may be empty
     n = min(job.band_rows, job.rows - top)
-    n = min(n, max(16, _TRIAL_SAMPLES // job.columns)) if backend.predictor.geometry.up else 1
+    n = min(n, max(16, _TRIAL_SAMPLES // job.columns)) if backend.predictor.geometry.is_plane else 1
     part = job.part(top, n, min(n * job.columns, job.n_samples - top * job.columns))
     rows = plane[top : top + n]
     experts = [*range(len(backend.predictor.experts)), NO_NETWORK]

@@ -15,16 +15,16 @@ from ..coding.fixed_point import Ints
 from ..coding.tokens import N_TOKENS
 from .classes import N_TABLES
 from .job import Job
-from .plan_input import Surface
+from .plan_input import PlanePlanInput
 from .predictor import Predictor
-from .table_map import COST_UNIT, TableMap, best_map, token_costs
+from .table_map import COST_UNIT, TableMap, cheapest_tables, token_costs
 from .trials import Trier
 
 
 class Decoding(Protocol):
     """One residual section being decoded, plane after plane."""
 
-    def plane(self, job: Job, firsts: Ints | None) -> tuple[Ints, Any]:
+    def plane(self, job: Job, lane_first_samples: Ints | None) -> tuple[Ints, Any]:
         """Next plane (rows, columns), and it as a reference for later ones."""
 
     def finish(self) -> None:
@@ -36,10 +36,10 @@ class Backend(Protocol):
 
     predictor: Predictor
 
-    def taken(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def as_plane_dtype(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A plane of integers in the type that the backend takes it in, contiguous."""
 
-    def trials(self, surface: Surface) -> Trier:
+    def trials(self, surface: PlanePlanInput) -> Trier:
         """What tries linear predictors on a plane, for planning."""
 
     def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
@@ -68,7 +68,7 @@ class Backend(Protocol):
         section: bytes,
         shapes: Sequence[tuple[int, int, int]],
         reconstructions: Sequence[Ints] | None,
-        horizon: int,
+        max_reference_distance: int,
     ) -> Iterator[Ints] | None:
         """Planes (rows, columns) of a whole section, each of `shapes` with its number of samples.
 
@@ -93,7 +93,7 @@ class Counting(ABC):
         counts = np.zeros((N_TABLES, N_TOKENS), np.int64)
         for classes in planes:
             classes.count(counts)
-        return best_map(counts, self._costs)
+        return cheapest_tables(counts, self._costs)
 
     def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
         return [self._cost(replace(job, expert=e), plane) for e in experts]
@@ -112,6 +112,6 @@ class Counting(ABC):
         section: bytes,
         shapes: Sequence[tuple[int, int, int]],
         reconstructions: Sequence[Ints] | None,
-        horizon: int,
+        max_reference_distance: int,
     ) -> Iterator[Ints] | None:
         return None

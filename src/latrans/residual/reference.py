@@ -28,18 +28,18 @@ Run = Callable[[Program, npt.NDArray[Any]], npt.NDArray[Any]]
 
 def fill_samples(space: Workspace, plane: Ints) -> None:
     """Encoding knows all samples at once."""
-    space.samples.fill(0, plane, left=None if space.geometry.up else plane[:, 0])
+    space.samples.fill(0, plane, left=None if space.geometry.is_plane else plane[:, 0])
 
 
 def set_errors(space: Workspace, top: int, errors: Ints, sigma: int) -> None:
     """Enter the errors of rows top .. top + n; sigma stands where there is none yet."""
     errors = errors.copy()
     left = None
-    if space.geometry.up == 0:
+    if not space.geometry.is_plane:
         errors[:, 0] = sigma
         left = np.full(len(errors), sigma, np.int64)
         if space.filter is not None:
-            space.filter.miss[top : top + len(errors)] = sigma
+            space.filter.mean_abs_miss[top : top + len(errors)] = sigma
     elif top == 0:
         errors[0, 0] = sigma
     space.errors.fill(top, errors, left=left)
@@ -60,7 +60,7 @@ def band_features(
         neighbours, energy = space.neighbours(
             look, base, differences, prediction, coefficients.sigma
         )
-        if not space.geometry.up:
+        if not space.geometry.is_plane:
             energy[:, 0] = coefficients.sigma
         space.energy[top : top + n] = energy
         features = inputs(space.geometry, neighbours, energy)
@@ -81,7 +81,7 @@ def classify(predictor: Predictor, job: Job, plane: Ints, run: Run) -> tuple[Cla
     space = job.workspace(predictor)
     y, x = np.mgrid[0 : job.rows, 0 : job.columns]
     coded = y * job.columns + x < job.n_samples
-    if not predictor.geometry.up:
+    if not predictor.geometry.is_plane:
         coded &= x > 0
     table, low_bits, offset = (np.zeros(plane.shape, np.int64) for _ in range(3))
     found = Classes(table, low_bits, offset, coded)
@@ -99,7 +99,7 @@ def classify(predictor: Predictor, job: Job, plane: Ints, run: Run) -> tuple[Cla
 
 def _close_loop(space: Workspace, job: Job, plane: Ints, run: Run, found: Classes) -> None:
     """`classify` where predictions depend on what comes back and not on the samples."""
-    if not space.geometry.up:
+    if not space.geometry.is_plane:
         _start_lanes(space, job, plane[:, 0])
     for y, x in steps(space.geometry, job.rows, job.columns, job.n_samples):
         placed, prediction, energy = _look(space, job, run, y, x)
@@ -125,7 +125,7 @@ def places(
     if predictor.flat:
         flat = is_flat(found.differences, predictor.geometry)
         level = found.base
-        if predictor.geometry.up:
+        if predictor.geometry.is_plane:
             level = level + found.differences[0]
         prediction = xp.where(flat, level << 8, prediction)
         moved = xp.where(flat, 0, moved)
@@ -175,34 +175,34 @@ def decode(
     decoder: Decoder,
     n_states: int,
     tables: tuple[Any, Any, Any],
-    firsts: Ints | None,
+    lane_first_samples: Ints | None,
 ) -> tuple[Ints, Coded]:
     """Decode side: the samples of one plane, and the plane as a reference for later ones.
 
-    `tables` are slots, starts and frequencies of the table of every class; `firsts` holds the
+    `tables` are slots, starts and frequencies of the table of every class; `lane_first_samples` holds the
     first sample of each lane of a track.
     """
     space = job.workspace(predictor)
     g = predictor.geometry
-    if firsts is not None:
-        _start_lanes(space, job, firsts)
+    if lane_first_samples is not None:
+        _start_lanes(space, job, lane_first_samples)
     for y, x in steps(g, job.rows, job.columns, job.n_samples):
         _decode_step(space, job, run, decoder, n_states, tables, y, x)
     body = np.s_[g.up :, g.left : g.left + job.columns]
     return space.samples.data[body].copy(), space.finish()
 
 
-def _start_lanes(space: Workspace, job: Job, firsts: Ints) -> None:
+def _start_lanes(space: Workspace, job: Job, lane_first_samples: Ints) -> None:
     """The first sample of every lane of a track, and what stands for the errors before it."""
     left = space.geometry.left
-    for lane, value in enumerate(firsts.tolist()):
+    for lane, value in enumerate(lane_first_samples.tolist()):
         sigma = job.bands[lane // job.band_rows].sigma
         space.samples.data[lane, : left + 1] = value
         space.errors.data[lane, : left + 1] = sigma
         space.sizes.data[lane, : left + 1] = sigma
         space.energy[lane, 0] = sigma
         if space.filter is not None:
-            space.filter.miss[lane] = sigma
+            space.filter.mean_abs_miss[lane] = sigma
 
 
 def _look(space: Workspace, job: Job, run: Run, y: Ints, x: Ints) -> tuple[Placed, Ints, Ints]:
@@ -234,7 +234,7 @@ def _look(space: Workspace, job: Job, run: Run, y: Ints, x: Ints) -> tuple[Place
 def _put(space: Workspace, y: Ints, x: Ints, sample: Ints, prediction: Ints, energy: Ints) -> None:
     """Enter decoded samples."""
     error = (sample << 8) - prediction
-    if space.geometry.up:
+    if space.geometry.is_plane:
         error = np.where((y == 0) & (x == 0), space.first_sigma, error)
     space.samples.put(y, x, sample)
     space.errors.put(y, x, error)

@@ -16,7 +16,7 @@ from ..engine import reference as reference_engine
 from . import reference
 from .job import Classes, Job
 from .neighbours import Coded
-from .plan_input import Surface
+from .plan_input import PlanePlanInput
 from .predictor import Predictor
 from .protocol import Counting
 from .table_map import TableMap
@@ -31,10 +31,10 @@ class ReferenceBackend(Counting):
         self.starts = starts(predictor.tables)
         self.slots = slots(predictor.tables)
 
-    def taken(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def as_plane_dtype(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.ascontiguousarray(plane, np.int64)
 
-    def trials(self, surface: Surface) -> Trials:
+    def trials(self, surface: PlanePlanInput) -> Trials:
         return surface.trials()
 
     def classify(self, job: Job, plane: Ints) -> tuple[Classes, Coded]:
@@ -64,10 +64,10 @@ class ReferenceDecoding:
         frequencies = backend.predictor.tables[tables]
         self._tables = backend.slots[tables], backend.starts[tables], frequencies
 
-    def plane(self, job: Job, firsts: Ints | None) -> tuple[Ints, Coded]:
+    def plane(self, job: Job, lane_first_samples: Ints | None) -> tuple[Ints, Coded]:
         return reference.decode(
             self._predictor, job, reference_engine.run, self._decoder, self._states,
-            self._tables, firsts,
+            self._tables, lane_first_samples,
         )  # fmt: skip
 
     def finish(self) -> None:

@@ -20,7 +20,7 @@ _ROWS = 16  # of a product of matrices
 WORTH = 18 * COST_UNIT  # what an entry takes in a header, and a little more
 
 
-def same() -> TableMap:
+def identity_map() -> TableMap:
     """Every class has its own table."""
     return np.arange(N_TABLES, dtype=np.uint8)
 
@@ -33,9 +33,9 @@ def token_costs(tables: Frequencies) -> npt.NDArray[np.float64]:
     return np.rint(np.where(np.isinf(direct), escaped, direct) * COST_UNIT)
 
 
-def best_map(counts: Ints, costs: npt.NDArray[np.float64]) -> TableMap:
+def cheapest_tables(counts: Ints, costs: npt.NDArray[np.float64]) -> TableMap:
     """The cheapest table for every class that pays for naming it; all sums are exact."""
-    tables = same()
+    tables = identity_map()
     # Small planes meet few classes and tokens.
     met, tokens = np.flatnonzero(counts.any(1)), np.flatnonzero(counts.any(0))
     seen = counts[np.ix_(met, tokens)].astype(np.float64)

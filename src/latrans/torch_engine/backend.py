@@ -20,7 +20,7 @@ from ..coding.fixed_point import Ints
 from ..errors import ConfigError
 from ..residual.canvas import Reference
 from ..residual.job import Classes, Job
-from ..residual.plan_input import Surface
+from ..residual.plan_input import PlanePlanInput
 from ..residual.predictor import Predictor
 from ..residual.protocol import Backend, Counting, Decoding
 from ..residual.reference_backend import ReferenceBackend
@@ -91,10 +91,10 @@ class TorchBackend(Counting):
         self._decodes_here = can_launch(predictor, device) if decodes_here is None else decodes_here
         self.host: Backend = _host(predictor)
 
-    def taken(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return self.host.taken(plane)
+    def as_plane_dtype(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return self.host.as_plane_dtype(plane)
 
-    def trials(self, surface: Surface) -> Trier:
+    def trials(self, surface: PlanePlanInput) -> Trier:
         return self.host.trials(surface)
 
     def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
@@ -143,11 +143,11 @@ class TorchBackend(Counting):
         section: bytes,
         shapes: Sequence[tuple[int, int, int]],
         reconstructions: Sequence[Ints] | None,
-        horizon: int,
+        max_reference_distance: int,
     ) -> Iterator[Ints] | None:
         if self._decodes_here:
             return None
-        return self.host.decode_section(section, shapes, reconstructions, horizon)
+        return self.host.decode_section(section, shapes, reconstructions, max_reference_distance)
 
     def _item(self, job: Job, plane: npt.NDArray[Any]) -> Item:
         if plane.shape != (job.rows, job.columns):
@@ -172,7 +172,7 @@ class TorchBackend(Counting):
         if not isinstance(self.host, ReferenceBackend):
             host: Any = self.host
             return host.found(job.n_samples, table, low_bits, offset)
-        up = self.predictor.geometry.up > 0
+        up = self.predictor.geometry.is_plane
         y, x = np.mgrid[0 : job.rows, 0 : job.columns]
         coded = (y * job.columns + x < job.n_samples) & (up | (x > 0))
         wide = [values.astype(np.int64) for values in (table, low_bits, offset)]

@@ -151,7 +151,7 @@ def describe(kind: Kind, given: Given, filter_: Filter | None = None) -> Describ
     """What is seen of a band's samples."""
     g = kind.predictor.geometry
     values, sigma = given.values, given.sigma[:, :, 0]
-    canvas = plane_canvas if g.up else track_canvas
+    canvas = plane_canvas if g.is_plane else track_canvas
 
     def below(before: torch.Tensor | None) -> Canvas | None:
         return None if before is None else Canvas(g, before, kind.columns, False)
@@ -162,15 +162,15 @@ def describe(kind: Kind, given: Given, filter_: Filter | None = None) -> Describ
     base, differences = space.differences(look)
     prediction = predict(base, differences, given.weights, given.shift)
     errors = (values << 8) - prediction
-    if g.up and kind.first:
+    if g.is_plane and kind.first:
         errors[:, 0, 0] = given.first_sigma
     elif kind.first:
         errors[:, :, 0] = sigma
-    start = given.first_sigma if g.up else sigma
+    start = given.first_sigma if g.is_plane else sigma
     space.errors = canvas(g, errors, start, below(given.errors_before))
     space.sizes = Canvas(g, abs(space.errors.data), kind.columns, space.errors.first)
     seen, energy = space.neighbours(look, base, differences, prediction, given.sigma)
-    if not g.up and kind.first:
+    if not g.is_plane and kind.first:
         energy[:, :, 0] = sigma
     rows: list[Any] = input_rows(g, seen, energy)
     return Described(
@@ -184,7 +184,7 @@ def describe(kind: Kind, given: Given, filter_: Filter | None = None) -> Describ
             prediction=prediction,
             trained=seen.trained,
             alternatives=seen.alternatives,
-            foretold=seen.foretold,
+            predicted_error=seen.predicted_error,
         ),
     )
 

@@ -49,7 +49,7 @@ def batched(key: Hashable, work: Callable[[list[In]], Sequence[Out]], item: In) 
     EngineError
         If the memory of the device does not suffice for this item alone.
     """
-    conductor: Conductor | None = getattr(_here, "conductor", None)
+    conductor: DeviceBatcher | None = getattr(_here, "conductor", None)
     if conductor is None:
         call = Call(key, work, item)
         _perform([call], {})
@@ -57,7 +57,7 @@ def batched(key: Hashable, work: Callable[[list[In]], Sequence[Out]], item: In) 
     return conductor.wait_for(Call(key, work, item))
 
 
-def conduct(
+def run_batch(
     work: Callable[[In], Out], items: Sequence[In], threads: int, in_flight: int
 ) -> list[Out]:
     """``[work(item) for item in items]``, with the device calls of up to `in_flight` together.
@@ -69,7 +69,7 @@ def conduct(
     in_flight = min(in_flight, len(items))
     if in_flight < 2 or getattr(_here, "conductor", None) is not None:
         return [work(item) for item in items]
-    return Conductor(threads).run(work, items, in_flight)
+    return DeviceBatcher(threads).run(work, items, in_flight)
 
 
 @dataclass(eq=False)
@@ -97,7 +97,7 @@ class _Stopped(BaseException):
     """Takes a chunk thread out of its chunk when the batch has been broken off."""
 
 
-class Conductor:
+class DeviceBatcher:
     """Runs one batch; see the module's text."""
 
     def __init__(self, threads: int) -> None:

@@ -151,7 +151,7 @@ def beyond(
         return torch.arange(part.start - REACH, part.stop + REACH, device=values.device)
 
     x = around(columns)
-    if geometry.up:
+    if geometry.is_plane:
         y = around(rows).clamp(0, height - 1)
         return Beyond(values[:, y[:, None], x.clamp(0, width - 1)].long())
     lanes = torch.arange(rows.start, rows.stop, device=values.device)
@@ -176,7 +176,7 @@ class Band(Look):
     def window(self, canvas: Canvas, window: tuple[int, int, int]) -> Any:
         return canvas.window_sums(window)
 
-    def foretold(self, filter_: Filter, errors: Any, energy: Any) -> tuple[Any, Any, Any]:
+    def predicted_error(self, filter_: Filter, errors: Any, energy: Any) -> tuple[Any, Any, Any]:
         # Time comes first, so that what belongs to a sample lies side by side; all that does not
         # depend on the filters is worked out before they start.
         def by_time(values: Any) -> Any:
@@ -188,9 +188,9 @@ class Band(Look):
         found = torch.zeros_like(energy).expand(3, *energy.shape).clone()
         before = Unit.of(filter_.energy)
         for x in range(0 if self.left else 1, self.columns):
-            filter_.learn(..., error[x], before)
-            found[0, x], found[1, x] = filter_.foretell(..., inputs[x], energy[x])
-            found[2, x] = filter_.miss
+            filter_.update(..., error[x], before)
+            found[0, x], found[1, x] = filter_.predict(..., inputs[x], energy[x])
+            found[2, x] = filter_.mean_abs_miss
             before = Unit(*(part[x] for part in of_unit))
-        foretold, share, miss = found.movedim(1, -1)
-        return foretold, share, miss
+        predicted_error, share, miss = found.movedim(1, -1)
+        return predicted_error, share, miss

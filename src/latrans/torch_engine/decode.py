@@ -58,7 +58,7 @@ class _Item:
 
     section: TorchDecoding
     job: Job
-    firsts: Ints | None
+    lane_first_samples: Ints | None
 
 
 @dataclass(frozen=True)
@@ -172,10 +172,10 @@ class Decoder:
         streams = [item.section.stream for item in items]
         popper = Popper(streams, jobs[0].n_samples, len(streams[0].states))
         begins = np.stack([item.section.tables for item in items], 1).astype(np.int64) * TOTAL
-        starts = [item.firsts for item in items if item.firsts is not None]
-        firsts = self._put(np.stack(starts, 1)) if starts else None
+        starts = [item.lane_first_samples for item in items if item.lane_first_samples is not None]
+        lane_first_samples = self._put(np.stack(starts, 1)) if starts else None
         known = self._known(jobs, shape, coder.layout.finished_cells)
-        parts = (coder, jobs, _spans(jobs), popper, self._put(begins), firsts, known)
+        parts = (coder, jobs, _spans(jobs), popper, self._put(begins), lane_first_samples, known)
         if coder.prepared is None:
             return Wavefront(*parts), popper
         from .launch import Launched
@@ -248,12 +248,12 @@ class TorchDecoding:
         self.tables = tables
         self.stream = Stream(data, n_states, decoder.device)
 
-    def plane(self, job: Job, firsts: Ints | None) -> tuple[Ints, Kept | None]:
+    def plane(self, job: Job, lane_first_samples: Ints | None) -> tuple[Ints, Kept | None]:
         decoder = self._decoder
         key = (
             "decode", id(decoder), decoder.shape(job), len(self.stream.states), job.step,
         )  # fmt: skip
-        found = batched(key, decoder.planes, _Item(self, job, firsts))
+        found = batched(key, decoder.planes, _Item(self, job, lane_first_samples))
         if isinstance(found, CodecError):
             raise found
         return found

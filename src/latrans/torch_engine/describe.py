@@ -114,7 +114,7 @@ class Describer:
         g, shape = self._geometry, self._layout.shape
         samples, errors, sums, others, beside, picture = cells.split(self._splits)
         base = samples[self._base[0]]
-        if g.up:
+        if g.is_plane:
             base = (base + samples[self._base[1]] + 1) >> 1
         base8 = base << 8
         own = samples[: len(g.taps)] - base
@@ -128,7 +128,7 @@ class Describer:
         if shape.n_references:
             others = others.unflatten(0, (shape.n_references, -1))
             level = others[:, self._reference_base[0]]
-            if g.up:
+            if g.is_plane:
                 level = (level + others[:, self._reference_base[1]] + 1) >> 1
             others = others - level[:, None]
             parts.append(others.flatten(0, 1))
@@ -159,8 +159,8 @@ class Describer:
         far = torch.add(sixty_four, magnitude[8:].sum(0), alpha=32)
         described = [scale, energy, near, far, lanes.sigma, recent, *(windows + 1).unbind()]
         if adaptive is not None:
-            adaptive.learn(errors[0])
-            described.append(adaptive.miss + 1)
+            adaptive.update(errors[0])
+            described.append(adaptive.mean_abs_miss + 1)
         logs = torch.stack(described)
         if shape.n_described:
             beside = beside.unflatten(0, (-1, len(g.reference_errors) + 1))
@@ -175,8 +175,8 @@ class Describer:
         shares = []
         if adaptive is not None:
             inputs = by_energy.ratio(errors).clamp_(-RATIO_LIMIT, RATIO_LIMIT)
-            foretold, share = adaptive.foretell(inputs, energy, by_energy)
-            moves.append(foretold[None])
+            predicted_error, share = adaptive.predict(inputs, energy, by_energy)
+            moves.append(predicted_error[None])
             shares = [(share >> 6)[None]]
             ratios = [inputs[: self._n_seen]]
             powered = []
@@ -208,7 +208,7 @@ class Describer:
         if shape.n_described:
             size = found[end:].unflatten(0, (shape.n_described, -1))
             ratios.append(((size - found[len(described) : end, None]) >> 1).flatten(0, 1))
-        equal = own[:24] == (own[0] if g.up else 0)
+        equal = own[:24] == (own[0] if g.is_plane else 0)
         phase = (((prediction + 128) & 255) - 128) >> 1
         still = windows[-1] < self._still
         misc = torch.stack([phase, equal[:6].sum(0), equal.sum(0), still.long()]) * self._misc

@@ -64,7 +64,7 @@ def describe(kind: Kind, given: Given, filter_: Filter | None) -> Described:
 
 def classes(predictor: Predictor, seen: Described, *others: torch.Tensor) -> Tensors:
     """As `bands.classes`."""
-    if seen.predictions.foretold is not None or not asked():
+    if seen.predictions.predicted_error is not None or not asked():
         return bands.classes(predictor, seen, *others)
     n = len(others)
 

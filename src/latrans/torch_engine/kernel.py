@@ -87,7 +87,7 @@ def decode_strip(
     if N_ADAPTIVE > 0:
         bent = tl.zeros((16, LANES), tl.int64)
         before = tl.zeros((16, LANES), tl.int64)
-        foretold = tl.zeros((LANES,), tl.int64)
+        predicted_error = tl.zeros((LANES,), tl.int64)
         power_before = tl.full((LANES,), 1, tl.int64)
         miss = sigma
 
@@ -163,7 +163,7 @@ def decode_strip(
         at = 17 + N_SEEN
         n_more = 0
         if N_ADAPTIVE > 0:
-            missed = _cell(board, here, by, N_SAMPLES) - foretold
+            missed = _cell(board, here, by, N_SAMPLES) - predicted_error
             learnt = _ratio(missed, power_before, _leading(power_before), units)
             bent = _clamp(bent + _clamp(learnt, 32)[None, :] * before, 1 << 18)
             miss += (tl.abs(missed) - miss) >> 4
@@ -172,9 +172,9 @@ def decode_strip(
             )
             before = _ratio(errors, energy[None, :], by_energy[None, :], units)
             share = _clamp(tl.sum(bent * before, 0) >> 11, 1 << 12)
-            foretold = (energy >> 10) * share + (((energy & 1023) * share) >> 10)
+            predicted_error = (energy >> 10) * share + (((energy & 1023) * share) >> 10)
             power_before = energy
-            moves = tl.where(sixteen == 1 + N_GATES, foretold[None, :], moves)
+            moves = tl.where(sixteen == 1 + N_GATES, predicted_error[None, :], moves)
             n_more = 2
             _put(mine, at + 3 + N_WINDOWS + N_TOLD, share >> 6)
             _put(

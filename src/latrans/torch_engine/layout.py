@@ -92,7 +92,7 @@ class Layout:
         self.sums = self.errors + n + 1
         self.sum_lead = g.left + 1
         self.sum_stride = self.sum_lead + shape.columns
-        self.energy = self.sums + (0 if g.up else shape.rows * self.sum_stride)
+        self.energy = self.sums + (0 if g.is_plane else shape.rows * self.sum_stride)
         self.trash = self.energy + n * shape.keep
         self.finished = self.trash + 1
         n_finished = shape.n_references + 2 * shape.n_described + shape.pictured
@@ -131,13 +131,13 @@ class Layout:
         """A canvas that holds the number of each sample, and one more before the first."""
         s = self.shape
         canvas = Canvas(self.geometry, s.rows, s.columns, s.rows * s.columns)
-        left = None if self.geometry.up else self._numbers[:, 0]
+        left = None if self.geometry.is_plane else self._numbers[:, 0]
         canvas.fill(0, self._numbers, left=left)
         return canvas
 
     @property
     def _tall(self) -> int:
-        return PAD if self.geometry.up else 0
+        return PAD if self.geometry.is_plane else 0
 
     def _gather(self, y: Ints, x: Ints) -> Ints:
         """Board rows of all neighbours of samples: (neighbours, ...)."""
@@ -164,7 +164,7 @@ class Layout:
 
     def _finished_cell(self, offset: Offset, y: Ints, x: Ints) -> Ints:
         dy, dx = offset
-        row = y + dy + self._tall if self.geometry.up else y
+        row = y + dy + self._tall if self.geometry.is_plane else y
         return row * (self.shape.columns + 2 * PAD) + x + dx + PAD
 
     def _strip(self, top: int) -> Strip:
@@ -230,7 +230,7 @@ class _Taps:
     """
 
     def __init__(self, g: Geometry, pictured: bool) -> None:
-        self.places: Offsets = ((0, -1), (-1, 0)) if g.up else ((0, -1), (0, -2))
+        self.places: Offsets = ((0, -1), (-1, 0)) if g.is_plane else ((0, -1), (0, -2))
         more = [*g.base, *(o for p in g.predictors for _, o in p), *self.places]
         self.samples: Offsets = tuple(dict.fromkeys((*g.taps, *more)))
         self.picture: Offsets = ()
@@ -238,7 +238,7 @@ class _Taps:
             self.picture = tuple(dict.fromkeys((*RECONSTRUCTION_TAPS, *self.places)))
         self.sums: tuple[int, ...] = ()
         self.inner = self.outer = 0
-        if not g.up:
+        if not g.is_plane:
             self.errors: Offsets = tuple((0, -1 - i) for i in range(g.n_adaptive))
             self.n_apart = len(self.errors)
             self.sums = (-1, *(-1 - left for _, left, _ in g.windows))

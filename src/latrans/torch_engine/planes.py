@@ -129,14 +129,14 @@ class Batch:
         """Which samples are not stored apart, (rows, columns)."""
         there = torch.arange(self.rows * self.columns, device=self.device) < self.n_samples
         there = there.reshape(self.rows, self.columns)
-        if not self.geometry.up:
+        if not self.geometry.is_plane:
             there[:, 0] = False
         return there
 
     def bands(self) -> Iterator[tuple[range, range]]:
         """Rows and columns that are worked on at once."""
         most = samples_at_once(self.device) // len(self.jobs)
-        if self.geometry.up:
+        if self.geometry.is_plane:
             n = max(1, most // self.columns)
             for top in range(0, self.rows, n):
                 yield range(top, min(top + n, self.rows)), range(self.columns)
@@ -156,7 +156,7 @@ class Batch:
             here = slice(rows.start, rows.stop), slice(columns.start, columns.stop)
             values = self.planes[:, here[0], here[1]].long()
             before_all = self.lo.clamp(min=0).minimum(self.hi)[:, 0, 0]
-            start = before_all if g.up else values[:, :, 0]
+            start = before_all if g.is_plane else values[:, :, 0]
             others, n_described = self._beyond(rows, columns)
             kind = Kind(
                 self.predictor,
@@ -235,7 +235,7 @@ def batches(predictor: Predictor, device: torch.device, items: Sequence[Item]) -
     job = items[0].job
     band = (
         min(job.rows, _LEAST_ROWS) * job.columns
-        if predictor.geometry.up
+        if predictor.geometry.is_plane
         else job.rows * min(job.columns, _LEAST_COLUMNS)
     )
     n = max(1, samples_at_once(device) // band)

@@ -84,18 +84,20 @@ class Filter:
         self.weights = sigma.new_zeros((n_taps, *sigma.shape))
         self._inputs = self.weights
         self._unit = tables.units(torch.ones_like(sigma)[None])
-        self._foretold = torch.zeros_like(sigma)
-        self.miss = sigma
+        self._predicted_error = torch.zeros_like(sigma)
+        self.mean_abs_miss = sigma
 
-    def learn(self, error: Tensor) -> None:
-        missed = error - self._foretold
+    def update(self, error: Tensor) -> None:
+        missed = error - self._predicted_error
         step = self._unit.ratio(missed[None]).clamp_(-STEP_LIMIT, STEP_LIMIT)
         bent = torch.addcmul(self.weights, step, self._inputs)
         self.weights = bent.clamp_(-WEIGHT_LIMIT, WEIGHT_LIMIT)
-        self.miss = self.miss + ((missed.abs() - self.miss) >> MISS_SHIFT)
+        self.mean_abs_miss = self.mean_abs_miss + (
+            (missed.abs() - self.mean_abs_miss) >> MISS_SHIFT
+        )
 
-    def foretell(self, inputs: Tensor, energy: Tensor, unit: Unit) -> tuple[Tensor, Tensor]:
+    def predict(self, inputs: Tensor, energy: Tensor, unit: Unit) -> tuple[Tensor, Tensor]:
         share = ((self.weights * inputs).sum(0) >> 11).clamp_(-SHARE_LIMIT, SHARE_LIMIT)
-        foretold = (energy >> 10) * share + (((energy & 1023) * share) >> 10)
-        self._inputs, self._unit, self._foretold = inputs, unit, foretold
-        return foretold, share
+        predicted_error = (energy >> 10) * share + (((energy & 1023) * share) >> 10)
+        self._inputs, self._unit, self._predicted_error = inputs, unit, predicted_error
+        return predicted_error, share

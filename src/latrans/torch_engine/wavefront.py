@@ -72,7 +72,7 @@ class Wavefront:
         spans: Sequence[Span],
         popper: Popper,
         begins: Tensor,
-        firsts: Tensor | None,
+        lane_first_samples: Tensor | None,
         known: Sequence[Tensor],
     ) -> None:
         self._coder, self._spans, self._popper, self._begins = coder, spans, popper, begins
@@ -92,15 +92,15 @@ class Wavefront:
         if known:
             torch.cat(list(known), out=board[layout.finished :])
         self._bad = torch.zeros((LANES, len(jobs)), dtype=torch.bool, device=device)
-        if firsts is not None:
-            self._start_lanes(firsts)
+        if lane_first_samples is not None:
+            self._start_lanes(lane_first_samples)
 
-    def _start_lanes(self, firsts: Tensor) -> None:
+    def _start_lanes(self, lane_first_samples: Tensor) -> None:
         """The first sample of every lane of a track, and what stands for the errors before it."""
         layout, board = self._layout, self._board
         rows, columns = layout.shape.rows, layout.shape.columns
         sigma = self._sets.sigma(0, rows)
-        board[layout.samples :][: self._n : columns] = firsts
+        board[layout.samples :][: self._n : columns] = lane_first_samples
         board[layout.errors :][: self._n : columns] = sigma
         if layout.shape.keep:
             board[layout.energy :][: self._n : columns] = sigma
@@ -132,7 +132,7 @@ class Wavefront:
         full: list[bool] = np.all(strip.active, 1).tolist()
         for step, (kept, shift) in enumerate(zip(strip.kept, strip.shift, strict=True)):
             here = cells[kept] + shift if shift else cells[kept]
-            first = top == step == 0 and layout.geometry.up > 0
+            first = top == step == 0 and layout.geometry.is_plane
             some = None if full[step] else active[step]
             self._step(here, lanes, adaptive, some, writes[step], first)
 
@@ -142,7 +142,7 @@ class Wavefront:
         cells = strip.cells + rise * strip.rises if rise else strip.cells
         sample = strip.sample + rise * layout.shape.columns
         targets = [layout.samples + sample, layout.errors + sample]
-        if not layout.geometry.up:
+        if not layout.geometry.is_plane:
             row, x = np.divmod(sample, layout.shape.columns)
             targets.append(layout.sums + row * layout.sum_stride + layout.sum_lead + x)
         if layout.shape.keep:

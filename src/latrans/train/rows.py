@@ -26,7 +26,7 @@ from ..residual.coder import limits
 from ..residual.features import activity, alternatives, is_flat
 from ..residual.fit import quantise
 from ..residual.neighbours import Coded
-from ..residual.plan_input import Surface
+from ..residual.plan_input import PlanePlanInput
 from ..residual.predictor import NO_NETWORK, TRAINED_SHIFT, Predictor, count_inputs
 from ..residual.protocol import Backend
 from ..residual.reference import band_features
@@ -87,7 +87,9 @@ def train_linear(
     moments = np.zeros((n_taps + 1, n_taps + 1))
     blank = blank_predictor(geometry, 0, has_reconstruction)
     for example in examples:
-        surface = Surface(blank, example.plane, example.plane.size, (), example.reconstruction)
+        surface = PlanePlanInput(
+            blank, example.plane, example.plane.size, (), example.reconstruction
+        )
         (band,) = surface.bands(example.plane.shape[0])
         differences, target = surface.trials().own(band.look)
         scale = floor_log2(activity(differences)).astype(np.float64)
@@ -190,7 +192,7 @@ def _features(
     if predictor.has_reconstruction and picture is None:
         picture = np.zeros_like(plane)
     planned = [f.planned for f in finished]
-    surface = Surface(predictor, plane, plane.size, planned, picture, step)
+    surface = PlanePlanInput(predictor, plane, plane.size, planned, picture, step)
     trials = coder.trials(surface)
     chosen = planning.plan(surface, list(candidates), None, may_fit=may_fit, trials=trials)
     lo, hi = limits([plane], step)
@@ -204,7 +206,7 @@ def _features(
         here = plane[top : top + n]
         flat = is_flat(neighbours.differences, predictor.geometry) & predictor.flat
         keep = np.ones(here.shape, bool)
-        if not predictor.geometry.up:
+        if not predictor.geometry.is_plane:
             keep[:, 0] = False
         parts.append(
             Rows(

@@ -88,10 +88,10 @@ class LatransAdapter(Configured, BytesBytesCodec):  # type: ignore[misc]
         return (await self._gather("decode", [(chunk_data, chunk_spec)]))[0]
 
     def _encode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Any:
-        return queue.join(self, "encode", (chunk_data, chunk_spec), len(chunk_data))
+        return queue.submit_and_wait(self, "encode", (chunk_data, chunk_spec), len(chunk_data))
 
     def _decode_sync(self, chunk_data: Buffer, chunk_spec: ArraySpec) -> Any:
-        return queue.join(self, "decode", (chunk_data, chunk_spec), len(chunk_data))
+        return queue.submit_and_wait(self, "decode", (chunk_data, chunk_spec), len(chunk_data))
 
     async def _gather(
         self, kind: str, chunks_and_specs: Iterable[tuple[Buffer | None, ArraySpec]]

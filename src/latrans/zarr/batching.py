@@ -105,7 +105,7 @@ class Desk:
         future = self.loop.create_future()
         if not self._arrived:
             self.loop.call_soon(self._send_when_idle, 0, _IDLE_PASSES)
-        self._arrived.append(Job(codec, kind, chunk, nbytes, future, self.bring_back))
+        self._arrived.append(Job(codec, kind, chunk, nbytes, future, self.deliver))
         return future
 
     def _send_when_idle(self, n_seen: int, passes_left: int) -> None:
@@ -117,7 +117,7 @@ class Desk:
         jobs, self._arrived = self._arrived, []
         queue.current().submit(jobs)
 
-    def bring_back(self, jobs: Sequence[Job]) -> None:
+    def deliver(self, jobs: Sequence[Job]) -> None:
         """Finished chunks; called in any thread."""
         self._finished.extend(jobs)
         if self._is_called:

@@ -162,7 +162,7 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
         return self._code_in_thread("decode", chunk_data, chunk_spec)
 
     def _code_in_thread(self, kind: str, chunk: Any, spec: ArraySpec) -> Any:
-        return queue.join(self, kind, (chunk, spec), _nbytes(kind, chunk, spec))
+        return queue.submit_and_wait(self, kind, (chunk, spec), _nbytes(kind, chunk, spec))
 
     async def _gather(self, kind: str, chunks_and_specs: Iterable[tuple[Any, ArraySpec]]) -> Any:
         """Have chunks coded off the event loop, which all of Zarr shares; None stays in place."""

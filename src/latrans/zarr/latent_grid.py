@@ -18,7 +18,7 @@ from ..chunk.lossy import LATENT_DTYPE as TRANSFORM_DTYPE
 from ..codec import Codec, decode
 from ..errors import CodecError, ConfigError
 from ..format import axes as axes_module
-from ..format.dtypes import carrier_of, to_carrier
+from ..format.dtypes import carrier_of, to_numeric
 from ..format.frame import Frame, unpack
 from ..maps import apply
 from ..maps.mapping import read_mapping
@@ -138,7 +138,7 @@ def grid_for(
             f"model {model.name!r} has no autoencoder and so no latents; models that have some: "
             f"{', '.join(found)}"
         )
-    carried = to_carrier(np.zeros(1, dtype))
+    carried = to_numeric(np.zeros(1, dtype))
     if carried is None or not apply.suits(carried.dtype):
         raise ConfigError(f"an array of dtype {dtype} has no latents; expected real numbers")
     usual = tuple(max(sizes, default=0) for sizes in chunks)

@@ -161,7 +161,7 @@ class TestProcesses:
 
         monkeypatch.setattr(queue.threading.Thread, "start", refuse)
         jobs: list[Any] = []
-        alone = queue.Station(lambda kind, n: None)
+        alone = queue.ChunkQueue(lambda kind, n: None)
 
         class Echo:
             def code(self, kind: str, chunks: Any, threads: int) -> Any:
