@@ -33,7 +33,7 @@ from zarr.core.buffer import cpu, default_buffer_prototype
 from zarr.core.dtype import get_data_type_from_native_dtype
 
 import latrans.zarr
-from latrans.batch.queue import Job, ChunkQueue
+from latrans.batch.queue import ChunkQueue, Job
 from latrans.zarr import LatransCodec
 
 ROWS, COLUMNS = 25, 40

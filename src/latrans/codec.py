@@ -23,7 +23,7 @@ from .fallback import payload
 from .fallback.estimate_large import may_beat
 from .fallback.estimate_small import MAX_GUESSED, cannot_beat
 from .format.axes import named as axes_named
-from .format.dtypes import carrier_of, contiguous, restore_dtype, parts_of, to_numeric
+from .format.dtypes import carrier_of, contiguous, parts_of, restore_dtype, to_numeric
 from .format.frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 from .missing.missing import FillValue, Missing, ValidRange
 

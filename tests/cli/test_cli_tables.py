@@ -110,7 +110,7 @@ def test_bounds_are_for_columns_that_are_named_alone(
         (("--together", "s=table-1", "label", "--max-error", "2"), "--bounds NAME=2"),
         (("--columns", "image=image-1,label=image-1", "--max-error", "2"), "--bounds NAME=2"),
         (("--columns", "image=image-1", "--bounds", "other=2"), "not among the columns"),
-        (("--columns", "image=image-1", "--bounds", "image=two"), "are no numbers"),
+        (("--columns", "image=image-1", "--bounds", "image=two"), "are not numbers"),
         (("--columns", "image=image-1", "--bounds", "image=0"), "max_error"),
         (("--columns", "image=image-1", "--bounds", "image=1", "--max-error", "1"), "either"),
         (("--columns", "image=image-1", "--bounds", "image=1", "--mode", "lossless"), "no maximal"),

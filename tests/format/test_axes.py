@@ -154,7 +154,10 @@ class TestPieces:
         assert [(i.rows, i.columns, i.n_samples) for i in blind.infos] == [
             (i.rows, i.columns, i.n_samples) for i in plan.infos
         ]
-        assert (blind.places, blind.max_reference_distance) == (plan.places, plan.max_reference_distance)
+        assert (blind.places, blind.max_reference_distance) == (
+            plan.places,
+            plan.max_reference_distance,
+        )
 
     def test_candidates_lie_within_the_horizon_and_have_the_same_shape(self):
         layout = axes.layout("nct", (2, 5, TRACK_BLOCK + 9), "track")

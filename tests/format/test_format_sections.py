@@ -38,7 +38,7 @@ def pieces(monkeypatch):
 @pytest.fixture
 def small_plans(monkeypatch):
     """Let small pieces have coefficients of their own."""
-    for module in ("residual.plan", "residual.coder", "small_coders"):
+    for module in ("residual.plan", "residual.coder", "batch.small_coders"):
         monkeypatch.setattr(f"latrans.{module}.MIN_SAMPLES", 64)
 
 

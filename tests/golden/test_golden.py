@@ -41,7 +41,7 @@ def test_no_file_is_missing_or_left_over(record):
     assert set(record) == set(CASES)
     files = {path.name for path in golden.HERE.iterdir() if path.is_file()}
     data = {golden.MODELS.name, golden.RECORD.name, *(f"{name}.frame" for name in CASES)}
-    assert files == data | {"make.py"}
+    assert files == data
     assert sum((golden.HERE / name).stat().st_size for name in data) < 25_000
 
 

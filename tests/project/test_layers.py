@@ -14,12 +14,11 @@ MODULES = sorted(LIBRARY.rglob("*.py"))
 
 # Heavy packages, and the modules of the library (or folders of them) that may import each.
 HOMES = {
-    "torch": ("train", "tensors"),
-    "triton": ("tensors.kernel", "tensors.kernel_parts"),
-    # Training reads Zarr arrays, too; `frames` and `sizes` are about those that are stored.
-    "zarr": ("zarr", "cli", "transfer", "dask", "frames", "sizes", "train.files"),
-    "dask": ("dask",),
-    "distributed": ("dask",),
+    "torch": ("train", "torch_engine"),
+    "triton": ("torch_engine.kernel", "torch_engine.kernel_parts"),
+    "zarr": ("zarr", "cli", "transfer", "dask", "train.files"),
+    "dask": ("dask", "cli.pipeline"),
+    "distributed": ("dask", "cli.pipeline"),
     "pyarrow": ("arrow", "rivals.parquet"),
     "fsspec": ("arrow.files",),
     "tifffile": ("transfer.tiff",),
@@ -27,10 +26,42 @@ HOMES = {
     "pandas": (),
     "polars": (),
     "duckdb": (),
-    "rich": ("bar", "train"),
+    "rich": ("process.progress_bar", "train"),
     "matplotlib": ("cli",),
 }
-APART = ("engine", "entropy", "frame", "field")  # only what is above them joins them
+
+# Every room of the library, lowest first, and which of those above it may import.
+EDGES = {
+    "errors": "",
+    "process": "errors",
+    "threads": "errors process",
+    "format": "errors",
+    "missing": "errors",
+    "coding": "errors format",
+    "engine": "errors",
+    "fallback": "errors format process",
+    "maps": "coding errors fallback format missing process",
+    "residual": "coding engine errors format",
+    "transform": "coding engine errors format",
+    "models": "coding engine errors format process residual transform",
+    "chunk": "coding engine errors format maps missing models residual transform",
+    "torch_engine": "coding engine errors process residual threads",
+    "batch": "engine errors format models process residual threads torch_engine",
+    "codec": "batch chunk errors fallback format missing models",
+    "config": "codec errors missing models",
+    "numcodecs": "batch config process threads",
+    "zarr": "batch chunk codec config errors format maps missing models numcodecs",
+    "transfer": "batch chunk codec config errors format missing models numcodecs process threads "
+    "zarr",
+    "rivals": "errors format missing transfer",
+    "arrow": "codec config errors format maps missing models process threads",
+    "train": "batch chunk coding engine errors format maps models residual transfer transform zarr",
+    "dask": "arrow batch chunk codec config engine errors format models process train transfer "
+    "zarr",
+    "cli": "arrow chunk codec dask engine errors format missing models process residual rivals "
+    "threads torch_engine transfer zarr",
+    "__main__": "cli",
+}
 
 
 def name_of(path: Path) -> str:
@@ -50,7 +81,7 @@ def imports(path: Path) -> set[str]:
             above = package[: len(package) - node.level + 1] if node.level else ()
             module = ".".join((*above, *([node.module] if node.module else [])))
             # `from . import frame` names a module, `from .frame import Frame` what is in one.
-            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)}
+            found |= {f"{module}.{alias.name}" for alias in node.names}
     return found
 
 
@@ -62,8 +93,8 @@ IMPORTS = {name_of(path): imports(path) for path in MODULES}
 
 
 def test_the_modules_were_found() -> None:
-    assert {"", "codec", "frame", "engine", "train.recipe", "cli.compress"} <= set(IMPORTS)
-    assert "latrans.errors" in IMPORTS["cli.compress"]
+    assert {"", "codec", "format.frame", "engine", "train.recipe", "cli.compress"} <= set(IMPORTS)
+    assert "errors" in modules_imported("cli.compress")
     assert "latrans.models.store.list_models" in IMPORTS["cli.models"]
 
 
@@ -77,17 +108,51 @@ def belongs_to_any(found: set[str], package: str) -> bool:
     return any(belongs(name, (package,)) for name in found)
 
 
-@pytest.mark.parametrize("layer", APART)
-def test_the_lowest_layers_do_not_know_each_other(layer: str) -> None:
-    others = tuple(f"latrans.{other}" for other in APART if other != layer)
-    known = {
-        (name, other)
-        for name, found in IMPORTS.items()
-        if belongs(name, (layer,))
-        for other in found
-        if belongs(other, others)
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def modules_imported(name: str) -> set[str]:
+    """Modules of the library that one imports; the package's own root is not one of them."""
+    inside = {found.removeprefix("latrans.") for found in IMPORTS[name] if "latrans." in found}
+    modules = {found if found in IMPORTS else found.rpartition(".")[0] for found in inside}
+    return modules & IMPORTS.keys() - {"", name}
+
+
+def test_rooms_import_only_what_the_table_allows() -> None:
+    found: dict[str, set[str]] = {}
+    for name in IMPORTS:
+        if name:
+            others = {room_of(other) for other in modules_imported(name)}
+            found.setdefault(room_of(name), set()).update(others - {room_of(name)})
+    assert {room: sorted(others) for room, others in found.items()} == {
+        room: sorted(allowed.split()) for room, allowed in EDGES.items()
     }
-    assert known == set()
+
+
+def test_no_room_imports_one_that_stands_above_it() -> None:
+    order = list(EDGES)
+    for room, allowed in EDGES.items():
+        above = [other for other in allowed.split() if order.index(other) >= order.index(room)]
+        assert above == [], room
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    # Imports inside functions and for type checkers count as well.
+    left = {name: modules_imported(name) for name in IMPORTS if name}
+    while left:
+        free = {name for name, others in left.items() if not others & left.keys()}
+        assert free, f"in circles: {sorted(left)}"
+        left = {name: others for name, others in left.items() if name not in free}
+
+
+def test_the_root_holds_few_modules() -> None:
+    modules = {path.name for path in LIBRARY.glob("*.py")}
+    assert len(modules) <= 10, modules
+    folders = {path.parent for path in MODULES} - {LIBRARY}
+    for folder in folders:
+        said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8")))
+        assert said, folder
 
 
 def test_only_the_command_line_and_fit_import_training() -> None:

@@ -1,8 +1,9 @@
 """Damaged frames and models, decoded in a process with little memory and a clock.
 
 ``python tests/support/hostile.py frames 2 7`` takes every seventh small frame from the second
-on, mends the checksum after each mutation, so that parsers meet the damage, and decodes.  ``models plane``
-does the like to a model file.  What happens beside the documented errors is printed as JSON.
+on, mends the checksum after each mutation, so that parsers meet the damage, and decodes.
+``models plane`` does the like to a model file.  What happens beside the documented errors is
+printed as JSON.
 """
 
 from __future__ import annotations

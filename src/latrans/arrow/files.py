@@ -41,7 +41,7 @@ def locate(where: Any) -> tuple[Any, str]:
     """A file system of fsspec's (None for local files) and a path in it."""
     if not isinstance(where, (str, os.PathLike)):
         raise ConfigError(
-            f"{where!r:.80} is no file; expected a path, an fsspec URL or an open binary file"
+            f"{where!r:.80} is not a file; expected a path, an fsspec URL or an open binary file"
         )
     path = os.fspath(where)
     if "://" not in path:

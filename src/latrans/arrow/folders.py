@@ -97,7 +97,7 @@ def plan(
         If the array has fewer than two dimensions, or values that no column holds.
     """
     if not hasattr(source, "shape"):
-        raise ConfigError(f"{source!r:.80} is no array; expected one, not a group")
+        raise ConfigError(f"{source!r:.80} is not an array; expected one, not a group")
     shape, dtype = tuple(source.shape), np.dtype(source.dtype).newbyteorder("=")
     if len(shape) < 2 or not shape[0]:
         raise ConfigError(f"an array of shape {shape} has no rows that are arrays")
@@ -191,7 +191,7 @@ def open_folder(path: str | os.PathLike[str]) -> Folder:
     text = os.fspath(path)
     first = f"{text.rstrip('/')}/part-{0:012}.parquet"
     if _size(first) is None:
-        raise ConfigError(f"{text} is no folder of an array's rows: there is no {first}")
+        raise ConfigError(f"{text} is not a folder of an array's rows: there is no {first}")
     try:
         found = json.loads((_schema(first).metadata or {})[ARRAY])
         folder = Folder(

@@ -24,8 +24,8 @@ def as_table(table: Any) -> pa.Table:
         return made
     if not hasattr(table, "__arrow_c_stream__"):
         raise ConfigError(
-            f"{type(table).__name__} is no table; expected a pyarrow.Table or an object with the "
-            "Arrow C stream interface, such as a polars.DataFrame"
+            f"{type(table).__name__} is not a table; expected a pyarrow.Table or an object with "
+            "the Arrow C stream interface, such as a polars.DataFrame"
         )
     return pa.table(table)
 
@@ -50,8 +50,8 @@ def as_reader(data: Any) -> pa.RecordBatchReader:
         return made.to_reader()
     if not hasattr(data, "__arrow_c_stream__"):
         raise ConfigError(
-            f"{type(data).__name__} is no table; expected a pyarrow.Table, a RecordBatchReader or "
-            "an object with the Arrow C stream interface, such as a polars.DataFrame"
+            f"{type(data).__name__} is not a table; expected a pyarrow.Table, a RecordBatchReader "
+            "or an object with the Arrow C stream interface, such as a polars.DataFrame"
         )
     return pa.RecordBatchReader.from_stream(data)
 
@@ -85,11 +85,11 @@ def as_column(values: Any) -> pa.Array | pa.ChunkedArray:
         if hasattr(values, "__arrow_c_stream__"):
             return pa.chunked_array(values)
         if isinstance(values, (bytes, str)):
-            raise TypeError("one value is no column: give a list of them")
+            raise TypeError("one value is not a column: give a list of them")
         return pa.array(values if hasattr(values, "__arrow_c_array__") else list(values))
     except (pa.ArrowException, TypeError) as error:
         raise ConfigError(
-            f"{type(values).__name__} is no column: {error}; expected a pyarrow.Array or "
+            f"{type(values).__name__} is not a column: {error}; expected a pyarrow.Array or "
             "ChunkedArray, a series of polars or pandas, or a sequence of bytes"
         ) from error
 

@@ -1,4 +1,4 @@
-"""Station: the threads of a process that code chunks, as many as `latrans.threads.share` says.
+"""Queue: the threads of a process that code chunks, as many as `latrans.threads.share` says.
 
 An engine on a device gets a batch as one: all chunks that wait when the one before has ended, and
 their number is what such an engine lives by.  So a batch waits for chunks that should be there

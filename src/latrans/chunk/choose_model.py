@@ -1,4 +1,4 @@
-"""Auto: which of the shipped codecs suits an array, tried on a small piece of it.
+"""Choose a model: which of the shipped codecs suits an array, tried on a small piece of it.
 
 Every candidate encodes the same piece, and the smallest wins: bytes are compared, which are the
 same on every machine and engine, so the same array is always given the same codec.  Models of the

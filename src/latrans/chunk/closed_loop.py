@@ -1,4 +1,4 @@
-"""Loop: bounded mode with the residual coder inside the quantiser's loop (FORMAT.md 6.5).
+"""Closed loop: bounded mode with the residual coder inside the quantiser's loop (FORMAT.md 6.5).
 
 Quantising first and coding the integers without loss keeps the bound, but predictions then come
 from coarse numbers.  Here values lie on a grid 17 times as fine; the coder predicts on that grid,

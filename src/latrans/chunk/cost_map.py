@@ -1,4 +1,4 @@
-"""Cost: where the bits of a lossless chunk go, sample by sample."""
+"""Cost map: where the bits of a lossless chunk go, sample by sample."""
 
 from __future__ import annotations
 

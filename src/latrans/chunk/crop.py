@@ -1,4 +1,4 @@
-"""Sample: the middle of an array, small enough to try codecs on."""
+"""Crop: the middle of an array, small enough to try codecs on."""
 
 from __future__ import annotations
 

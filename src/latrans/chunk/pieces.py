@@ -1,4 +1,4 @@
-"""Arrange: mapped planes as the pieces that the residual coder works on (FORMAT.md 4.2).
+"""Pieces: mapped planes as the pieces that the residual coder works on (FORMAT.md 4.2).
 
 A plane is one piece.  Tracks are cut in blocks of 65,536 samples; within a block all tracks of an
 item follow each other, so that channels can refer to each other at the same time.

@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..zarr.frame_reader import configuration as codec_configuration
-from ..zarr.frame_reader import frames_of
 from . import arrays
-
-__all__ = ["codec_configuration", "read_records"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +61,8 @@ class Records:
 
 def read_records(array: Any) -> Records:
     """Note the header of every stored frame of a Zarr array."""
+    from ..zarr.frame_reader import frames_of
+
     records = Records()
     for block in arrays.blocks(array.shape, array.chunks, array.dtype.itemsize):
         for frame in frames_of(array, block):

@@ -21,7 +21,7 @@ def add_command(commands: Any) -> None:
         help="write an array, images, or a Zarr group, as Zarr with latrans",
         description="Write an array as a Zarr v3 array of latrans frames, block by block, each "
         "read back and compared; or a group, where arrays of integers and floats of at least "
-        "64 kB that are no coordinates go through latrans and all others are copied; labels, "
+        "64 kB that are not coordinates go through latrans and all others are copied; labels, "
         "flags and indices losslessly, unless they are named. Missing values stay as they are. A "
         "target that was stopped half-way says so, and the same command goes on where it stopped. "
         "Or columns of a Parquet file, to another.",

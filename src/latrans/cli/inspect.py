@@ -49,12 +49,13 @@ def _frame(path: Path) -> dict[str, Any]:
 
 def _array(path: str) -> dict[str, Any]:
     from ..transfer.progress import unfinished
+    from ..zarr.frame_reader import configuration as configuration_of
 
     try:
         array = arrays.open_zarr(path)
     except ModelError:  # one that the store keeps is damaged: headers do not need it
         array = sources.open_zarr(path)
-    configuration = chunks.codec_configuration(array)
+    configuration = configuration_of(array)
     with suppress(LatransError):  # one that is inline is named, too, unless it is damaged
         _open_inline(configuration)
     records = chunks.read_records(array)

@@ -173,7 +173,7 @@ def _bounds(args: argparse.Namespace) -> dict[str, float]:
     except ValueError as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"--bounds {args.bounds} are no numbers: {error}") from error
+        raise ConfigError(f"--bounds {args.bounds} are not numbers: {error}") from error
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Namespace: one arithmetic for NumPy arrays and for tensors.
+"""Array operations: one arithmetic for NumPy arrays and for tensors.
 
 The coder's arithmetic is written with operators and methods that both have; the few functions
 that it needs besides come from here.  Other kinds of arrays bring theirs, by `register`.

@@ -126,7 +126,7 @@ class Program:
             where = f"program layer {index} ({layer.op})"
             if layer.op not in OPS or (layer.op == "dense") != dense:
                 kind = "vectors" if dense else "planes"
-                raise ModelError(f"{where} is no operation on {kind}; expected one of {OPS}")
+                raise ModelError(f"{where} is not an operation on {kind}; expected one of {OPS}")
             if layer.op == "shuffle":
                 fh, fw = layer.factor
                 if fh < 1 or fw < 1 or channels % (fh * fw):

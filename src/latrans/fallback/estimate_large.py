@@ -1,4 +1,4 @@
-"""Outlook: whether the fallback may make less of an array than a model has.
+"""Estimate: whether the fallback may make less of an array than a model has.
 
 Compressing a large array only to compare sizes takes as long as decoding it.  Evenly spread pieces
 say what the fallback's methods find within reach of each other; `copies` finds what is further

@@ -1,4 +1,4 @@
-"""Squeeze: about how many bytes the fallback would make of a little data, without making them.
+"""Estimate: about how many bytes the fallback would make of a little data, without making them.
 
 Zstandard takes longer to set out on a small chunk than a model to code all of it.  This guesses
 what it would come to: a greedy search for repeats, literals at their entropy.  What came out for

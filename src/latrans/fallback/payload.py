@@ -1,4 +1,4 @@
-"""Fallback: chunks that no model suits, by classical codecs (FORMAT.md section 3).
+"""Payload: chunks that no model suits, by classical codecs (FORMAT.md section 3).
 
 Any dtype except objects, any shape.  The payload is one byte that names the method, then its
 bytes; the smallest of a few is kept, so a frame is never much larger than Blosc's.

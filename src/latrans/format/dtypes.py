@@ -1,4 +1,4 @@
-"""Carrier: the numbers behind a dtype, which models work on, and the way back.
+"""dtypes: the numbers behind a dtype, which models work on, and the way back.
 
 Booleans travel as bytes, datetimes as int64, complex numbers as real and imaginary part along one
 more dimension, and everything in native byte order.

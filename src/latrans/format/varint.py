@@ -1,4 +1,4 @@
-"""Wire: reading and writing the bytes of sections, shared by all that have some (FORMAT.md 1)."""
+"""Varint: reading and writing the bytes of sections, shared by all that have some (FORMAT.md 1)."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Field: arrays to integers and back (FORMAT.md section 5).
+"""Apply: arrays to integers and back (FORMAT.md section 5).
 
 A *map* turns the values of an array into int32 integers that a predictor can work on, and back,
-every bit of it in lossless mode.  `candidate_maps` says which maps may suit, `apply` makes the most of one;
-which is taken is decided by estimated cost (`mapping`).  Values that no map should see (NaN,
-infinities, fill values, negative zeros) are masked before and restored after.
+every bit of it in lossless mode.  `candidate_maps` says which maps may suit, `apply` makes the most
+of one; which is taken is decided by estimated cost (`estimate`).  Values that no map should see
+(NaN, infinities, fill values, negative zeros) are masked before and restored after.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Choice: the value map that promises the fewest bits, judged on small pieces.
+"""Estimate: the value map that promises the fewest bits, judged on small pieces.
 
 What the residual coder will make of integers is guessed from how far each lies from what simple
 predictors say.  Maps of the same values compare well by that; it is no estimate of sizes.

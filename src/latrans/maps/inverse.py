@@ -1,4 +1,4 @@
-"""Inversion: decoded pieces to the values of a chunk, each as it comes (FORMAT.md 5)."""
+"""Inverse: decoded pieces to the values of a chunk, each as it comes (FORMAT.md 5)."""
 
 from __future__ import annotations
 

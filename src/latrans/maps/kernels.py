@@ -1,4 +1,4 @@
-"""Passes: what maps do to every sample of an array, compiled where the core loads.
+"""Kernels: what maps do to every sample of an array, compiled where the core loads.
 
 The functions of `NumPy` are the definition; the compiled ones give the same numbers (float64
 arithmetic of one rounding per operation) in one walk over the array and without copies of it.

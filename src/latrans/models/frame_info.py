@@ -1,4 +1,4 @@
-"""Info: what a frame says about itself, without decoding it."""
+"""Frame info: what a frame says about itself, without decoding it."""
 
 from __future__ import annotations
 

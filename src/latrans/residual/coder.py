@@ -51,9 +51,9 @@ def encode(
 ) -> Encoded:
     """Encode planes, each (rows, columns) of integers that fit 32 bits, in order.
 
-    `max_reference_distance` is the furthest distance back that any candidate names.  With a step, an odd number
-    from 9 on, samples come back up to `step // 2` away from what they were; `noise_parts` as in
-    `PlanePlanInput`.  Experts are tried unless they are given.
+    `max_reference_distance` is the furthest distance back that any candidate names.  With a step,
+    an odd number from 9 on, samples come back up to `step // 2` away from what they were;
+    `noise_parts` as in `PlanePlanInput`.  Experts are tried unless they are given.
     """
     if step == 1 and reconstructions is None and experts is None and _is_alone(infos):
         quick = backend.encode_alone(planes[0])

@@ -64,8 +64,8 @@ class Neighbours(Predictions):
     errors : (errors, ...) signed neighbouring errors, 8 fraction bits.
     window_sums : (windows, ...) sums of absolute errors, 8 fraction bits.
     sigma : mean absolute error of the coefficient set, 8 fraction bits.
-    normalised_prediction, mean_abs_miss : share of the energy that the adaptive filter foretells, and the
-        mean that it misses, or None.
+    normalised_prediction, mean_abs_miss : share of the energy that the adaptive filter foretells,
+        and the mean that it misses, or None.
     references : what the network sees of reference planes, the first one first.
     reconstruction : (9, ...) minus base, or None; `reconstruction_errors` (2, ...) at W and N.
     """

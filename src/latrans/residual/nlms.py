@@ -1,4 +1,4 @@
-"""Adaptive filter: the error of the linear prediction foretold from the errors before it.
+"""NLMS: the error of the linear prediction predicted from the errors before it.
 
 Sound and many sensors change faster than coefficients in a header can follow.  Every lane keeps a
 filter over its last errors and bends it after each sample; nothing is stored.  Method: normalised

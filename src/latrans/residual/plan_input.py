@@ -1,4 +1,4 @@
-"""Surface: a plane that is planned for, its bands of rows, and the plan that comes of it."""
+"""Plan input: a plane that is planned for, its bands of rows, and the plan that comes of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Habit: when an encoder asks again what the pieces of a section keep answering alike.
+"""Plan search: when an encoder asks again what the pieces of a section keep answering alike.
 
 Trying everything on every one of many small planes costs more than coding them.  What two trials
 in a row agree on is taken for granted for one piece, then for three.

@@ -179,8 +179,8 @@ def decode(
 ) -> tuple[Ints, Coded]:
     """Decode side: the samples of one plane, and the plane as a reference for later ones.
 
-    `tables` are slots, starts and frequencies of the table of every class; `lane_first_samples` holds the
-    first sample of each lane of a track.
+    `tables` are slots, starts and frequencies of the table of every class; `lane_first_samples`
+    holds the first sample of each lane of a track.
     """
     space = job.workspace(predictor)
     g = predictor.geometry

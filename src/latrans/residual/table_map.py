@@ -1,4 +1,4 @@
-"""Remap: which table serves each class of a section (FORMAT.md 6.5).
+"""Table map: which table serves each class of a section (FORMAT.md 6.5).
 
 Tables are trained; on data unlike the training's another class's table may suit better.  The
 encoder counts tokens and names the better tables.

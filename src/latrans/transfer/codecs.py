@@ -72,7 +72,7 @@ def mark(name: str, codec: LatransCodec, dtype: np.dtype[Any]) -> Any:
     held = Missing(marks).values_as(dtype)
     if not held and not name:
         raise ConfigError(
-            f"fill_value {marks[0]} is no value that {called(name)} of dtype {dtype} can hold"
+            f"fill_value {marks[0]} is not a value that {called(name)} of dtype {dtype} can hold"
         )
     return held[0] if held else None
 

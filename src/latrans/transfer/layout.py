@@ -176,7 +176,7 @@ def _taken(
         if zarr_format == 2:
             raise ConfigError("shards need Zarr format 3")
         if any(big % small for big, small in zip(whole, cut, strict=True)):
-            raise ConfigError(f"shards {whole} are no multiple of chunks {cut}")
+            raise ConfigError(f"shards {whole} are not a multiple of chunks {cut}")
     options: dict[str, Any] = {
         "dtype": array.dtype,
         **described,

@@ -274,7 +274,7 @@ def test_unknown_columns_and_filters_are_config_errors(
 
 @pytest.mark.parametrize("data", [b"bytes", [1, 2], {"a": 1}, None])
 def test_what_is_no_table_is_refused(path: Path, data: Any) -> None:
-    with pytest.raises(ConfigError, match="is no table"):
+    with pytest.raises(ConfigError, match="is not a table"):
         write_parquet(data, path, IMAGE)
-    with pytest.raises(ConfigError, match="is no table"):
+    with pytest.raises(ConfigError, match="is not a table"):
         encode_table(data, IMAGE)

@@ -475,6 +475,6 @@ def test_marks_that_some_arrays_of_a_group_cannot_hold_are_for_the_others():
 
 
 def test_whatever_fill_value_a_dtype_cannot_hold_is_refused(tmp_path: Path):
-    with pytest.raises(ConfigError, match="300 is no value"):
+    with pytest.raises(ConfigError, match="300 is not a value"):
         transcode(packed(), tmp_path / "a", latrans.Codec("image-1", "bounded", 1, 300))
     assert not (tmp_path / "a").exists()

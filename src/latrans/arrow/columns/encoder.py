@@ -1,4 +1,4 @@
-"""Sensors: numeric columns of a table encoded together, and decoded again."""
+"""Encoder: numeric columns of a table encoded together, and decoded again."""
 
 from __future__ import annotations
 

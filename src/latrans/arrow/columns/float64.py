@@ -1,4 +1,4 @@
-"""Carry: columns of different types side by side as float64, and back, bit for bit.
+"""Float64: columns of different types side by side as float64, and back, bit for bit.
 
 Decoded values hang on integer and IEEE 754 arithmetic alone.  NaNs are moved as bits, since
 machines differ in what converting one does to its payload.

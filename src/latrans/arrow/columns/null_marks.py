@@ -1,4 +1,4 @@
-"""Marks: which rows of which columns hold nothing, told by where that changes (FORMAT.md 12.3)."""
+"""Null marks: which rows of which columns hold nothing, told by where that changes (FORMAT.md 12.3)."""
 
 from __future__ import annotations
 

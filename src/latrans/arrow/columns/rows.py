@@ -1,4 +1,4 @@
-"""Gather: rows of columns that are stored as one, from the values that they belong to."""
+"""Rows: rows of columns that are stored as one, from the values that they belong to."""
 
 from __future__ import annotations
 

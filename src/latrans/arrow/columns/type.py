@@ -1,11 +1,11 @@
 """The extension type ``latrans.columns``: several numeric columns stored as one.
 
 Storage is a struct of ``row``, int64, and ``data``, large_binary (of other libraries also binary or
-binary_view, and in any order).  Runs of rows are encoded
-together (`latrans.arrow.columns.value`): the value is the ``data`` of the run's first row, the other
-rows have null there.  Each row's ``row`` says which value it belongs to and where in it, so that rows
-may be filtered, sorted and joined by any reader and still decode, as long as the values are there.
-Parquet stores these numbers in next to nothing.
+binary_view, and in any order).  Runs of rows are encoded together (`latrans.arrow.columns.value`):
+the value is the ``data`` of the run's first row, the other rows have null there.  Each row's
+``row`` says which value it belongs to and where in it, so that rows may be filtered, sorted and
+joined by any reader and still decode, as long as the values are there.  Parquet stores these
+numbers in next to nothing.
 
 The type's parameters are JSON::
 
@@ -208,7 +208,9 @@ def _parse(serialized: bytes, storage: pa.DataType | None = None) -> ColumnsType
             number_dtype(field.type)
         positions = tuple(found["positions"])
         if len(positions) != len(fields) or not all(type(n) is int and n >= 0 for n in positions):
-            raise CodecError(f"positions {positions} of {len(fields)} columns are no whole numbers")
+            raise CodecError(
+                f"positions {positions} of {len(fields)} columns are not whole numbers"
+            )
         given = found.get("bounds", {})
         bounds = tuple(float(given[f.name]) if f.name in given else None for f in fields)
         if not all(b is None or 0 < b < math.inf for b in bounds):

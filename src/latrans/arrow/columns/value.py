@@ -1,4 +1,4 @@
-"""Sheets: some rows of several numeric columns as one value (FORMAT.md 12.3).
+"""Value: some rows of several numeric columns as one value (FORMAT.md 12.3).
 
 Columns that are stored alike travel in one frame, (rows, columns), so that each is predicted from
 the others, too.  Nulls are marked beside it, and NaNs where they all have the usual bits.

@@ -1,4 +1,4 @@
-"""Values: from Arrow columns of arrays to NumPy, and back.
+"""Arrays: from Arrow columns of arrays to NumPy, and back.
 
 Columns may be fixed-shape tensors (with a permutation, too), lists and fixed-size lists of
 numbers, nested ones with a shape, the struct of data and shape that stands for tensors of varying
@@ -254,7 +254,7 @@ def _dtype(kind: pa.DataType) -> np.dtype[Any]:
     try:
         return np.dtype(kind.to_pandas_dtype())
     except (NotImplementedError, TypeError) as error:
-        raise ConfigError(f"values of type {kind} are no numbers of NumPy's: cast them") from error
+        raise ConfigError(f"values of type {kind} are not numbers of NumPy's: cast them") from error
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

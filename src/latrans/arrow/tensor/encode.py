@@ -1,4 +1,4 @@
-"""Columns: arrays in rows encoded, and decoded again.
+"""Encode: arrays in rows encoded, and decoded again.
 
 A batch of rows is encoded and decoded together, by `Codec.encode_batch` and `Codec.decode_batch`;
 its frames are those of its rows one by one, and null rows stay null.
