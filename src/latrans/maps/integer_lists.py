@@ -1,4 +1,4 @@
-"""Integer lists: lists of small non-negative integers as side data of maps and masks (FORMAT.md 5.3).
+"""Integer lists: small non-negative integers as side data of maps and masks (FORMAT.md 5.3).
 
 LEB128 gives each small number a byte of its own, and Zstandard an entropy code to the bytes: within
 a few hundredths of what a coder of its own would reach, with nothing to define or to tune.

@@ -1,4 +1,4 @@
-"""Two layers: their order as integers, and the map for those that lie on no grid (FORMAT.md 5.1)."""
+"""Two layers: the order of floats as integers, and the map for those on no grid (FORMAT.md 5.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neighbours: a sample's neighbours, for whole row bands or for single samples (FORMAT.md 6.2, 6.3).
+"""Neighbours: of the samples of whole row bands, or of single samples (FORMAT.md 6.2, 6.3).
 
 `Gather` says what is asked of canvases; `Workspace` owns those of one plane.  Encoding fills them
 band by band, decoding sample by sample; both ask for the same differences and the same

@@ -1,4 +1,4 @@
-"""Null marks: which rows of which columns hold nothing, told by where that changes (FORMAT.md 12.3)."""
+"""Null marks: which rows of a column hold nothing, told by where that changes (FORMAT.md 12.3)."""
 
 from __future__ import annotations
 
