@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 try:
-    from .._native import estimate_nbytes as _compiled
+    from .._native import squeezed as _compiled
 except ImportError:
     _compiled = None
 
