@@ -1,0 +1,148 @@
+#include "residual/small_plane.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "require.h"
+#include "residual/plan/trials.h"
+#include "residual/section.h"
+
+namespace latrans {
+
+namespace {
+
+constexpr size_t kRow = (kTables + 15) / 16 * 16;
+constexpr int32_t kMostCost = 8191;  // of a token: float32 holds the sums of a small plane
+
+uint64_t zigzag(int64_t value) {
+    return static_cast<uint64_t>(value) << 1 ^ (value < 0 ? ~uint64_t{0} : 0);
+}
+
+void put_varint(std::vector<uint8_t> &out, uint64_t value) {
+    for (; value >= 128; value >>= 7) out.push_back(static_cast<uint8_t>(value | 128));
+    out.push_back(static_cast<uint8_t>(value));
+}
+
+// Nearest code of a mean absolute error, an eighth of an octave apart.
+uint8_t code_from_sigma(double sigma) {
+    if (sigma < 1) return 0;
+    return static_cast<uint8_t>(std::clamp(std::nearbyint(8 * std::log2(sigma)), 0.0, 255.0));
+}
+
+}  // namespace
+
+SmallPlaneEncoder::SmallPlaneEncoder(std::shared_ptr<const Model> model, SmallPlaneSource source)
+    : model_(std::move(model)), source_(std::move(source)), rivals_(source_.networks) {
+    require(!model_->has_picture(), "planes alone have no reconstruction");
+    require(source_.sigmas.size() == 256, "every code has a mean error");
+    require(source_.networks.size() <= kNoNetwork, "too many experts");
+    require(source_.costs.size() == size_t{kTables} * kTokens, "costs have another shape");
+    const size_t n_taps = model_->geometry().taps.size();
+    require(n_taps >= 8 && source_.weights.size() <= n_taps, "coefficients do not fit the taps");
+    require(source_.shift >= 0 && source_.shift <= 16, "weights have 0 to 16 fraction bits");
+    for (const int32_t weight : source_.weights)
+        require(weight >= -32768 && weight <= 32768, "a weight exceeds 16 bits");
+    rivals_.push_back(-1);
+    costs_of_tokens_.assign(kTokens * kRow, 0);
+    for (size_t table = 0; table < kTables; ++table)
+        for (size_t token = 0; token < kTokens; ++token) {
+            const int32_t cost = source_.costs[table * kTokens + token];
+            require(cost >= 0 && cost <= kMostCost, "a token costs too much");
+            costs_of_tokens_[token * kRow + table] = static_cast<float>(cost);
+        }
+}
+
+SmallPlaneEncoder::Section SmallPlaneEncoder::encode(const int32_t *plane, int64_t rows,
+                                                     int64_t columns) const {
+    require(rows >= 1 && columns >= 1 && columns < kSmallPlaneSamples &&
+                rows < kSmallPlaneSamples && rows * columns < kSmallPlaneSamples,
+            "plane is not small");
+    Job job = this->job(rows, columns);
+    const auto [least, most] = std::minmax_element(plane, plane + rows * columns);
+    const bool ranged = *least < 0 || *most > 255;
+    job.lo = ranged ? *least : 0;
+    job.hi = ranged ? *most : 255;
+    const double n = static_cast<double>(rows * columns);
+    const uint8_t code = code_from_sigma(static_cast<double>(error(plane, job.schedule)) / n);
+    job.bands[0].sigma = source_.sigmas[code];
+    job.check(*model_);
+    const SamplesView given{plane, Type::kInt32};
+    const auto costs = contest(*model_, job, given, rivals_, source_.costs.data(),
+                               source_.per_raw_bit);
+    const auto expert = static_cast<size_t>(
+        std::min_element(costs.begin(), costs.end()) - costs.begin());
+    job.network = rivals_[expert];
+    const auto classes = classify(*model_, job, given).classes;
+    const TableMap map = best_map(*classes);
+
+    std::vector<uint8_t> header{0}, entries;
+    for (int table = 0; table < kTables; ++table) {
+        if (map[static_cast<size_t>(table)] == table) continue;
+        entries.push_back(static_cast<uint8_t>(table));
+        entries.push_back(static_cast<uint8_t>(map[static_cast<size_t>(table)]));
+    }
+    if (ranged) {
+        header[0] |= kRangeBit;
+        put_varint(header, zigzag(job.lo));
+        put_varint(header, static_cast<uint64_t>(int64_t{job.hi} - job.lo));
+    }
+    if (!entries.empty()) {
+        header[0] |= kMapBit;
+        header.push_back(static_cast<uint8_t>(entries.size() / 2));
+        header.insert(header.end(), entries.begin(), entries.end());
+    }
+    const bool none = expert + 1 == rivals_.size();
+    header.push_back(static_cast<uint8_t>((none ? kNoNetwork : expert) << kExpertShift));
+    header.push_back(code);
+    for (int64_t lane = 0; !job.schedule.plane && lane < rows; ++lane)
+        put_varint(header, zigzag(int64_t{plane[lane * columns]} -
+                                  (lane ? plane[(lane - 1) * columns] : 0)));
+    return {std::move(header), latrans::encode(*model_, {classes}, map, 1)};
+}
+
+Job SmallPlaneEncoder::job(int64_t rows, int64_t columns) const {
+    Job job{};
+    job.schedule = {model_->geometry().plane, rows, columns, rows * columns};
+    job.bands.push_back({source_.weights.data(), source_.shift, 1});
+    job.band_rows = rows;
+    job.n_weights = static_cast<int>(source_.weights.size());
+    job.network = -1;
+    job.step = 1;
+    return job;
+}
+
+// Sum of the magnitudes of errors of the model's own coefficients.
+int64_t SmallPlaneEncoder::error(const int32_t *plane, const Schedule &schedule) const {
+    Trials trials(*model_, {plane, Type::kInt32}, schedule, nullptr, std::nullopt);
+    return trials.measure({0, schedule.n_samples, 1}, {}, {source_.weights, source_.shift}).error;
+}
+
+TableMap SmallPlaneEncoder::best_map(const Classes &classes) const {
+    TableMap map{};
+    for (int32_t table = 0; table < kTables; ++table) map[static_cast<size_t>(table)] = table;
+    const ClassBuffer &all = classes.all();
+    // How often each token meets each class; those that do, in order of classes.
+    std::vector<uint16_t> counts(size_t{kTables} * kTokens);
+    std::vector<uint16_t> met;
+    for (size_t i = 0; i < all.n; ++i) {
+        const size_t key = all.tables[i] * size_t{kTokens} + all.tokens[i];
+        if (counts[key]++ == 0) met.push_back(static_cast<uint16_t>(key));
+    }
+    std::sort(met.begin(), met.end());
+    float totals[kRow];
+    for (size_t i = 0; i < met.size();) {
+        const size_t table = met[i] / kTokens;
+        std::fill_n(totals, kRow, 0.0f);
+        for (; i < met.size() && met[i] / kTokens == table; ++i) {
+            const float count = counts[met[i]];
+            const float *costs = costs_of_tokens_.data() + met[i] % kTokens * kRow;
+            for (size_t t = 0; t < kRow; ++t) totals[t] += count * costs[t];
+        }
+        const float *best = std::min_element(totals, totals + kTables);
+        if (totals[table] - *best > source_.worth) map[table] = static_cast<int32_t>(best - totals);
+    }
+    return map;
+}
+
+}  // namespace latrans
