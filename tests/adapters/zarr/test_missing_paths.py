@@ -20,6 +20,7 @@ from latrans.cli import main
 from latrans.errors import ConfigError
 from latrans.numcodecs import Latrans
 from latrans.transfer import transcode
+from latrans.transfer.compare import difference
 from latrans.transfer.verify import pairs, violations
 from latrans.zarr import LatransCodec
 
@@ -136,7 +137,7 @@ def test_verification_finds_missing_values_that_moved():
     source = zarr.create_array({}, data=values, attributes={"_FillValue": 255})
     moved = latrans.zarr.create({}, data=values, max_error=ERROR)
     (pair,) = pairs(source, moved)
-    found = latrans.compare.difference(values, moved[:], ERROR, pair.missing)
+    found = difference(values, moved[:], ERROR, pair.missing)
     assert violations(pair, found) == 2 * 40 * 50
 
 
@@ -355,7 +356,7 @@ def test_padding_of_records_is_neither_compared_nor_stored():
         assert (zarr.open_array(store)[:] == flat).all()
         again = records.copy()
         again.view("u1").reshape(100, -1)[:, 1:8] = 77  # padding after `channel`
-        assert not latrans.compare.difference(records, again).n_different
+        assert not difference(records, again).n_different
     assert len(frames) == 1
 
 

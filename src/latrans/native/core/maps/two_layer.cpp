@@ -29,9 +29,7 @@ float unordered(int64_t integer) {
 }
 
 int bit_length(int64_t value) {
-    int n = 0;
-    for (; value > 0; value >>= 1) ++n;
-    return n;
+    return value > 0 ? 64 - __builtin_clzll(static_cast<uint64_t>(value)) : 0;
 }
 
 struct Cell {
@@ -48,6 +46,29 @@ Cell cell(int64_t q, double scale) {
 }
 
 bool is_at_zero(int64_t q) { return q == 0 || q == -1; }
+
+// Cells of one grid.
+class Grid {
+public:
+    explicit Grid(int exponent)
+        : scale_(std::ldexp(1.0, exponent)),
+          narrow_(static_cast<float>(scale_)),
+          is_usual_(exponent >= -126 && exponent <= 103) {}
+
+    // Where all ends of a cell are normal floats, they are exact, and its floats lie evenly.
+    Cell operator()(int64_t q) const {
+        const bool is_exact = q < kExact && q > -kExact && !is_at_zero(q);
+        if (!is_usual_ || !is_exact) return cell(q, scale_);
+        const auto nearer = static_cast<uint32_t>(q < 0 ? -q - 1 : q);
+        return {ordered(static_cast<float>(static_cast<int32_t>(q)) * narrow_),
+                __builtin_clz(nearer) - (31 - kMantissa)};
+    }
+
+private:
+    double scale_;
+    float narrow_;
+    bool is_usual_;
+};
 
 // The octave of the float 2**exponent.
 int64_t top_of(int exponent) {
@@ -68,14 +89,23 @@ size_t starts_of(Counts &counts) {
 }
 
 void put_bits(uint8_t *to, size_t at, int width, uint64_t value) {
-    for (int bit = width; bit-- > 0; ++at)
-        to[at >> 3] = static_cast<uint8_t>(to[at >> 3] | ((value >> bit & 1) << (7 - (at & 7))));
+    // At most 38 bits from the first byte on, so that the value's are in the window's five bytes.
+    const size_t end = (at & 7) + static_cast<size_t>(width);
+    const uint64_t window = value << (40 - end);
+    uint8_t *bytes = to + (at >> 3);
+    for (size_t i = 0; 8 * i < end; ++i)
+        bytes[i] = static_cast<uint8_t>(bytes[i] | (window >> (32 - 8 * i) & 255));
 }
 
 // Up to 31 bits from any bit on, within nbytes.
 uint64_t take_bits(const uint8_t *from, size_t nbytes, size_t at, int width) {
     uint64_t window = 0;
-    const size_t first = at >> 3, n = std::min<size_t>(5, nbytes - first);
+    const size_t first = at >> 3;
+    if (nbytes - first >= 8) {
+        for (size_t i = 0; i < 8; ++i) window = window << 8 | from[first + i];
+        return window << (at & 7) >> (64 - width);
+    }
+    const size_t n = std::min<size_t>(5, nbytes - first);
     for (size_t i = 0; i < 5; ++i) window = window << 8 | (i < n ? from[first + i] : 0);
     return window >> (40 - (at & 7) - static_cast<size_t>(width)) & ((uint64_t{1} << width) - 1);
 }
@@ -84,7 +114,8 @@ uint64_t take_bits(const uint8_t *from, size_t nbytes, size_t at, int width) {
 
 std::optional<SecondLayer> split_floats(const float *values, size_t n, int exponent,
                                         int64_t *integers) {
-    const double scale = std::ldexp(1.0, exponent), inverse = std::ldexp(1.0, -exponent);
+    const Grid grid(exponent);
+    const double inverse = std::ldexp(1.0, -exponent);
     const int64_t top = top_of(exponent);
     std::vector<int64_t> rests(n);
     std::vector<uint8_t> widths(n);
@@ -94,7 +125,7 @@ std::optional<SecondLayer> split_floats(const float *values, size_t n, int expon
     for (size_t i = 0; i < n; ++i) {
         const auto q = static_cast<int64_t>(std::floor(static_cast<double>(values[i]) * inverse));
         integers[i] = q;
-        const Cell here = cell(q, scale);
+        const Cell here = grid(q);
         int64_t rest = ordered(values[i]) - here.first;
         int width = here.bits;
         is_first &= rest == 0;
@@ -127,14 +158,14 @@ size_t count_at_zero(const int64_t *integers, size_t n) {
 
 bool join_floats(const int64_t *integers, size_t n, int exponent, const uint8_t *low,
                  size_t nbytes, const int64_t *octaves, float *values) {
-    const double scale = std::ldexp(1.0, exponent);
+    const Grid grid(exponent);
     const int64_t top = top_of(exponent);
     std::vector<int64_t> firsts(n);
     std::vector<uint8_t> widths(n);
     Counts counts{};
     const int64_t *octave = octaves;
     for (size_t i = 0; i < n; ++i) {
-        const Cell here = cell(integers[i], scale);
+        const Cell here = grid(integers[i]);
         firsts[i] = here.first;
         int width = here.bits;
         if (octaves && is_at_zero(integers[i])) width = *octave++ > 0 ? kMantissa : 0;
