@@ -319,7 +319,7 @@ class Codec(Batches):
 
         model, carrier = self._model_of(parts), carrier_of(parts)
         array = restore_dtype(decode.decode(model, parts, carrier, self.engine), parts)
-        if parts.mode == "lossless":
+        if parts.mode != "lossy":
             from .batch.small_chunks import remember_shape
 
             remember_shape(model, parts, self.engine)

@@ -46,7 +46,7 @@ EDGES = {
     "models": "coding engine errors format process residual transform",
     "chunk": "coding engine errors format maps missing models residual transform",
     "torch_engine": "coding engine errors process residual threads",
-    "batch": "chunk engine errors format models process residual threads torch_engine",
+    "batch": "chunk engine errors format maps models process residual threads torch_engine",
     "codec": "batch chunk errors fallback format missing models",
     "config": "codec errors missing models",
     "numcodecs": "batch config process threads",

@@ -1,7 +1,6 @@
-"""Frame templates: what all small chunks of a model and a shape have in common, made once.
+"""Frame templates: what all chunks of a model and a shape have in common, made once.
 
-Each coder of small chunks makes and keeps its own; all of them are found by the first bytes of a
-frame.
+Each coder makes and keeps its own; all of them are found by the first bytes of a frame.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,7 @@ from ..models.model import Model
 from ..models.store import is_loaded
 
 Array = npt.NDArray[Any]
-Sections = tuple[bytes, bytes]  # latents, residual
+Sections = tuple[bytes, bytes]  # maps or latents, residual
 
 _MOST_TEMPLATES = 1024  # that are remembered
 
@@ -29,21 +28,51 @@ _templates: dict[bytes, FrameTemplate] = {}  # by head
 _lengths: tuple[int, ...] = ()  # of heads
 
 
+class FrameDecoder(Protocol):
+    """What decodes the frames of a template."""
+
+    digest: str  # of its model
+
+    def decode(
+        self, template: FrameTemplate, sections: Sequence[Sections]
+    ) -> Sequence[Array | None]:
+        """Arrays of frames, each with memory of its own; None for those that go the long way."""
+
+
 @dataclass(frozen=True, eq=False)
 class FrameTemplate:
-    """What all small chunks of a model and a shape have in common."""
+    """What all chunks of a model and a shape have in common.
 
-    coder: SmallCoder
+    Attributes
+    ----------
+    coder : FrameDecoder
+    dtype, shape : of the chunks.
+    head : bytes that their frames start with.
+    has_section : whether the length of another section, maps or latents, follows the head.
+    sample : rows and columns of a small chunk.
+    """
+
+    coder: FrameDecoder
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
-    sample: tuple[int, int]  # rows and columns
-    head: bytes  # of their frames
+    head: bytes
+    has_section: bool
+    sample: tuple[int, int] = (0, 0)
+
+
+def register(template: FrameTemplate) -> FrameTemplate | None:
+    """Let frames be found; the template of their head, or None if there are too many."""
+    global _lengths
+    with _lock:
+        if len(_templates) >= _MOST_TEMPLATES:
+            return None
+        template = _templates.setdefault(template.head, template)
+        _lengths = tuple(sorted({*_lengths, len(template.head)}))
+        return template
 
 
 class SmallCoder(ABC):
     """Codes small chunks by one model, in memory that threads share."""
-
-    has_latents: bool  # and so their length behind the head
 
     def __init__(self, model: Model) -> None:
         self.digest = model.digest
@@ -76,17 +105,13 @@ class SmallCoder(ABC):
 
     def remember_shape(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> FrameTemplate | None:
         """The template of chunks of a dtype and shape, made when they are first met."""
-        global _lengths
         key = dtype, shape
         if key in self._known:
             return self._known[key]
         template = self.make(dtype, shape) if shape and 0 not in shape else None
-        with _lock:
-            if max(len(self._known), len(_templates)) >= _MOST_TEMPLATES:
-                return None
-            if template is not None:
-                template = _templates.setdefault(template.head, template)
-                _lengths = tuple(sorted({*_lengths, len(template.head)}))
+        if template is not None:
+            template = register(template)
+        if len(self._known) < _MOST_TEMPLATES:
             self._known[key] = template
         return template
 
@@ -105,11 +130,14 @@ def opened(frame: bytes) -> tuple[FrameTemplate | None, Sections]:
             break
     if template is None or len(frame) < n + 5 or not is_loaded(template.coder.digest):
         return nothing
-    has_latents = template.coder.has_latents
-    if has_latents and frame[n] >= 128:
-        return nothing
-    first = n + has_latents
-    start, view = first + (frame[n] if has_latents else 0), memoryview(frame)
+    length, first = 0, n
+    if template.has_section:
+        for shift in range(0, 28, 7):
+            byte = frame[first]
+            length, first = length | (byte & 127) << shift, first + 1
+            if byte < 128 or first >= len(frame) - 4:
+                break
+    start, view = first + length, memoryview(frame)
     if start > len(frame) - 4 or zlib.crc32(view[:-4]) != int.from_bytes(view[-4:], "little"):
         return nothing
     return template, (frame[first:start], frame[start:-4])

@@ -19,6 +19,7 @@ from ..format.frame import Frame
 from ..models.model import Model
 from . import small_coders
 from .frame_template import FrameTemplate, SmallCoder, any_known, opened
+from .piece_decoder import piece_decoder
 
 Array = npt.NDArray[Any]
 
@@ -57,8 +58,12 @@ def decoded(frames: Sequence[bytes], engine: str | None) -> list[Array | None]:
 def remember_shape(model: Model, frame: Frame, engine: str | None) -> None:
     """Prepare for more frames like one that has been decoded."""
     coder = _coder(model, engine)
-    if coder is not None and coder.takes(frame.dtype, frame.shape):
+    if coder is not None and frame.mode == "lossless" and coder.takes(frame.dtype, frame.shape):
         coder.remember_shape(frame.dtype, frame.shape)
+    if select(engine).host == "native":
+        decoder = model.prepared("piece decoder", lambda: piece_decoder(model))
+        if decoder is not None:
+            decoder.remember(frame)
 
 
 def _coder(model: Model, engine: str | None) -> SmallCoder | None:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..chunk.pieces import PieceLayout, arrange
 from ..errors import CodecError
 from ..format import axes
 from ..format.frame import Frame, head, sealed
@@ -21,7 +20,6 @@ from .frame_template import FrameTemplate, Sections, SmallCoder
 
 Array = npt.NDArray[Any]
 
-_MOST_SAMPLES = 1 << 20  # of more, the way there takes no time
 _TAKEN = frozenset(np.dtype(t) for t in (np.uint8, np.int8, np.uint16, np.int16, np.int32))
 
 
@@ -37,8 +35,6 @@ def coder_of(model: Model) -> SmallCoder | None:
 
 class ValueChunkCoder(SmallCoder):
     """Codes chunks that are one sample each, by a model that codes by value."""
-
-    has_latents = True
 
     def __init__(self, model: Model) -> None:
         from ..residual.values.native import chunk_coder
@@ -69,33 +65,24 @@ class ValueChunkCoder(SmallCoder):
         return [items[0]] if len(items) == 1 else [item.copy() for item in items]
 
     def make(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> FrameTemplate | None:
-        layout = None if self._native is None else _in_order(self.model, shape)
-        if layout is None or (layout.n_planes, layout.shape) != (1, self._sample):
+        sample = None if self._native is None else _alone(self.model, shape)
+        if sample != self._sample:
             return None
         return _template(self, dtype, shape, self._sample, self._latent_dtype)
 
 
 class PlaneCoder(SmallCoder):
-    """Codes chunks of integers that are one small plane or track each; decodes larger ones, too.
-
-    Small ones lie in one array together.  Of larger chunks, of one plane or several in their own
-    order, it is the way to the compiled decoder and back that is prepared here.
-    """
-
-    has_latents = False
+    """Codes chunks of integers that are one small plane or track each."""
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         backend: Any = model.backend("native")
-        self._backend, self._native, self._sections = backend, backend.alone, backend.sections
-        self._pieces: dict[bytes, PieceLayout] = {}  # of larger chunks, by head
+        self._native, self._sections = backend.alone, backend.sections
 
     def takes(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
-        return dtype in _TAKEN and _size(shape) <= _MOST_SAMPLES
+        return dtype in _TAKEN and _size(shape) < MIN_SAMPLES
 
-    def encode(self, template: FrameTemplate, arrays: Sequence[Array]) -> Sequence[bytes | None]:
-        if template.head in self._pieces:
-            return [None] * len(arrays)
+    def encode(self, template: FrameTemplate, arrays: Sequence[Array]) -> list[bytes | None]:
         planes = np.empty((len(arrays), *template.sample), np.int32)
         for plane, array in zip(planes, arrays, strict=True):
             plane[...] = array.reshape(template.sample)
@@ -105,8 +92,6 @@ class PlaneCoder(SmallCoder):
         ]
 
     def decode(self, template: FrameTemplate, sections: Sequence[Sections]) -> list[Array | None]:
-        if template.head in self._pieces:
-            return [self._decode_pieces(template, residual) for _, residual in sections]
         planes = np.empty((len(sections), *template.sample), np.int32)
         done = self._sections.decode_alone_each([residual for _, residual in sections], planes)
         if not all(done):
@@ -118,32 +103,9 @@ class PlaneCoder(SmallCoder):
             arrays.append(array.reshape(template.shape) if fits else None)
         return arrays
 
-    def _decode_pieces(self, template: FrameTemplate, residual: bytes) -> Array | None:
-        """A larger chunk; None where its values are too large, or more than so few bytes hold."""
-        layout, array = self._pieces[template.head], np.empty(template.shape, template.dtype)
-        if not 0 < array.size <= (64 + len(residual)) << 13:  # FORMAT.md 2.4
-            return None
-        planes = array.reshape(layout.shape)
-        shapes = [(info.rows, info.columns, info.n_samples) for info in layout.infos]
-        parts = self._backend.decode_section(residual, shapes, None, layout.max_reference_distance)
-        for (plane, start), info, part in zip(layout.places, layout.infos, parts, strict=True):
-            run = part.reshape(-1)[: info.n_samples]
-            to = planes[plane].reshape(-1)[start : start + info.n_samples]
-            to[...] = run
-            if not np.can_cast(run.dtype, to.dtype) and not np.array_equal(to, run):
-                return None
-        return array
-
     def make(self, dtype: np.dtype[Any], shape: tuple[int, ...]) -> FrameTemplate | None:
-        layout = _in_order(self.model, shape)
-        if layout is None:
-            return None
-        template = _template(self, dtype, shape, layout.shape, "none")
-        if layout.n_planes == 1 and _size(shape) < MIN_SAMPLES:
-            return None if self._native is None else template
-        planes = (layout.n_planes, *layout.shape)
-        self._pieces[template.head] = arrange(self.model.geometry, layout, planes, None)
-        return template
+        sample = None if self._native is None else _alone(self.model, shape)
+        return None if sample is None else _template(self, dtype, shape, sample, "none")
 
 
 def _size(shape: tuple[int, ...]) -> int:
@@ -154,11 +116,12 @@ def _size(shape: tuple[int, ...]) -> int:
     return n
 
 
-def _in_order(model: Model, shape: tuple[int, ...]) -> axes.Layout | None:
-    """How chunks become planes; None where these are not in the chunk's own order."""
+def _alone(model: Model, shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """Rows and columns of chunks that are one plane, in its own order; None for others."""
     default = axes.default(model.axes, shape, model.geometry)
     layout = axes.layout(default, shape, model.geometry)
-    return layout if layout.order == tuple(range(len(shape))) else None
+    in_order = layout.order == tuple(range(len(shape)))
+    return layout.shape if in_order and layout.n_planes == 1 else None
 
 
 def _template(
@@ -176,4 +139,4 @@ def _template(
         model_version=coder.model.version,
         latent_dtype=latent_dtype,
     )
-    return FrameTemplate(coder, dtype, shape, sample, head(frame))
+    return FrameTemplate(coder, dtype, shape, head(frame), latent_dtype != "none", sample)

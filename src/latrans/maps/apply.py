@@ -250,6 +250,9 @@ class Inverse:
             if self._approximate:  # what overshoots the largest value is no infinity
                 most = np.finfo(self.dtype).max
                 values = np.clip(values, -most, most)
+            if values.dtype == out.dtype:
+                out[...] = values
+                return
             with np.errstate(over="ignore"):
                 out[...] = values
 

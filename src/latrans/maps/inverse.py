@@ -73,6 +73,9 @@ class Inversion:
         if inverse.pointwise:
             inverse.into(run, self._out[plane].reshape(-1)[start : start + run.size])
             return
+        if run.size == self._out.size:  # nothing else is waited for
+            inverse.into(run, self._out.reshape(-1))
+            return
         if group not in self._kept:
             self._kept[group] = np.empty(len(self._members[group]) * size, np.int64)
         first = int(self._ranks[plane]) * size + start
@@ -82,7 +85,7 @@ class Inversion:
         """The planes, once every piece was put."""
         for group, (inverse, members) in enumerate(zip(self._inverses, self._members, strict=True)):
             whole = len(members) == len(self._out)
-            if not inverse.pointwise:
+            if not inverse.pointwise and group in self._kept:
                 kept = self._kept.pop(group).reshape(-1, *self._out.shape[1:])
                 part = np.empty(kept.shape, self._out.dtype)
                 inverse.into(kept, part)
