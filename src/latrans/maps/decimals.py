@@ -18,6 +18,11 @@ from ..errors import CodecError
 from ..format.varint import Reader, pack_varint
 from . import integer_lists
 
+try:
+    from .. import _native
+except ImportError:  # the reference engine runs without
+    _native = None
+
 Array = npt.NDArray[Any]
 Ints = npt.NDArray[np.int64]
 
@@ -138,6 +143,8 @@ def _divisor(sample: Ints) -> tuple[int, int]:
     is right even where the most frequent value of all is an outsider.
     """
     distinct, counts = _counted(sample)
+    if not _may_share(distinct, counts, sample.size):
+        return 1, 0
     order = np.argsort(-counts, kind="stable")[:_MOST_DISTINCT]
     most = _MOST_RESTS * sample.size
     frequent = distinct[order]
@@ -155,6 +162,17 @@ def _divisor(sample: Ints) -> tuple[int, int]:
             if bits > saved:
                 best, saved = (g, first % g), bits
     return best
+
+
+def _may_share(distinct: Ints, counts: Ints, n: int) -> bool:
+    """Whether any divisor is worth a closer look; True where compiled code does not say."""
+    if _native is None:
+        return True
+    most = int(_MOST_RESTS * n)
+    found: bool = _native.field_may_share_divisor(
+        distinct, counts, _MOST_DISTINCT, _REFERENCES, _PAIRED, most
+    )
+    return found
 
 
 def _counted(sample: Ints) -> tuple[Ints, Ints]:

@@ -99,6 +99,18 @@ class NativeBackend(Counting):
             raise ConfigError(f"plane cannot be coded: {error}") from error
         return costs
 
+    def table_map(self, planes: Sequence[Any]) -> TableMap:
+        if self._table_costs is None:
+            return super().table_map(planes)
+        return np.frombuffer(self._table_costs.cheapest(list(planes)), np.uint8)
+
+    @cached_property
+    def _table_costs(self) -> Any:
+        try:
+            return _native.ResidualTableCosts(self._costs32, WORTH)
+        except ValueError:  # tables of a kind that no training makes
+            return None
+
     @cached_property
     def _costs32(self) -> Int32:
         return self._costs.astype(np.int32)

@@ -9,6 +9,7 @@ void bind_entropy(nanobind::module_ &module);
 void bind_residual(nanobind::module_ &module);
 void bind_section(nanobind::module_ &module);
 void bind_small_plane(nanobind::module_ &module);
+void bind_table_map(nanobind::module_ &module);
 void bind_trials(nanobind::module_ &module);
 void bind_values(nanobind::module_ &module);
 void bind_transform(nanobind::module_ &module);

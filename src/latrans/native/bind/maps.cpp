@@ -14,6 +14,7 @@
 
 #include "cpu.h"
 #include "gil.h"
+#include "maps/divisors.h"
 #include "maps/passes.h"
 #include "require.h"
 #include "residual/kernel/kernels.h"
@@ -128,9 +129,21 @@ void misses(const Planes &planes, bool plane, bool wide, const SumsArray &sums,
                          {sums.data(), sums.shape(1)});
 }
 
+using Longs = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+bool share_divisor(const Longs &distinct, const Longs &counts, size_t n_frequent,
+                   size_t n_references, size_t n_paired, int64_t most_missed) {
+    require(distinct.shape(0) == counts.shape(0), "every value has a count");
+    require(distinct.shape(0) <= UINT32_MAX, "too many values");
+    const GilReleased release;
+    return may_share_divisor(distinct.data(), counts.data(), distinct.shape(0),
+                             {n_frequent, n_references, n_paired, most_missed});
+}
+
 }  // namespace
 
 void bind_maps(nb::module_ &module) {
+    module.def("field_may_share_divisor", &share_divisor);
     module.def("field_quantise", &quantise, nb::arg("values"), nb::arg("step"), nb::arg("bound"),
                nb::arg("limits"), nb::arg("out"), nb::arg("kernel") = "");
     module.def("field_compare", &compare, nb::arg("values"), nb::arg("integers"), nb::arg("step"),

@@ -14,6 +14,7 @@ NB_MODULE(_native, module) {
     bind_residual(module);
     bind_section(module);
     bind_small_plane(module);
+    bind_table_map(module);
     bind_trials(module);
     bind_values(module);
     bind_transform(module);

@@ -31,7 +31,7 @@ std::shared_ptr<SmallPlaneEncoder> make_encoder(
         std::move(model),
         SmallPlaneSource{std::move(weights), shift, std::move(sigmas), std::move(networks),
                          {costs.data(), costs.data() + costs.size()}, per_raw_bit,
-                         static_cast<float>(worth)});
+                         worth});
 }
 
 nb::bytes as_bytes(const std::vector<uint8_t> &data) { return nb::bytes(data.data(), data.size()); }

@@ -12,8 +12,10 @@ namespace latrans {
 
 namespace {
 
-constexpr size_t kRow = (kTables + 15) / 16 * 16;
-constexpr int32_t kMostCost = 8191;  // of a token: float32 holds the sums of a small plane
+const int32_t *checked(const std::vector<int32_t> &costs) {
+    require(costs.size() == size_t{kTables} * kTokens, "costs have another shape");
+    return costs.data();
+}
 
 uint64_t zigzag(int64_t value) {
     return static_cast<uint64_t>(value) << 1 ^ (value < 0 ? ~uint64_t{0} : 0);
@@ -33,24 +35,19 @@ uint8_t code_from_sigma(double sigma) {
 }  // namespace
 
 SmallPlaneEncoder::SmallPlaneEncoder(std::shared_ptr<const Model> model, SmallPlaneSource source)
-    : model_(std::move(model)), source_(std::move(source)), rivals_(source_.networks) {
+    : model_(std::move(model)),
+      source_(std::move(source)),
+      rivals_(source_.networks),
+      costs_(checked(source_.costs), source_.worth) {
     require(!model_->has_picture(), "planes alone have no reconstruction");
     require(source_.sigmas.size() == 256, "every code has a mean error");
     require(source_.networks.size() <= kNoNetwork, "too many experts");
-    require(source_.costs.size() == size_t{kTables} * kTokens, "costs have another shape");
     const size_t n_taps = model_->geometry().taps.size();
     require(n_taps >= 8 && source_.weights.size() <= n_taps, "coefficients do not fit the taps");
     require(source_.shift >= 0 && source_.shift <= 16, "weights have 0 to 16 fraction bits");
     for (const int32_t weight : source_.weights)
         require(weight >= -32768 && weight <= 32768, "a weight exceeds 16 bits");
     rivals_.push_back(-1);
-    costs_of_tokens_.assign(kTokens * kRow, 0);
-    for (size_t table = 0; table < kTables; ++table)
-        for (size_t token = 0; token < kTokens; ++token) {
-            const int32_t cost = source_.costs[table * kTokens + token];
-            require(cost >= 0 && cost <= kMostCost, "a token costs too much");
-            costs_of_tokens_[token * kRow + table] = static_cast<float>(cost);
-        }
 }
 
 SmallPlaneEncoder::Section SmallPlaneEncoder::encode(const int32_t *plane, int64_t rows,
@@ -74,7 +71,7 @@ SmallPlaneEncoder::Section SmallPlaneEncoder::encode(const int32_t *plane, int64
         std::min_element(costs.begin(), costs.end()) - costs.begin());
     job.network = rivals_[expert];
     const auto classes = classify(*model_, job, given).classes;
-    const TableMap map = best_map(*classes);
+    const TableMap map = costs_.cheapest({classes});
 
     std::vector<uint8_t> header{0}, entries;
     for (int table = 0; table < kTables; ++table) {
@@ -116,33 +113,6 @@ Job SmallPlaneEncoder::job(int64_t rows, int64_t columns) const {
 int64_t SmallPlaneEncoder::error(const int32_t *plane, const Schedule &schedule) const {
     Trials trials(*model_, {plane, Type::kInt32}, schedule, nullptr, std::nullopt);
     return trials.measure({0, schedule.n_samples, 1}, {}, {source_.weights, source_.shift}).error;
-}
-
-TableMap SmallPlaneEncoder::best_map(const Classes &classes) const {
-    TableMap map{};
-    for (int32_t table = 0; table < kTables; ++table) map[static_cast<size_t>(table)] = table;
-    const ClassBuffer &all = classes.all();
-    // How often each token meets each class; those that do, in order of classes.
-    std::vector<uint16_t> counts(size_t{kTables} * kTokens);
-    std::vector<uint16_t> met;
-    for (size_t i = 0; i < all.n; ++i) {
-        const size_t key = all.tables[i] * size_t{kTokens} + all.tokens[i];
-        if (counts[key]++ == 0) met.push_back(static_cast<uint16_t>(key));
-    }
-    std::sort(met.begin(), met.end());
-    float totals[kRow];
-    for (size_t i = 0; i < met.size();) {
-        const size_t table = met[i] / kTokens;
-        std::fill_n(totals, kRow, 0.0f);
-        for (; i < met.size() && met[i] / kTokens == table; ++i) {
-            const float count = counts[met[i]];
-            const float *costs = costs_of_tokens_.data() + met[i] % kTokens * kRow;
-            for (size_t t = 0; t < kRow; ++t) totals[t] += count * costs[t];
-        }
-        const float *best = std::min_element(totals, totals + kTables);
-        if (totals[table] - *best > source_.worth) map[table] = static_cast<int32_t>(best - totals);
-    }
-    return map;
 }
 
 }  // namespace latrans

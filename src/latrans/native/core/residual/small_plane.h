@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "residual/coder.h"
+#include "residual/table_map.h"
 
 namespace latrans {
 
@@ -19,7 +20,7 @@ struct SmallPlaneSource {
     std::vector<int> networks;      // of each expert, without references
     std::vector<int32_t> costs;     // (kTables, kTokens), in parts of a bit
     int32_t per_raw_bit;            // the same
-    float worth;                    // what naming another table must save
+    int32_t worth;                  // what naming another table must save
 };
 
 // Made once per model, used from many threads.
@@ -37,12 +38,11 @@ public:
 private:
     Job job(int64_t rows, int64_t columns) const;
     int64_t error(const int32_t *plane, const Schedule &schedule) const;
-    TableMap best_map(const Classes &classes) const;
 
     std::shared_ptr<const Model> model_;
     SmallPlaneSource source_;
-    std::vector<int> rivals_;             // networks, and none
-    std::vector<float> costs_of_tokens_;  // (kTokens, kRow): sums of a small plane are exact
+    std::vector<int> rivals_;  // networks, and none
+    TableCosts costs_;
 };
 
 }  // namespace latrans
