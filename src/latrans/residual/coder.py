@@ -136,10 +136,14 @@ def _walk(
         )
         chosen = habits.plan(surface, _indices(info, i), previous)
         job = surface.job(chosen, lo, hi, keep=i in kept)
-        expert = habits.expert(job, plane, i, previous) if experts is None else experts[i]
+        expert, classes = (
+            habits.expert(job, plane, i, previous) if experts is None else (experts[i], None)
+        )
         if expert != chosen.expert:
             chosen, job = replace(chosen, expert=expert), replace(job, expert=expert)
-        classes, coded = backend.classify(job, plane)
+        coded = None  # of a plane that no other refers to
+        if classes is None:
+            classes, coded = backend.classify(job, plane)
         finished.append(coded)
         if i >= max_reference_distance:
             finished[i - max_reference_distance] = None

@@ -90,14 +90,23 @@ class NativeBackend(Counting):
         return samples
 
     def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
+        return self._contest(job, plane, experts, False)[0]
+
+    def contest(self, job: Job, plane: Ints, experts: Sequence[int]) -> tuple[list[int], list[Any]]:
+        return self._contest(job, plane, experts, not job.keep and job.step == 1)
+
+    def _contest(
+        self, job: Job, plane: Ints, experts: Sequence[int], with_classes: bool
+    ) -> tuple[list[int], list[Any]]:
         networks = [self._network(e, len(job.references)) for e in experts]
         try:
-            costs: list[int] = self._model.contest(
-                self._job(job), self._given(plane), networks, self._costs32, COST_UNIT
-            )
+            found: tuple[list[int], list[Any]] = self._model.contest(
+                self._job(job), self._given(plane), networks, self._costs32, COST_UNIT,
+                with_classes,
+            )  # fmt: skip
         except ValueError as error:
             raise ConfigError(f"plane cannot be coded: {error}") from error
-        return costs
+        return found
 
     def table_map(self, planes: Sequence[Any]) -> TableMap:
         if self._table_costs is None:

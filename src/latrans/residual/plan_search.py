@@ -7,7 +7,7 @@ in a row agree on is taken for granted for one piece, then for three.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..coding.fixed_point import Ints
 from .job import Job
@@ -84,30 +84,37 @@ class PlaneChooser:
         """Whether a piece has as many to refer to as the one before; if not, a new stack starts."""
         return len(self._infos[i].candidates) == len(self._infos[i - 1].candidates)
 
-    def expert(self, job: Job, plane: Ints, i: int, previous: Plan | None) -> int:
-        """The expert that codes the next piece."""
+    def expert(self, job: Job, plane: Ints, i: int, previous: Plan | None) -> tuple[int, Any]:
+        """The expert that codes the next piece, and the piece's classes where they are known."""
         if previous is not None and job.n_samples < 2 * _TRIAL_SAMPLES and i & (i - 1):
-            return previous.expert  # of many small planes, fewer and fewer are tried
+            return previous.expert, None  # of many small planes, fewer and fewer are tried
         habit = self._experts[i % len(self._experts)]
         if self._large and habit.answer is not None and habit.holds() and self._goes_on(i):
-            return habit.answer
-        found = _expert(self._backend, job, plane, habit.answer if self._large else None)
+            return habit.answer, None
+        usual = habit.answer if self._large else None
+        found, classes = _expert(self._backend, job, plane, usual)
         habit.learn(found)
-        return found
+        return found, classes
 
 
-def _expert(backend: Backend, job: Job, plane: Ints, usual: int | None) -> int:
-    """The expert that codes a few rows of a plane best; the usual one unless clearly worse."""
+def _expert(backend: Backend, job: Job, plane: Ints, usual: int | None) -> tuple[int, Any]:
+    """The expert that codes a few rows of a plane best; the usual one unless clearly worse.
+
+    Where these are all rows, the classes that it finds are those of the plane.
+    """
     bands = (job.rows - 1) // job.band_rows + 1
     top = bands // 2 * job.band_rows
     while top * job.columns + 1 >= job.n_samples and top:
         top -= job.band_rows  # a track's last lanes may be empty
     n = min(job.band_rows, job.rows - top)
     n = min(n, max(16, _TRIAL_SAMPLES // job.columns)) if backend.predictor.geometry.is_plane else 1
-    part = job.part(top, n, min(n * job.columns, job.n_samples - top * job.columns))
-    rows = plane[top : top + n]
     experts = [*range(len(backend.predictor.experts)), NO_NETWORK]
-    costs = backend.costs(part, rows, experts)
+    if n == job.rows and len(job.bands) == 1:
+        costs, classes = backend.contest(job, plane, experts)
+    else:
+        part = job.part(top, n, min(n * job.columns, job.n_samples - top * job.columns))
+        costs, classes = backend.costs(part, plane[top : top + n], experts), []
+    found = experts[costs.index(min(costs))]
     if usual is not None and costs[experts.index(usual)] * _CLOSE <= min(costs) * (_CLOSE + 1):
-        return usual
-    return experts[costs.index(min(costs))]
+        found = usual
+    return found, classes[experts.index(found)] if classes else None

@@ -51,6 +51,9 @@ class Backend(Protocol):
     def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
         """What a plane takes with each expert in its classes' own tables, in 1/256 bit."""
 
+    def contest(self, job: Job, plane: Ints, experts: Sequence[int]) -> tuple[list[int], list[Any]]:
+        """As `costs`, and each expert's classes (for `encode`) where they are there anyhow."""
+
     def table_map(self, planes: Sequence[Any]) -> TableMap:
         """The tables that suit the classes of all planes of a section."""
 
@@ -97,6 +100,9 @@ class Counting(ABC):
 
     def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:
         return [self._cost(replace(job, expert=e), plane) for e in experts]
+
+    def contest(self, job: Job, plane: Ints, experts: Sequence[int]) -> tuple[list[int], list[Any]]:
+        return self.costs(job, plane, experts), []
 
     def _cost(self, job: Job, plane: Ints) -> int:
         classes, _ = self.classify(job, plane)

@@ -179,7 +179,7 @@ auto classify_plane(const Model &model, const OwnedJob &owned, Samples plane) {
 
 auto contest_networks(const Model &model, const OwnedJob &owned, Samples plane,
                       const std::vector<int> &networks, Array<int32_t, 2> costs,
-                      int32_t per_raw_bit) {
+                      int32_t per_raw_bit, bool with_classes) {
     const SamplesView samples = given_for(owned.job, plane);
     require(costs.shape(0) == kTables && costs.shape(1) == kTokens, "costs have another shape");
     const latrans::GilReleased release;
@@ -195,7 +195,9 @@ auto contest_networks(const Model &model, const OwnedJob &owned, Samples plane,
                 "networks see different reference planes");
         seen = mine;
     }
-    return contest(model, owned.job, samples, networks, costs.data(), per_raw_bit);
+    Contested found = contest(model, owned.job, samples, networks, costs.data(), per_raw_bit,
+                              with_classes);
+    return std::pair(std::move(found.totals), std::move(found.classes));
 }
 
 nb::bytes encode_planes(const Model &model, const std::vector<std::shared_ptr<Classes>> &planes,

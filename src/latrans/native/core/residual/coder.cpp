@@ -117,11 +117,31 @@ bool classify_as(const Model &model, const Job &job, SamplesView plane, Classifi
 }
 
 template <class T>
-bool contest_as(const Model &model, const Job &job, SamplesView plane, const Contest &contest) {
+bool contest_as(const Model &model, const Job &job, SamplesView plane, Contest contest,
+                Contested &result) {
     std::fill_n(contest.totals, contest.n_networks, 0);
-    return walk<T>(model, job, plane, [&](const Strip<T> &strip) {
-               return loops<T>(model).contest(strip, contest);
-           }) != nullptr;
+    for (auto &classes : result.classes) classes = std::make_shared<Classes>(job.schedule);
+    std::vector<ClassBuffer *> sinks(result.classes.size());
+    std::vector<ClassBuffer> into(result.classes.size());
+    contest.into = into.empty() ? nullptr : into.data();
+    const bool done = walk<T>(model, job, plane, [&](const Strip<T> &strip) {
+        const Extent &extent = strip.extent;
+        for (size_t i = 0; i < sinks.size(); ++i) {
+            sinks[i] = &result.classes[i]->room(n_coded(extent), n_steps(extent));
+            into[i] = *sinks[i];
+        }
+        const Outcome outcome = loops<T>(model).contest(strip, contest);
+        if (outcome == Outcome::kDone)
+            for (size_t i = 0; i < sinks.size(); ++i) *sinks[i] = into[i];
+        return outcome;
+    }) != nullptr;
+    for (auto &classes : result.classes) classes->finish();
+    return done;
+}
+
+// Whether no strip of a plane is so narrow that its steps are put together.
+bool has_wide_strips(const Schedule &schedule) {
+    return schedule.rows % kLanes == 0 || schedule.rows % kLanes > kFewLanes;
 }
 
 template <class T>
@@ -153,9 +173,8 @@ Classified classify(const Model &model, Job job, SamplesView plane) {
     return result;
 }
 
-std::vector<int64_t> contest(const Model &model, Job job, SamplesView plane,
-                             const std::vector<int> &networks, const int32_t *costs,
-                             int32_t per_raw_bit) {
+Contested contest(const Model &model, Job job, SamplesView plane, const std::vector<int> &networks,
+                  const int32_t *costs, int32_t per_raw_bit, bool with_classes) {
     job.known = true;
     job.keep = false;
     job.network = -1;
@@ -165,7 +184,8 @@ std::vector<int64_t> contest(const Model &model, Job job, SamplesView plane,
         if (network >= 0) job.network = network;
     }
     check_range(model, job, plane);
-    std::vector<int64_t> totals(all.size());
+    Contested result{std::vector<int64_t>(all.size()), {}};
+    if (with_classes && has_wide_strips(job.schedule)) result.classes.resize(all.size());
     ScratchFrame scratch;
     const auto rows = [&] {
         const size_t n = model.widest_layer() * kLanes;
@@ -174,10 +194,10 @@ std::vector<int64_t> contest(const Model &model, Job job, SamplesView plane,
         return room;
     };
     const Contest contest{all.data(),  static_cast<int>(all.size()), costs, per_raw_bit,
-                          totals.data(), {rows(), rows(), rows()}};
-    if (!job.narrow(model) || !contest_as<int32_t>(model, job, plane, contest))
-        contest_as<int64_t>(model, job, plane, contest);
-    return totals;
+                          result.totals.data(), {rows(), rows(), rows()}, nullptr};
+    if (!job.narrow(model) || !contest_as<int32_t>(model, job, plane, contest, result))
+        contest_as<int64_t>(model, job, plane, contest, result);
+    return result;
 }
 
 int64_t count(const Classes &classes, int64_t *counts) {

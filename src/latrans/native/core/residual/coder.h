@@ -24,11 +24,15 @@ struct Classified {
 // Throws std::invalid_argument where a sample lies outside of the job's range.
 Classified classify(const Model &model, Job job, SamplesView plane);
 
+struct Contested {
+    std::vector<int64_t> totals;                    // of each network
+    std::vector<std::shared_ptr<Classes>> classes;  // of each, where asked for; empty where narrow
+};
+
 // What each of some networks (-1 for none) makes of the plane: by class and token the given costs,
 // (kTables, kTokens), and for each raw bit another.  All see as many references as the job's own.
-std::vector<int64_t> contest(const Model &model, Job job, SamplesView plane,
-                             const std::vector<int> &networks, const int32_t *costs,
-                             int32_t per_raw_bit);
+Contested contest(const Model &model, Job job, SamplesView plane, const std::vector<int> &networks,
+                  const int32_t *costs, int32_t per_raw_bit, bool with_classes = false);
 
 // Adds how often each token meets each class to (kTables, kTokens) counts; returns the raw bits.
 int64_t count(const Classes &classes, int64_t *counts);

@@ -65,12 +65,14 @@ SmallPlaneEncoder::Section SmallPlaneEncoder::encode(const int32_t *plane, int64
     job.bands[0].sigma = source_.sigmas[code];
     job.check(*model_);
     const SamplesView given{plane, Type::kInt32};
-    const auto costs = contest(*model_, job, given, rivals_, source_.costs.data(),
-                               source_.per_raw_bit);
+    const Contested found = contest(*model_, job, given, rivals_, source_.costs.data(),
+                                    source_.per_raw_bit, true);
+    const auto &costs = found.totals;
     const auto expert = static_cast<size_t>(
         std::min_element(costs.begin(), costs.end()) - costs.begin());
     job.network = rivals_[expert];
-    const auto classes = classify(*model_, job, given).classes;
+    const auto classes = found.classes.empty() ? classify(*model_, job, given).classes
+                                               : found.classes[expert];
     const TableMap map = costs_.cheapest({classes});
 
     std::vector<uint8_t> header{0}, entries;

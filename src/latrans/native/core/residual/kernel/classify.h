@@ -77,11 +77,10 @@ bool code_samples(const Strip<T> &strip, int64_t step, int first, int last, T *c
     return inside;
 }
 
-// Classes of a step's samples behind those that are there.
+// Tokens and classes of a step's samples behind those that are there.
 template <class T>
-void store_classes(ClassBuffer &into, const Answer<T> &a, const T *coded, int first, int last,
-                   Tokens &found) {
-    tokenise_step(a, coded, found);
+void store_tokens(ClassBuffer &into, const Answer<T> &a, int first, int last,
+                  const Tokens &found) {
     store_bytes(into.tokens + into.n, found.tokens, first, last);
     store_bytes(into.tables + into.n, a.table, first, last);
     into.n += static_cast<size_t>(last - first);
@@ -89,6 +88,13 @@ void store_classes(ClassBuffer &into, const Answer<T> &a, const T *coded, int fi
     for (int b = 0; b < kLanes; b += width<int32_t>)
         has_raw |= any<int32_t>(load(found.lengths + b) > 0);
     into.raw[into.n_steps++] = has_raw ? store_raw(into, found, first, last) : 0;
+}
+
+template <class T>
+void store_classes(ClassBuffer &into, const Answer<T> &a, const T *coded, int first, int last,
+                   Tokens &found) {
+    tokenise_step(a, coded, found);
+    store_tokens(into, a, first, last, found);
 }
 
 template <class T>

@@ -5,8 +5,6 @@
 namespace latrans {
 namespace {
 
-constexpr int kFewLanes = 4;  // up to this, several steps' samples are concluded side by side
-
 // Adds what lanes first .. last cost whose coded values are known.
 template <class T>
 void add_costs(const Scene<T> &scene, const Contest &contest, bool described, int first, int last,
@@ -19,6 +17,7 @@ void add_costs(const Scene<T> &scene, const Contest &contest, bool described, in
             contest.totals[n] +=
                 contest.costs[a.table[lane] * static_cast<int>(kTokens) + found.tokens[lane]] +
                 contest.per_raw_bit * found.lengths[lane];
+        if (contest.into) store_tokens(contest.into[n], a, first, last, found);
     }
 }
 

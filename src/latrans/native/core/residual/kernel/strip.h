@@ -67,6 +67,9 @@ struct Drain {
 };
 constexpr int kReciprocalBits = 63;
 
+// Up to so many lanes several steps' samples are concluded side by side, where networks contest.
+constexpr int kFewLanes = 4;
+
 // Several networks on the same rows, and the cost of tokens by class (kTables, kTokens).
 struct Contest {
     const Network *const *networks;  // null: none
@@ -75,6 +78,7 @@ struct Contest {
     int32_t per_raw_bit;
     int64_t *totals;  // one per network
     int32_t *rows[3];  // as in Answer
+    ClassBuffer *into;  // one per network, for the classes; null where these are not wanted
 };
 
 enum class Outcome {
