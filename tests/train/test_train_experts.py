@@ -7,7 +7,7 @@ import pytest
 
 import latrans
 from latrans.errors import ConfigError, RecipeError
-from latrans.residual.table_map import cheapest_tables, same, token_costs
+from latrans.residual.table_map import cheapest_tables, identity_map, token_costs
 
 pytest.importorskip("torch", reason="training needs PyTorch")
 
@@ -78,10 +78,10 @@ def test_tables_are_remapped_where_that_pays(model):
     tables = model.neighbourhood.tables
     costs = token_costs(tables)
     counts = np.zeros(costs.shape, np.int64)
-    assert np.array_equal(cheapest_tables(counts, costs), same())
+    assert np.array_equal(cheapest_tables(counts, costs), identity_map())
     # What class 40's table expects, in class 5.
     counts[5] = tables[40, : counts.shape[1]].astype(np.int64) * 50
     found = cheapest_tables(counts, costs)
     own = float(counts[5] @ costs[5])
     assert float(counts[5] @ costs[found[5]]) <= own
-    assert np.array_equal(np.delete(found, 5), np.delete(same(), 5))
+    assert np.array_equal(np.delete(found, 5), np.delete(identity_map(), 5))
