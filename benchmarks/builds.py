@@ -5,7 +5,8 @@
 OLD is a folder that an older build was installed into (``pip install --target OLD --no-deps .`` in
 a checkout of it).  Each build runs in a process of its own, on one thread; the two take turns, so
 that a busy moment of the machine meets both.  Medians of all rounds, in microseconds per chunk, and
-the older one's over this one's.  The frames of both builds are compared.
+the older one's over this one's.  The frames of both builds are compared.  Then 64 chunks of 256x256
+on two threads: how many times as fast as on one, which needs two idle cores.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ CASES = {
     "256x256 float32": ("field-1", 256, "float32"),
 }
 WAYS = ("encode", "decode")
+BATCH, THREADS = 64, 2
 
 # What each build runs: a line names a case and a way, the answer is the time of some calls.
 WORKER = """
@@ -41,12 +43,16 @@ def chunk(edge, dtype):
 
 made = {}
 for line in sys.stdin:
-    model, edge, dtype, way, n = line.split()
+    model, edge, dtype, way, n, batch, threads = line.split()
     if (model, edge, dtype) not in made:
         codec, array = latrans.Codec(model), chunk(int(edge), dtype)
         made[model, edge, dtype] = codec, array, codec.encode(array)
     codec, array, frame = made[model, edge, dtype]
-    call, given = (codec.encode, array) if way == "encode" else (codec.decode, frame)
+    given, call = (array, codec.encode) if way == "encode" else (frame, codec.decode)
+    if batch != "1":
+        given = [given] * int(batch)
+        both = codec.encode_batch if way == "encode" else codec.decode_batch
+        call = lambda chunks: both(chunks, threads=int(threads))
     call(given)
     start = time.perf_counter()
     for _ in range(int(n)):
@@ -71,11 +77,13 @@ class Build:
             env=environment,
         )
 
-    def ask(self, case: tuple[str, int, str], way: str, n: int) -> tuple[float, str]:
+    def ask(
+        self, case: tuple[str, int, str], way: str, n: int, batch: int = 1, threads: int = 1
+    ) -> tuple[float, str]:
         """Seconds of one call, the mean of n, and the digest of the frame."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(*case, way, n, file=self._process.stdin, flush=True)
+        print(*case, way, n, batch, threads, file=self._process.stdin, flush=True)
         seconds, digest = self._process.stdout.readline().split()
         return float(seconds), digest
 
@@ -103,6 +111,18 @@ def main(argv: list[str] | None = None) -> int:
             older, this = (statistics.median(r[i][0] for r in rounds) for i in range(2))
             same &= rounds[0][0][1] == rounds[0][1][1]
             print(f"{name:16s} {way:7s} {older * 1e6:9.0f} {this * 1e6:9.0f}  {older / this:.2f}")
+    print(f"{BATCH} chunks of 256x256 uint16, {THREADS} threads: times as fast as one")
+    for way in WAYS:
+        gains: list[list[float]] = [[], []]
+        for _ in range(max(3, args.rounds // 3)):
+            for build, found in zip(builds, gains, strict=True):
+                one, more = (
+                    build.ask(CASES["256x256 uint16"], way, 1, BATCH, threads)[0]
+                    for threads in (1, THREADS)
+                )
+                found.append(one / more)
+        older, this = (statistics.median(found) for found in gains)
+        print(f"{way:7s} older {older:.2f}  this {this:.2f}")
     for build in builds:
         build.close()
     print("the frames are the same" if same else "THE FRAMES DIFFER")
