@@ -7,7 +7,6 @@ coding itself runs without the GIL.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
 
@@ -15,34 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import _native
-from ..coding.fixed_point import LOG_TABLE, RECIPROCAL_TABLE, Ints, sigma_from_code
+from ..coding.fixed_point import Ints, sigma_from_code
 from ..coding.schedule import n_states
-from ..engine.program import Program
 from ..errors import CodecError, ConfigError, ModelError
 from .header import inflate
 from .job import Job
+from .native_model import native_model
+from .native_trials import NativeCoded, NativeTrials
 from .plan_input import PlanePlanInput
 from .predictor import NO_NETWORK, TRAINED_SHIFT, Predictor
 from .protocol import Counting
 from .table_map import COST_UNIT, WORTH, TableMap
-from .trials import Trial, WeightSet
 
 Int32 = npt.NDArray[np.int32]
 
 _TOGETHER = 1 << 22  # samples that are decoded in one call, and held until they are handed out
-
-
-@dataclass(frozen=True)
-class NativeCoded:
-    """A finished plane: samples for the planner, all of it for the compiled coder."""
-
-    extent: tuple[tuple[int, int], int]  # shape, and number of samples that exist
-    handle: Any
-
-    def part(self, top: int, n: int, n_samples: int) -> NativeCoded:
-        """Some rows as a plane of their own."""
-        (_, columns), _ = self.extent
-        return NativeCoded(((n, columns), n_samples), self.handle.part(top, n, n_samples))
 
 
 class NativeBackend(Counting):
@@ -56,7 +42,7 @@ class NativeBackend(Counting):
         for network in (n for networks in predictor.experts for n in networks):
             network.check()
         try:
-            self._model = _model(predictor, kernel)
+            self._model = native_model(predictor, kernel)
         except ValueError as error:
             raise ModelError(f"predictor does not suit the compiled coder: {error}") from error
 
@@ -264,51 +250,6 @@ class NativeBackend(Counting):
         )
 
 
-class NativeTrials:
-    """The compiled twin of `Trials`."""
-
-    def __init__(self, trials: Any, finished: Sequence[NativeCoded]) -> None:
-        self._trials = trials
-        self._finished = finished
-
-    def fit(
-        self,
-        looks: Sequence[range],
-        choices: Sequence[tuple[int, ...]],
-        rounds: int,
-        guesses: Sequence[WeightSet] | None = None,
-    ) -> list[list[Trial | None]]:
-        used = sorted({i for choice in choices for i in choice})
-        within = [[used.index(i) for i in choice] for choice in choices]
-        given = None if guesses is None else _lists(guesses)
-        found = self._trials.fit(_limits(looks), self._handles(used), within, rounds, given)
-        return [[None if f is None else _trial(f) for f in of_look] for of_look in found]
-
-    def measure(
-        self, looks: Sequence[range], references: tuple[int, ...], sets: Sequence[WeightSet]
-    ) -> list[Trial]:
-        found = self._trials.measure(_limits(looks), self._handles(references), _lists(sets))
-        return [
-            Trial(weights, shift, error, cost)
-            for (weights, shift), (error, cost) in zip(sets, found, strict=True)
-        ]
-
-    def coarsen(
-        self,
-        looks: Sequence[range],
-        n_samples: Sequence[int],
-        references: tuple[int, ...],
-        sets: Sequence[WeightSet],
-    ) -> list[tuple[Trial, float] | None]:
-        found = self._trials.coarsen(
-            _limits(looks), list(n_samples), self._handles(references), _lists(sets)
-        )
-        return [None if f is None else (_trial(f), bits) for f, bits in found]
-
-    def _handles(self, indices: Sequence[int]) -> list[Any]:
-        return [self._finished[i].handle for i in indices]
-
-
 class NativeDecoding:
     def __init__(self, backend: NativeBackend, decoder: Any, tables: TableMap) -> None:
         self._backend = backend
@@ -332,19 +273,6 @@ def kernels() -> list[str]:
     return names
 
 
-def _limits(looks: Sequence[range]) -> list[tuple[int, int, int]]:
-    return [(look.start, look.stop, look.step) for look in looks]
-
-
-def _lists(sets: Sequence[WeightSet]) -> list[tuple[list[int], int]]:
-    return [(weights.tolist(), shift) for weights, shift in sets]
-
-
-def _trial(found: tuple[list[int], int, int, int]) -> Trial:
-    weights, shift, error, cost = found
-    return Trial(np.array(weights, np.int64), shift, error, cost)
-
-
 def _int32(values: npt.NDArray[Any]) -> Int32:
     """Integers as contiguous int32; ValueError where they do not fit."""
     if values.size and not np.can_cast(values.dtype, np.int32):
@@ -352,54 +280,3 @@ def _int32(values: npt.NDArray[Any]) -> Int32:
         if lo < -(1 << 31) or hi >= 1 << 31:
             raise ValueError(f"values from {lo} to {hi} do not fit 32 bits")
     return np.ascontiguousarray(values, np.int32)
-
-
-def _model(predictor: Predictor, kernel: str) -> Any:
-    g = predictor.geometry
-    geometry = _native.ResidualGeometry(
-        g.is_plane,
-        g.base,
-        g.taps,
-        g.errors,
-        g.error_weights,
-        g.windows,
-        g.predictors,
-        g.n_described,
-        g.median,
-        g.n_adaptive,
-        g.reference_taps,
-        g.n_near,
-        g.reference_errors,
-        (g.up, g.left, g.right),
-    )
-    return _native.ResidualModel(
-        geometry,
-        bool(predictor.has_reconstruction),
-        bool(predictor.flat),
-        predictor.tails,
-        predictor.linear.tolist(),
-        LOG_TABLE.astype(np.int32),
-        RECIPROCAL_TABLE.astype(np.int32),
-        [
-            (n_references, _layers(network), (network.input_lo, network.input_hi))
-            for networks in predictor.experts
-            for n_references, network in enumerate(networks)
-        ],
-        np.ascontiguousarray(predictor.tables),
-        kernel,
-    )
-
-
-def _layers(network: Program) -> list[Any]:
-    if any(layer.op != "dense" for layer in network.layers):
-        raise ValueError("a network has layers that are not dense")
-    return [
-        (
-            np.ascontiguousarray(layer.weight),
-            np.ascontiguousarray(layer.bias),
-            np.ascontiguousarray(layer.shift),
-            layer.lo,
-            layer.hi,
-        )
-        for layer in network.layers
-    ]
