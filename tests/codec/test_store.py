@@ -15,7 +15,8 @@ import pytest
 import latrans
 from latrans.errors import ModelError, ModelNotFoundError
 from latrans.models import store
-from latrans.models.model import MAX_NBYTES, Model
+from latrans.models.model import Model
+from latrans.models.model_file import MAX_NBYTES
 from synthetic_models import make_model
 
 ABSENT = "0123456789abcdef" * 4

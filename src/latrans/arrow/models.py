@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from ..errors import ModelError
 from ..format.frame import unpack
-from ..models.model import MAX_NBYTES, Model
+from ..models.model import Model
+from ..models.model_file import MAX_NBYTES
 from ..models.store import find, is_loaded, is_shipped, register
 from .columns.type import DATA, ColumnsType, columns_type
 from .columns.value import frames_in

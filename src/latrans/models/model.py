@@ -21,31 +21,21 @@ import safetensors
 import safetensors.numpy
 
 from ..coding.latents import LatentCoder
-from ..coding.rans.tables import check as check_tables
-from ..coding.tokens import N_SYMBOLS
 from ..engine import select
-from ..engine.program import Program
-from ..errors import ConfigError, LatransError, ModelError
-from ..format.axes import check as check_axes
-from ..format.varint import native
+from ..errors import ModelError
 from ..process.whole_files import replacing
-from ..residual.predictor import Predictor, predictor_from
+from ..residual.predictor import Predictor
 from ..residual.protocol import Backend
 from ..residual.select import backend
-from ..residual.values.coder import N_VALUES, ValueCoder, ValuePredictor
+from ..residual.values.coder import ValueCoder, ValuePredictor
 from ..residual.values.select import value_coder
 from ..transform.transform import Transform
+from .model_file import KEY, MODEL_FORMAT, fields_of
 
 if TYPE_CHECKING:
     from .autoencoder import Autoencoder
 
-MODEL_FORMAT = 1  # FORMAT.md 9.1
-MAX_NBYTES = 1 << 26
 T = TypeVar("T")
-BY_VALUE = "values"  # FORMAT.md 6.7
-_KEY = "latrans"
-# FORMAT.md 9.2: what tensors are of.
-_DTYPES = {"I8": "|i1", "U8": "|u1", "I16": "<i2", "U16": "<u2", "I32": "<i4"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +142,7 @@ class Model:
             tensors["latents.tables"] = self.latent_tables
         text = json.dumps(spec, sort_keys=True, separators=(",", ":"))
         contiguous = {k: np.ascontiguousarray(v) for k, v in tensors.items()}
-        return safetensors.numpy.save(contiguous, {_KEY: text})
+        return safetensors.numpy.save(contiguous, {KEY: text})
 
     @cached_property
     def digest(self) -> str:
@@ -167,71 +157,10 @@ class Model:
     @classmethod
     def from_bytes(cls, data: bytes) -> Model:
         """Read a model file; `ModelError` if it is damaged or not a latrans model."""
-        if len(data) > MAX_NBYTES:
-            raise ModelError(f"model of {len(data)} bytes; at most {MAX_NBYTES} are read")
-        try:
-            length = int.from_bytes(data[:8], "little")
-            header = json.loads(bytes(data[8 : 8 + min(length, len(data))]))
-            spec = json.loads(header["__metadata__"][_KEY])
-            tensors = _tensors(bytes(data))
-            model = cls._from_parts(spec, tensors)
-        except LatransError:
-            raise
-        except Exception as error:  # safetensors and JSON raise many kinds
-            raise ModelError(
-                f"not a latrans model ({type(error).__name__}: {error}); expected a .safetensors "
-                f"file written by `latrans train` or Model.save"
-            ) from error
+        model = cls(**fields_of(data))
         # The bytes as given are the identity, also where another writer would lay them out anew.
         model.__dict__["data"] = bytes(data)
         return model
-
-    @classmethod
-    def _from_parts(cls, spec: dict[str, Any], tensors: dict[str, Any]) -> Model:
-        if spec.get("format") != MODEL_FORMAT:
-            raise ModelError(
-                f"model has format {spec.get('format')}; this latrans reads {MODEL_FORMAT}: update"
-            )
-        transform = None
-        if "transform" in spec:
-            if "residual" in spec or "autoencoder" in spec:
-                raise ModelError(f"model {spec['name']!r} has a transform and other networks")
-            transform = Transform.from_tensors("transform", tensors, spec["transform"])
-        predictor = None if transform is not None else _predictor(spec, tensors)
-        autoencoder = latent_tables = None
-        if "autoencoder" in spec:
-            from .autoencoder import Autoencoder
-
-            autoencoder = Autoencoder.from_tensors("autoencoder", tensors, spec["autoencoder"])
-            latent_tables = tensors["latents.tables"]
-            if latent_tables.shape != (autoencoder.latent_channels, N_SYMBOLS):
-                raise ModelError(f"latent tables have shape {latent_tables.shape}")
-            if not check_tables(latent_tables):
-                raise ModelError("latent tables do not sum to 4096")
-        if predictor is not None and predictor.has_reconstruction and autoencoder is None:
-            raise ModelError(f"model {spec['name']!r} expects a reconstruction but makes none")
-        if isinstance(predictor, ValuePredictor) and not _agree(predictor, autoencoder):
-            raise ModelError(f"model {spec['name']!r} reconstructs other samples than it codes")
-        version = int(spec["version"])
-        if not 0 <= version < 1 << 31:
-            raise ModelError(f"model {spec['name']!r} has version {version}")
-        axes = str(spec["axes"])
-        try:
-            track = isinstance(predictor, Predictor) and predictor.geometry.name == "track"
-            check_axes(axes, len(axes), "track" if track else "plane")
-        except ConfigError as error:
-            raise ModelError(f"model {spec['name']!r} has impossible axes: {error}") from error
-        return cls(
-            name=str(spec["name"]),
-            version=version,
-            axes=axes,
-            predictor=predictor,
-            autoencoder=autoencoder,
-            latent_tables=latent_tables,
-            training=dict(spec["training"]),
-            summary=str(spec.get("summary", "")),
-            transform=transform,
-        )
 
     def backend(self, engine: str | None) -> Backend:
         """Residual backend for an engine, prepared once."""
@@ -266,53 +195,3 @@ class Model:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Model.from_bytes, (self.data,)
-
-
-def _tensors(data: bytes) -> dict[str, npt.NDArray[Any]]:
-    """The tensors of a safetensors file, in this machine's byte order.
-
-    The bytes are little-endian.  The library's own loader takes them for native ones.
-    """
-    found = {}
-    for name, tensor in safetensors.deserialize(data):  # type: ignore[no-untyped-call]
-        stored = np.dtype(_DTYPES[tensor["dtype"]])
-        found[name] = native(np.frombuffer(tensor["data"], stored).reshape(tensor["shape"]))
-    return found
-
-
-def _predictor(spec: dict[str, Any], tensors: dict[str, Any]) -> Predictor | ValuePredictor:
-    residual = spec["residual"]
-    experts = tuple(
-        tuple(
-            Program.from_tensors(f"residual.expert{i}.{j}", tensors, program)
-            for j, program in enumerate(networks)
-        )
-        for i, networks in enumerate(residual["experts"])
-    )
-    predictor: Predictor | ValuePredictor
-    if residual["geometry"] == BY_VALUE:
-        rows, columns = residual["shape"]
-        shape = (int(rows), int(columns))
-        predictor = ValuePredictor(shape, experts[0][0], tensors["residual.tables"])
-    else:
-        predictor = predictor_from(
-            residual,
-            experts=experts,
-            linear=tensors["residual.linear"],
-            tables=tensors["residual.tables"],
-        )
-    problem = predictor.problems()
-    if problem:
-        raise ModelError(f"model {spec['name']!r} is inconsistent: {problem}")
-    if not check_tables(predictor.tables):
-        raise ModelError("residual tables do not sum to 4096")
-    return predictor
-
-
-def _agree(predictor: ValuePredictor, autoencoder: Autoencoder | None) -> bool:
-    """Whether samples and their reconstructions have the predictor's shape, and are bytes."""
-    if autoencoder is None:
-        return False
-    lo, hi = autoencoder.synthesis.output_range
-    same = autoencoder.sample_shape == predictor.shape
-    return same and autoencoder.analysis.input_hi < N_VALUES and 0 <= lo <= hi < N_VALUES

@@ -20,7 +20,8 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import ModelError, ModelNotFoundError
-from .model import MAX_NBYTES, Model
+from .model import Model
+from .model_file import MAX_NBYTES
 
 _lock = threading.Lock()
 _loaded: dict[str, Model] = {}  # by full digest

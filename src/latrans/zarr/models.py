@@ -30,7 +30,8 @@ from zarr.storage import FsspecStore, LocalStore, StorePath, WrapperStore
 from ..config import Configured
 from ..errors import ConfigError, LatransWarning, ModelError
 from ..models import store
-from ..models.model import MAX_NBYTES, Model
+from ..models.model import Model
+from ..models.model_file import MAX_NBYTES
 
 STORAGES = ("name", "inline", "beside")
 MAX_INLINE_NBYTES = 1 << 18
