@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..dask.latents import ATTRIBUTE
+from ..dask.saved_latents import ATTRIBUTE
 from ..dask.scores import robust_z
 from ..models.store import open_model
 from ..zarr.chunk_sizes import samples_of_chunks

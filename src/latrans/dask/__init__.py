@@ -13,9 +13,10 @@ from ..errors import TransferError
 from ..transfer.summary import Failure, Summary
 from .arrays import from_zarr, to_zarr
 from .fit import fit
-from .latents import map_latents, save_latents
+from .latents import map_latents
 from .models import ModelPlugin
 from .planes import likeness, plane_scores
+from .saved_latents import save_latents
 from .scores import robust_z, scores
 from .transcode import transcode
 from .unlike import unlike
