@@ -13,4 +13,5 @@ void bind_table_map(nanobind::module_ &module);
 void bind_trials(nanobind::module_ &module);
 void bind_values(nanobind::module_ &module);
 void bind_transform(nanobind::module_ &module);
+void bind_wavelet(nanobind::module_ &module);
 void bind_fallback(nanobind::module_ &module);

@@ -18,5 +18,6 @@ NB_MODULE(_native, module) {
     bind_trials(module);
     bind_values(module);
     bind_transform(module);
+    bind_wavelet(module);
     bind_fallback(module);
 }

@@ -2,9 +2,9 @@
 // depends on the data that it decodes.
 #include "bindings.h"
 
-#include <algorithm>
 #include <exception>
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -14,8 +14,7 @@
 
 #include "arrays.h"
 #include "gil.h"
-#include "rans/coder.h"
-#include "rans/tables.h"
+#include "rans/operations.h"
 #include "require.h"
 
 namespace nb = nanobind;
@@ -26,9 +25,6 @@ namespace {
 using Integers = Array<int64_t, 1>;
 using Tables = SymbolTables<uint16_t>;
 
-constexpr size_t kMaxStates = 1024;
-constexpr int64_t kMaxBits = 16;
-
 void translate(const std::exception_ptr &thrown, void *) {
     try {
         std::rethrow_exception(thrown);
@@ -38,35 +34,16 @@ void translate(const std::exception_ptr &thrown, void *) {
     }
 }
 
-bool within(Integers values, int64_t lo, int64_t hi) {
-    bool inside = true;
-    for (size_t i = 0; i < values.shape(0); ++i)
-        inside &= values.data()[i] >= lo && values.data()[i] <= hi;
-    return inside;
-}
-
 nb::bytes encode(Integers lane, Integers start, Integers frequency, Integers bits,
                  size_t n_states) {
     const size_t n = lane.shape(0);
     require(start.shape(0) == n && frequency.shape(0) == n && bits.shape(0) == n,
             "operations differ in number");
-    require(n_states >= 1 && n_states <= kMaxStates, "n_states out of range");
     std::vector<uint8_t> data;
     {
         const latrans::GilReleased release;
-        bool fits = within(lane, 0, static_cast<int64_t>(n_states) - 1) &&
-                    within(bits, 1, kMaxBits) && within(start, 0, 1 << kMaxBits) &&
-                    within(frequency, 1, 1 << kMaxBits);
-        for (size_t i = 0; fits && i < n; ++i)
-            fits = start.data()[i] + frequency.data()[i] <= int64_t{1} << bits.data()[i];
-        require(fits, "an operation is out of range");
-        RansEncoder encoder(n_states);
-        for (size_t i = n; i-- > 0;)
-            encoder.push(static_cast<size_t>(lane.data()[i]),
-                         static_cast<uint32_t>(start.data()[i]),
-                         static_cast<uint32_t>(frequency.data()[i]),
-                         static_cast<int>(bits.data()[i]));
-        data = encoder.finish();
+        data = encode_operations({lane.data(), start.data(), frequency.data(), bits.data(), n},
+                                 n_states);
     }
     return nb::bytes(data.data(), data.size());
 }
@@ -81,27 +58,14 @@ auto numpy(std::unique_ptr<int64_t[]> values, size_t n) {
 auto pop(RansDecoder &decoder, const Tables &tables, Integers lane, Integers table,
          int64_t escape, int64_t last, Integers raw_bits) {
     const size_t n = lane.shape(0);
-    const auto n_symbols = static_cast<int64_t>(tables.n_symbols());
     require(table.shape(0) == n, "every symbol needs a lane and a table");
-    require(raw_bits.shape(0) == tables.n_symbols() && within(raw_bits, 0, kMaxBits),
-            "every symbol has 0 to 16 raw bits");
-    require(last >= 0 && last < n_symbols, "the last symbol that an escape may name is none");
+    require(raw_bits.shape(0) == tables.n_symbols(), "every symbol has 0 to 16 raw bits");
     std::unique_ptr<int64_t[]> symbols(new int64_t[n]), raws(new int64_t[n]);
     {
         const latrans::GilReleased release;
-        require(within(lane, 0, static_cast<int64_t>(decoder.n_states()) - 1) &&
-                    within(table, 0, static_cast<int64_t>(tables.n_tables()) - 1),
-                "a lane or table is out of range");
         const std::lock_guard lock(decoder.mutex);
-        for (size_t i = 0; i < n; ++i) {
-            const auto which = static_cast<size_t>(lane.data()[i]);
-            const auto t = static_cast<size_t>(table.data()[i]);
-            int64_t symbol = decoder.pop(which, tables.slots(t), tables.intervals(t));
-            if (symbol == escape) symbol = std::min<int64_t>(decoder.pop_raw(which, 8), last);
-            symbols[i] = symbol;
-            const auto bits = static_cast<int>(raw_bits.data()[symbol]);
-            raws[i] = bits ? decoder.pop_raw(which, bits) : 0;
-        }
+        pop_symbols(decoder, tables, {lane.data(), table.data(), n, escape, last, raw_bits.data()},
+                    symbols.get(), raws.get());
     }
     return std::pair(numpy(std::move(symbols), n), numpy(std::move(raws), n));
 }

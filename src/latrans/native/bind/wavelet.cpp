@@ -1,15 +1,12 @@
 // The wavelet on NumPy arrays of 32 or 64 bits.
 #include "transform/lifting.h"
 
-#include <stdexcept>
-
 #include "gil.h"
-#include "transform/kernels.h"
 #include "transform_arrays.h"
 
-namespace {
-
 using namespace latrans;
+
+namespace {
 
 template <class T>
 nb::object split_as(const Integers &plane) {
@@ -20,9 +17,8 @@ nb::object split_as(const Integers &plane) {
     Owned<T> vertical(bottom, left, false), diagonal(bottom, right, false);
     {
         const latrans::GilReleased release;
-        const Wavelet<T> wavelet(transform_kernel(cpu()));
-        wavelet.split(static_cast<const T *>(plane.data()), rows, columns, low.get(),
-                      horizontal.get(), vertical.get(), diagonal.get());
+        wavelet_split<T>(static_cast<const T *>(plane.data()), rows, columns,
+                         {low.get(), horizontal.get(), vertical.get(), diagonal.get()});
     }
     return nb::make_tuple(low.array(), horizontal.array(), vertical.array(), diagonal.array());
 }
@@ -40,9 +36,8 @@ nb::object join_as(const Integers &low, const Integers &horizontal, const Intege
     const auto data = [](const Integers &part) { return static_cast<const T *>(part.data()); };
     {
         const latrans::GilReleased release;
-        const Wavelet<T> wavelet(transform_kernel(cpu()));
-        wavelet.join(data(low), data(horizontal), data(vertical), data(diagonal), rows, columns,
-                     out.get());
+        wavelet_join<T>({data(low), data(horizontal), data(vertical), data(diagonal)}, rows,
+                        columns, out.get());
     }
     return out.array();
 }
@@ -66,14 +61,13 @@ nb::object join(const Integers &low, const Integers &horizontal, const Integers 
 int64_t largest(const Integers &values) {
     const bool wide = is_wide(values);
     const latrans::GilReleased release;
-    const TransformKernel &kernel = transform_kernel(cpu());
-    return wide ? kernel.largest64(static_cast<const int64_t *>(values.data()), values.size())
-                : kernel.largest32(static_cast<const int32_t *>(values.data()), values.size());
+    return wide ? largest_magnitude(static_cast<const int64_t *>(values.data()), values.size())
+                : largest_magnitude(static_cast<const int32_t *>(values.data()), values.size());
 }
 
 }  // namespace
 
-void bind_transform_lifting(nb::module_ &module) {
+void bind_wavelet(nb::module_ &module) {
     module.def("wavelet_split", &split, nb::arg().noconvert());
     module.def("wavelet_join", &join, nb::arg().noconvert(), nb::arg().noconvert(),
                nb::arg().noconvert(), nb::arg().noconvert());

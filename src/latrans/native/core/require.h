@@ -1,4 +1,4 @@
-// Arguments that are none: nanobind makes them ValueErrors.
+// Invalid arguments: Python sees them as ValueErrors.
 #pragma once
 #include <stdexcept>
 
