@@ -20,18 +20,21 @@ int64_t log2(int64_t value) {
     return (int64_t{exponent} << 8) + ((value << 8) >> exponent) - 256;
 }
 
-// Where each run of three bytes was first and last.
+// Where each run of three bytes was first and last; places of a type that is as narrow as may be,
+// so that all stays close to the core.
+template <class Place>
 class Seen {
 public:
+    static constexpr Place kNowhere = static_cast<Place>(-1);
     struct Entry {
         uint32_t key;
-        int32_t first, last;  // -1 where it was not
+        Place first, last;
     };
 
     explicit Seen(size_t n) {
         size_t size = 64;
         while (size < 2 * n) size *= 2;
-        entries_.assign(size, {kNone, -1, -1});
+        entries_.assign(size, {kNone, kNowhere, kNowhere});
     }
 
     Entry &operator[](const uint8_t *run) {
@@ -60,35 +63,44 @@ int64_t coded(const int64_t (&counts)[256]) {
     return std::min(total, (entropy >> 11) + (std::min<int64_t>(symbols, 64) * 7 >> 4));
 }
 
+template <class Place>
 int64_t in_order(const uint8_t *data, size_t n) {
-    Seen seen(n);
+    using Entry = typename Seen<Place>::Entry;
+    Seen<Place> seen(n);
     int64_t literals[256] = {}, n_repeats = 0;
-    const auto alike = [&](int32_t start, size_t at) {
+    const auto alike = [&](size_t start, size_t at) {
         const uint8_t *before = data + start;
         size_t same = 0;
         while (at + same < n && before[same] == data[at + same]) ++same;
         return same;
     };
-    for (size_t at = 0; at < n;) {
+    const auto enter = [](Entry &entry, size_t at) {
+        entry.last = static_cast<Place>(at);
+        if (entry.first == Seen<Place>::kNowhere) entry.first = entry.last;
+    };
+    const size_t n_runs = n < kRepeat ? 0 : n - kRepeat + 1;
+    size_t at = 0;
+    while (at < n_runs) {
+        Entry &here = seen[data + at];
         size_t end = at + 1;
-        const bool whole = at + kRepeat <= n;
-        const Seen::Entry before = whole ? seen[data + at] : Seen::Entry{0, -1, -1};
-        if (before.first < 0) {
+        if (here.first == Seen<Place>::kNowhere) {
             ++literals[data[at]];
         } else {
             ++n_repeats;
-            end = at + std::max(alike(before.first, at), alike(before.last, at));
+            end = at + std::max(alike(here.first, at), alike(here.last, at));
         }
-        for (; at < end; ++at) {
-            if (at + kRepeat > n) continue;
-            Seen::Entry &entry = seen[data + at];
-            entry.last = static_cast<int32_t>(at);
-            if (entry.first < 0) entry.first = entry.last;
-        }
+        enter(here, at);
+        while (++at < std::min(end, n_runs)) enter(seen[data + at], at);
+        at = end;
     }
+    for (; at < n; ++at) ++literals[data[at]];  // too few for a run
     int64_t whole[256] = {};
     for (size_t at = 0; at < n; ++at) ++whole[data[at]];
     return std::min(coded(literals) + (n_repeats * 30 >> 4), coded(whole));
+}
+
+int64_t symbols_nbytes(const uint8_t *data, size_t n) {
+    return n < 0xFFFF ? in_order<uint16_t>(data, n) : in_order<uint32_t>(data, n);
 }
 
 }  // namespace
@@ -96,13 +108,13 @@ int64_t in_order(const uint8_t *data, size_t n) {
 int64_t estimate_nbytes(const uint8_t *data, size_t n, size_t item_size) {
     require(n <= kMaxBytes && item_size != 0 && n % item_size == 0,
             "data is too large, or its items are not whole");
-    int64_t least = std::min(kFrame + in_order(data, n), 1 + static_cast<int64_t>(n));
+    int64_t least = std::min(kFrame + symbols_nbytes(data, n), 1 + static_cast<int64_t>(n));
     if (item_size > 1) {
         std::vector<uint8_t> part(n / item_size);
         int64_t parts = 0;
         for (size_t k = 0; k < item_size; ++k) {
             for (size_t i = 0; i < part.size(); ++i) part[i] = data[i * item_size + k];
-            parts += in_order(part.data(), part.size());
+            parts += symbols_nbytes(part.data(), part.size());
         }
         least = std::min(least, kFrame + kShuffle + parts);
     }
