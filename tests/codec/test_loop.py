@@ -25,7 +25,7 @@ def always_closed(monkeypatch):
 
 
 def step_of(frame):
-    _, _, step, _ = Reader(inflate(unpack(frame).residual)[0]).section()
+    _, _, step, _ = HeaderReader(inflate(unpack(frame).residual)[0]).section()
     return step
 
 

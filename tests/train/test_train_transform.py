@@ -63,7 +63,9 @@ def test_a_recipe_makes_a_lossy_model_that_codes_what_it_was_made_for():
 
 
 def test_colours_are_drawn_together_and_alone():
-    sampler = PictureSampler([Source(np.zeros((2, 40, 50, 3), np.uint8), "nyxc")], "yx", augment=False)
+    sampler = PictureSampler(
+        [Source(np.zeros((2, 40, 50, 3), np.uint8), "nyxc")], "yx", augment=False
+    )
     rng = np.random.default_rng(0)
     shapes = {sampler.draw(rng).planes.shape for _ in range(20)}
     assert shapes == {(1, 40, 50), (3, 40, 50)}

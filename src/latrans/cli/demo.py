@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ConfigError, LatransError, RivalError
 from ..transfer.compare import Difference, difference
 from . import arrays, console
-from .demo_data import Missing, Sample, samples
+from .demo_data import MissingSample, Sample, samples
 
 RELATIVE_ERROR = 1e-3
 _RIVALS = ("zstd", "Blosc", "pcodec", "JPEG XL")
@@ -64,7 +64,7 @@ def _run(out: Path) -> int:
     raw = np.zeros(1 + len(_RIVALS))
     total = np.zeros((1 + len(_RIVALS), 3))  # bytes, encode and decode seconds of every codec
     for sample in samples():
-        if isinstance(sample, Missing):
+        if isinstance(sample, MissingSample):
             absent.setdefault(sample.reason, []).append(sample.name)
             continue
         first = first or sample

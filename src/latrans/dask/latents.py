@@ -202,7 +202,7 @@ def save_latents(
 
 @dataclass(frozen=True)
 class LatentsJob:
-    """How latents are written; what a scheduler asks of it is as in `latrans.transfer.move.MovePlan`.
+    """How latents are written; a scheduler asks the same of it as of `transfer.move.MovePlan`.
 
     Attributes
     ----------

@@ -267,7 +267,7 @@ class Samples(Look):
 def _predict_next(
     filter_: Filter, lanes: Ints, errors: Ints, energy: Ints
 ) -> tuple[Ints, Ints, Ints]:
-    """Learn from the last error, then foretell the next: error, share, mean miss."""
+    """Update with the last error, then predict the next: error, normalised, mean miss."""
     filter_.update(lanes, errors[0], Unit.of(filter_.energy[lanes]))
     inputs = Unit.of(energy).ratio(errors)
     return *filter_.predict(lanes, inputs, energy), filter_.mean_abs_miss[lanes]

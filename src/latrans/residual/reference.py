@@ -20,7 +20,7 @@ from ..errors import CodecError
 from .classes import Placed, limited, place, wrap32
 from .features import Predictions, gated, inputs, is_flat
 from .job import Classes, Job
-from .neighbours import RowBand, CodedPlane, Look, Samples, Workspace, predict
+from .neighbours import CodedPlane, Look, RowBand, Samples, Workspace, predict
 from .predictor import Predictor
 
 Run = Callable[[Program, npt.NDArray[Any]], npt.NDArray[Any]]

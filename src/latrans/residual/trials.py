@@ -23,7 +23,7 @@ from .neighbours import CodedPlane, Samples, Workspace, predict
 _MOST = (1 << 31) - 1
 FLOOR = 64  # of errors, a quarter of a unit
 _MOST_GUESS = 1 << 28  # of errors that rounds start from
-_MIN_SHIFT = 6  # of weights; what is coarser foretells little
+_MIN_SHIFT = 6  # of weights; what is coarser predicts little
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Coefficients to learn from: what the encoder itself meets in pictures.
 
-CoefficientRows are coefficients with their network inputs; statistics are sums over all of them that tables
+Rows are coefficients with their network inputs; statistics are sums over all of them that tables
 follow from.
 """
 
@@ -163,7 +163,7 @@ def collect(
     rng: np.random.Generator,
     share: float,
 ) -> tuple[CoefficientRows, Statistics]:
-    """CoefficientRows of pictures, a share of their coefficients, and statistics of all of them."""
+    """Rows of pictures, a share of their coefficients, and statistics of all of them."""
     chooser = None
     if isinstance(transform, Transform):
         backend = transform.backend(None)

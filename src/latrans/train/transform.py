@@ -1,7 +1,7 @@
 """Training of lossy models: classes that tell how large a coefficient is, then their tables.
 
 The network places every coefficient on a line of classes; between two classes the cost is that
-of both tables, interpolated, so that network and tables learn together.  CoefficientRows come from the
+of both tables, interpolated, so that network and tables learn together.  Rows come from the
 encoder itself: first from plain rounding, then from the choices that the learned costs lead to.
 After lowering, tables and centroids are counted anew with the integer network.
 """

@@ -118,7 +118,9 @@ def encode_plane(
         found = quantise(place.around, given.pop((band.level, band.kind)))
         gain, code, values, classes = found
         told = gain if predict.is_predicted(band) else None
-        items.append(QuantisedBand(band, code, place.expected, place.of_parent, told, values, classes))
+        items.append(
+            QuantisedBand(band, code, place.expected, place.of_parent, told, values, classes)
+        )
         return found
 
     coded, picture = _walk(shape, step, earlier, backend, take)

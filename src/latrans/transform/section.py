@@ -17,7 +17,7 @@ from ..errors import CodecError
 from ..format.varint import Reader, pack_varint
 from . import colour, predict
 from .bands import FRACTION_BITS
-from .planes import CodedBands, BandContext, decode_plane, encode_plane
+from .planes import BandContext, CodedBands, decode_plane, encode_plane
 from .predict import GAIN_BITS
 from .protocol import Backend, Decoding
 from .stream import read_mean, write

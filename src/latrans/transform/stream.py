@@ -52,7 +52,9 @@ def write(items: Sequence[QuantisedBand], means: Frequencies, encoding: Encoding
             encoding.push(start, frequency, bits)
 
 
-def _front(item: QuantisedBand, means: Frequencies, starts_: npt.NDArray[Any]) -> list[tuple[int, int, int]]:
+def _front(
+    item: QuantisedBand, means: Frequencies, starts_: npt.NDArray[Any]
+) -> list[tuple[int, int, int]]:
     """Start, frequency and bits of what comes before a band's values: its code and its gain."""
     raw = (item.code, 1, 8)
     if item.expected is None:
