@@ -23,7 +23,7 @@ from .fallback import payload
 from .fallback.estimate_large import may_beat
 from .fallback.estimate_small import MAX_GUESSED, cannot_beat
 from .format.axes import named as axes_named
-from .format.dtypes import carrier_of, contiguous, parts_of, restore_dtype, to_numeric
+from .format.dtypes import contiguous, numeric_dtype_of, parts_of, restore_dtype, to_numeric
 from .format.frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
 from .missing.missing import FillValue, Missing, ValidRange
 
@@ -234,7 +234,9 @@ class Codec(Batches):
         parts, model = self._with_latents(item)
         from .chunk import decode
 
-        return restore_dtype(decode.preview(model, parts, carrier_of(parts), self.engine), parts)
+        return restore_dtype(
+            decode.preview(model, parts, numeric_dtype_of(parts), self.engine), parts
+        )
 
     def cost_map(self, array: Array) -> npt.NDArray[np.float64]:
         """Bits that each sample of an array takes in lossless mode, same shape as the array."""
@@ -317,8 +319,8 @@ class Codec(Batches):
             return restore_dtype(payload.decode(parts.residual, parts.dtype, parts.shape), parts)
         from .chunk import decode
 
-        model, carrier = self._model_of(parts), carrier_of(parts)
-        array = restore_dtype(decode.decode(model, parts, carrier, self.engine), parts)
+        model, dtype = self._model_of(parts), numeric_dtype_of(parts)
+        array = restore_dtype(decode.decode(model, parts, dtype, self.engine), parts)
         if parts.mode != "lossy":
             from .batch.small_chunks import remember_shape
 

@@ -270,13 +270,13 @@ def test_npy_files_are_those_of_numpy(
     tmp_path: Path, order: Any, shape: tuple[int, ...], dtype: str
 ) -> None:
     from latrans.cli import npy
-    from latrans.transfer.blocks import Grid
+    from latrans.transfer.blocks import BlockGrid
 
     values = np.arange(int(np.prod(shape))).reshape(shape).astype(dtype)
     values = np.asarray(values, order=order)
     np.save(tmp_path / "expected.npy", values)
     for edge in (1, 2, 4, 100):
-        grid = Grid(shape, (edge,) * len(shape))
+        grid = BlockGrid(shape, (edge,) * len(shape))
         fortran = order == "F" and len(shape) > 1
         with npy.writing(tmp_path / "found.npy", values.dtype, shape, fortran) as target:
             for block in reversed(list(grid)):

@@ -19,7 +19,7 @@ def asked(answers):
     for i, answer in enumerate(answers):
         if not habit.holds():
             found.append(i)
-            habit.learn(answer)
+            habit.note(answer)
     return found
 
 

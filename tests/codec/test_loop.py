@@ -8,7 +8,7 @@ import pytest
 import latrans
 from latrans.chunk import closed_loop
 from latrans.format.frame import unpack
-from latrans.residual.header import Reader, inflate
+from latrans.residual.header import HeaderReader, inflate
 
 
 def waves(shape, noise=0.02, offset=0.0):
@@ -25,7 +25,7 @@ def always_closed(monkeypatch):
 
 
 def step_of(frame):
-    _, _, step, _ = Reader(inflate(unpack(frame).residual)[0]).section()
+    _, _, step, _ = HeaderReader(inflate(unpack(frame).residual)[0]).section()
     return step
 
 

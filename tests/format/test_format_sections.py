@@ -122,7 +122,7 @@ def test_lanes_with_coefficients_of_their_own(models, pieces):
     t = np.arange(256)
     array = 900 * np.sin(t * t / 900) + np.random.default_rng(0).normal(0, 1, 256)
     check(models["track"], array.astype("i4"))
-    assert pieces[0].own
+    assert pieces[0].has_coefficients
 
 
 @pytest.mark.usefixtures("always_model")
@@ -193,7 +193,7 @@ def test_residual_sections_of_any_numbers(geometry, has_reconstruction, kind, st
         rng, predictor, kind, 19, 9, 5, n_planes=4, n_bands=3, n_references=3, step=step
     )
     lo, hi = min(job.lo for job in case.jobs), max(job.hi for job in case.jobs)
-    writer = header.Writer()
+    writer = header.HeaderWriter()
     jobs, previous = [], None
     for i, (job, references) in enumerate(zip(case.jobs, case.references, strict=True)):
         n_weights = predictor.n_own_taps + len(predictor.geometry.reference_taps) * len(references)

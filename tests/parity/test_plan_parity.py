@@ -30,8 +30,8 @@ def related(rng, planes, kind, scale):
     return np.clip(planes[-1] + noise, -(1 << 31), (1 << 31) - 1)
 
 
-def surfaces(rng, model, kind, rows, columns, n_planes, missing=0, kernel=""):
-    """(surface, candidates, backend) of every plane, for both backends, each with its own past."""
+def plan_inputs(rng, model, kind, rows, columns, n_planes, missing=0, kernel=""):
+    """(input, candidates, backend) of every plane, for both backends, each with its own past."""
     g = model.geometry
     n_samples = rows * columns - (0 if g.is_plane else min(missing, rows * columns - 1))
     planes = [synthetic.samples(rng, kind, rows, columns)]
@@ -54,12 +54,12 @@ def surfaces(rng, model, kind, rows, columns, n_planes, missing=0, kernel=""):
         choices = [c for c in choices if min(c) >= 0]
         pair = []
         for k, backend in enumerate(backends):
-            surface = PlanePlanInput(model, plane, n_samples, finished[k], picture, step, parts)
-            chosen = plan(surface, choices, previous[k], trials=backend.trials(surface))
+            plan_input = PlanePlanInput(model, plane, n_samples, finished[k], picture, step, parts)
+            chosen = plan(plan_input, choices, previous[k], trials=backend.trials(plan_input))
             pair.append(chosen)
             # Errors and energies do not matter here: a trained plan is quick to code.
-            simple = plan(surface, (), None, may_fit=False)
-            job = replace(surface.job(simple, lo, hi), step=1)
+            simple = plan(plan_input, (), None, may_fit=False)
+            job = replace(plan_input.job(simple, lo, hi), step=1)
             finished[k].append(backend.classify(job, plane)[1])
             previous[k] = chosen
         yield pair
@@ -67,8 +67,8 @@ def surfaces(rng, model, kind, rows, columns, n_planes, missing=0, kernel=""):
 
 def assert_same(pair):
     ours, theirs = pair
-    assert (ours.own, ours.band_rows, ours.references) == (
-        theirs.own,
+    assert (ours.has_coefficients, ours.band_rows, ours.references) == (
+        theirs.has_coefficients,
         theirs.band_rows,
         theirs.references,
     )
@@ -96,7 +96,7 @@ def predictor(rng, geometry, has_reconstruction=False):
 def test_planes_are_planned_alike(seed, kind, rows, columns, n_planes, has_reconstruction):
     rng = np.random.default_rng(seed)
     model = predictor(rng, "plane", has_reconstruction)
-    for pair in surfaces(rng, model, kind, rows, columns, n_planes):
+    for pair in plan_inputs(rng, model, kind, rows, columns, n_planes):
         assert_same(pair)
 
 
@@ -113,7 +113,7 @@ def test_tracks_are_planned_alike(seed, kind, n_samples, n_planes, has_reconstru
     rows, columns = track_shape(n_samples)
     model = predictor(rng, "track", has_reconstruction)
     missing = rows * columns - n_samples
-    for pair in surfaces(rng, model, kind, rows, columns, n_planes, missing):
+    for pair in plan_inputs(rng, model, kind, rows, columns, n_planes, missing):
         assert_same(pair)
 
 
@@ -123,7 +123,7 @@ def test_large_pieces_in_bands_are_planned_alike(kind, shape):
     # Several bands of a plane, and the shorter blocks of a track.
     rng = np.random.default_rng(5)
     model = predictor(rng, "track" if shape[0] == 16 else "plane")
-    for pair in surfaces(rng, model, kind, *shape, 2, missing=700):
+    for pair in plan_inputs(rng, model, kind, *shape, 2, missing=700):
         assert_same(pair)
 
 
@@ -133,7 +133,7 @@ def test_large_pieces_in_bands_are_planned_alike(kind, shape):
 def test_every_instruction_set_plans_alike(kernel, kind, shape):
     rng = np.random.default_rng(7)
     model = predictor(rng, "track" if shape[0] == 3 else "plane")
-    for pair in surfaces(rng, model, kind, *shape, 3, kernel=kernel):
+    for pair in plan_inputs(rng, model, kind, *shape, 3, kernel=kernel):
         assert_same(pair)
 
 
@@ -142,10 +142,10 @@ def test_own_coefficients_and_references_are_chosen_where_they_pay():
     wave = 100 * np.sin(np.arange(8192) / 9) + rng.normal(0, 1, 8192)
     plane = np.rint(wave).astype(np.int64).reshape(2, 4096)
     model = predictor(rng, "track")
-    surface = PlanePlanInput(model, plane, plane.size, [], None)
-    first = plan(surface, (), None)
-    assert first.own
-    _, coded = ReferenceBackend(model).classify(surface.job(first, -200, 200), plane)
+    plan_input = PlanePlanInput(model, plane, plane.size, [], None)
+    first = plan(plan_input, (), None)
+    assert first.has_coefficients
+    _, coded = ReferenceBackend(model).classify(plan_input.job(first, -200, 200), plane)
     noisy = plane + rng.integers(-1, 2, plane.shape)
     assert plan(
         PlanePlanInput(model, noisy, plane.size, [coded], None), [(0,)], None
@@ -186,19 +186,19 @@ def test_subsamples_meet_every_column():
 )
 def test_impossible_surfaces_are_refused(change):
     model = predictor(np.random.default_rng(3), "plane")
-    surface = PlanePlanInput(model, np.zeros((20, 9), np.int64), 180, [], None)
+    plan_input = PlanePlanInput(model, np.zeros((20, 9), np.int64), 180, [], None)
     with pytest.raises(ConfigError):
-        native.NativeBackend(model).trials(replace(surface, **change))
+        native.NativeBackend(model).trials(replace(plan_input, **change))
 
 
 def test_trials_check_what_they_are_asked():
     model = predictor(np.random.default_rng(4), "plane")
     compiled = native.NativeBackend(model)
-    surface = PlanePlanInput(model, np.zeros((20, 9), np.int64), 180, [], None)
+    plan_input = PlanePlanInput(model, np.zeros((20, 9), np.int64), 180, [], None)
     other = PlanePlanInput(model, np.zeros((9, 20), np.int64), 180, [], None)
     simple = plan(other, (), None, may_fit=False)
     _, coded = compiled.classify(other.job(simple, 0, 255), other.plane)
-    trials = compiled.trials(replace(surface, finished=[coded]))
+    trials = compiled.trials(replace(plan_input, finished=[coded]))
     weights = np.zeros(24, np.int64)
     for look in (range(0, 181), range(5, 5), range(-1, 20)):
         with pytest.raises(ValueError, match="no such samples"):

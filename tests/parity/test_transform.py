@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from latrans.errors import CodecError, ModelError
 from latrans.transform import colour, contexts, low, section, signs
-from latrans.transform.bands import Band, bands, n_levels
+from latrans.transform.bands import Subband, bands, n_levels
 from latrans.transform.lifting import join, split
 from latrans.transform.predict import expected
 from latrans.transform.symbols import ESCAPE, MAX_MAGNITUDE, raw_length, tokenise, untokenise
@@ -72,7 +72,7 @@ class TestWavelet:
     def test_a_step_of_one_band_is_the_same_error_as_of_another(self):
         for level in (1, 2, 3):
             for kind in range(1, 4):
-                band = Band(level, kind, 1, 1)
+                band = Subband(level, kind, 1, 1)
                 parts = [np.zeros((128 >> level, 128 >> level), np.int64) for _ in range(4)]
                 parts[kind][8, 8] = band.step(1 << 20)
                 plane = join(*parts)
@@ -84,7 +84,7 @@ class TestWavelet:
         y, x = np.mgrid[0:64, 0:64]
         plane = np.rint(1e6 * np.sin(x / 2) * np.sin(y / 3)).astype(np.int64)
         low, [detail] = analyse(plane, 1)
-        band = Band(1, 1, *detail[0].shape)
+        band = Subband(1, 1, *detail[0].shape)
         weights = np.array([[-1200, -30, 520]] * 3, np.int16)
         rest = detail[0] - expected(band, low, weights)
         assert np.abs(rest[4:-4, 4:-4]).mean() < 0.9 * np.abs(detail[0][4:-4, 4:-4]).mean()
@@ -117,7 +117,7 @@ class TestSymbols:
 
 class TestContexts:
     def test_inputs_fit_the_network_whatever_the_data(self):
-        band = Band(1, 3, 5, 7)
+        band = Subband(1, 3, 5, 7)
         huge = np.full((5, 7), MAX_MAGNITUDE)
         picture = np.full((6, 8), -(2**63))
         others = [huge, huge]

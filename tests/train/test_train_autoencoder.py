@@ -74,7 +74,7 @@ def scattered(network):
 
 @pytest.mark.parametrize("shape", [DENSE, CONV, TRACK, replace(DENSE, latent_dtype="int16")])
 def test_lowered_programs_compute_what_the_network_does(shape):
-    network = scattered(networks.Autoencoder(shape)).double().eval()
+    network = scattered(networks.AutoencoderNetwork(shape)).double().eval()
     lowered = lower(network)
     grid, rng = network.input_grid, np.random.default_rng(0)
     size = {"dense": (64,), "conv2d": (1, 21, 18), "conv1d": (1, 1, 37)}[shape.family]
@@ -92,7 +92,7 @@ def test_lowered_programs_compute_what_the_network_does(shape):
 
 @pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
 def test_accumulators_stay_proven_whatever_the_weights(size):
-    network = networks.Autoencoder(AutoencoderRecipe("dense", 40, sample_shape=(28, 28)))
+    network = networks.AutoencoderNetwork(AutoencoderRecipe("dense", 40, sample_shape=(28, 28)))
     for p in network.parameters():
         p.data = torch.randn_like(p) * size
     lower(network)
@@ -242,7 +242,7 @@ def plain(blobs):
 
 
 def test_dropout_silences_units_in_training_only(blobs):
-    network = networks.Autoencoder(replace(DENSE, dropout=0.5))
+    network = networks.AutoencoderNetwork(replace(DENSE, dropout=0.5))
     x = torch.rand(4, 64)
     assert not torch.equal(network.features(x), network.features(x))
     network.eval()

@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 
 import latrans
 from latrans.errors import ConfigError, RecipeError
-from latrans.train.pictures import Sampler, Source
+from latrans.train.pictures import PictureSampler, Source
 from latrans.train.recipe import load_recipe
 from latrans.train.sections import TransformRecipe
 from latrans.train.transform import train_transform
@@ -28,7 +28,7 @@ def textures(n: int = 4) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def pictures():
-    sampler = Sampler([Source(textures())], "yx", augment=True)
+    sampler = PictureSampler([Source(textures())], "yx", augment=True)
     rng = np.random.default_rng(0)
     return [sampler.draw(rng) for _ in range(SMALL.pictures)]
 
@@ -63,7 +63,9 @@ def test_a_recipe_makes_a_lossy_model_that_codes_what_it_was_made_for():
 
 
 def test_colours_are_drawn_together_and_alone():
-    sampler = Sampler([Source(np.zeros((2, 40, 50, 3), np.uint8), "nyxc")], "yx", augment=False)
+    sampler = PictureSampler(
+        [Source(np.zeros((2, 40, 50, 3), np.uint8), "nyxc")], "yx", augment=False
+    )
     rng = np.random.default_rng(0)
     shapes = {sampler.draw(rng).planes.shape for _ in range(20)}
     assert shapes == {(1, 40, 50), (3, 40, 50)}
@@ -72,7 +74,7 @@ def test_colours_are_drawn_together_and_alone():
 def test_fields_are_drawn_on_a_grid_of_their_range():
     field = np.random.default_rng(0).normal(size=(40, 50)).astype("f4")
     field[2, 3] = np.nan
-    picture = Sampler([Source(field)], "yx", augment=False).draw(np.random.default_rng(0))
+    picture = PictureSampler([Source(field)], "yx", augment=False).draw(np.random.default_rng(0))
     assert picture.planes.min() == 0
     assert picture.planes.max() == 16384
 

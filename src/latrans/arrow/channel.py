@@ -52,9 +52,9 @@ class Channel(Generic[Item]):
         """Let neither end wait for the other any more."""
         self._gone.set()
 
-    def reader(self) -> Reader[Item]:
+    def reader(self) -> ChannelReader[Item]:
         """The reading end."""
-        return Reader(self._queue, self._gone)
+        return ChannelReader(self._queue, self._gone)
 
     def _put(self, entry: tuple[Any, BaseException | None]) -> None:
         while not self._gone.is_set():
@@ -65,7 +65,7 @@ class Channel(Generic[Item]):
         raise ChannelClosed
 
 
-class Reader(Generic[Item]):
+class ChannelReader(Generic[Item]):
     """Items of a channel, in order."""
 
     def __init__(self, items: queue.Queue[Any], gone: threading.Event) -> None:
@@ -97,7 +97,7 @@ class Reader(Generic[Item]):
         self.close()
 
 
-def ahead(items: Iterable[Item], size: int) -> Reader[Item]:
+def ahead(items: Iterable[Item], size: int) -> ChannelReader[Item]:
     """The same items, made by a thread of their own, up to `size` of them before they are used."""
     channel: Channel[Item] = Channel(size)
 

@@ -25,7 +25,7 @@ import pyarrow.flight as fl
 
 from ..errors import CodecError, ConfigError
 from . import models
-from .channel import Channel, ChannelClosed, Reader, ahead
+from .channel import Channel, ChannelClosed, ChannelReader, ahead
 from .lost import Watch
 from .sources import as_reader, nbytes_of
 from .tables import TableDecoder, TableEncoder
@@ -186,7 +186,7 @@ class Client:
         options = fl.FlightCallOptions(write_options=_packed())
         descriptor = fl.FlightDescriptor.for_path(name)
         writer, _ = self._flight.do_put(descriptor, schema, options)
-        waiting: Reader[pa.RecordBatch] = ahead(batches, self._size)
+        waiting: ChannelReader[pa.RecordBatch] = ahead(batches, self._size)
         try:
             with writer:
                 for batch in waiting:

@@ -40,13 +40,13 @@ def cost_map(task: Task, array: Array) -> npt.NDArray[np.float64]:
     )
     if mapping is None:
         raise ConfigError(f"model {model.name!r} does not suit a {array.dtype} array of {named!r}")
-    pictures = None
+    reconstructions = None
     if model.predictor.has_reconstruction:
-        _, pictures = analyse(task, mapping.integers)
+        _, reconstructions = analyse(task, mapping.integers)
     bits = cost_bits(model.predictor.tables)
     if model.by_value:
-        assert pictures is not None
-        classes = model.value_coder(task.engine).classes(mapping.integers, pictures)
+        assert reconstructions is not None
+        classes = model.value_coder(task.engine).classes(mapping.integers, reconstructions)
         cost = bits[classes, mapping.integers]
         cost = np.where(np.isinf(cost), bits[classes, values.ESCAPE] + 8, cost)
         return layout.join(cost, array.shape)
@@ -56,7 +56,7 @@ def cost_map(task: Task, array: Array) -> npt.NDArray[np.float64]:
         ReferenceBackend(model.neighbourhood),
         plan.infos,
         plan.cut(mapping.integers),
-        None if pictures is None else plan.cut(pictures),
+        None if reconstructions is None else plan.cut(reconstructions),
         plan.max_reference_distance,
     ):
         token, n_raw, _ = tokenise(classes.offset, classes.low_bits)

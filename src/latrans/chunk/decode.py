@@ -11,7 +11,7 @@ from ..coding.fixed_point import Ints
 from ..engine import select
 from ..errors import CodecError
 from ..format import axes
-from ..format.dtypes import carrier_of, carrier_shape
+from ..format.dtypes import numeric_dtype_of, numeric_shape_of
 from ..format.frame import Frame, payload_nbytes, size_is_plausible
 from ..maps.inverse import Inversion, inverted
 from ..maps.mapping import Mapping, read_mapping
@@ -24,31 +24,31 @@ from .pieces import arrange
 Array = npt.NDArray[Any]
 
 
-def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:
-    """The array of a frame, C-ordered, in its carrier dtype."""
+def decode(model: Model, frame: Frame, dtype: np.dtype[Any], engine: str | None) -> Array:
+    """The array of a frame, C-ordered, in its numeric dtype."""
     layout, mapping = _read_maps(model, frame)
-    shape, whole = (layout.n_planes, *layout.shape), carrier_shape(frame)
-    pictures = None
+    shape, whole = (layout.n_planes, *layout.shape), numeric_shape_of(frame)
+    reconstructions = None
     if model.lossy_only and frame.mode != "lossy":
         raise CodecError(f"frame is damaged: model {model.name!r} has no mode {frame.mode!r}")
     if frame.mode == "lossy" and frame.latent_dtype == lossy.LATENT_DTYPE:
-        planes = lossy.decode(model, engine, frame.latents, shape, mapping, carrier)
+        planes = lossy.decode(model, engine, frame.latents, shape, mapping, dtype)
         return layout.join(planes, whole)
     if frame.mode == "lossy" or model.has_reconstruction:
-        pictures = _reconstruct(model, frame, shape, engine)
+        reconstructions = _reconstruct(model, frame, shape, engine)
     if frame.mode == "lossy" or model.by_value:
-        assert pictures is not None
-        integers = pictures
+        assert reconstructions is not None
+        integers = reconstructions
         if frame.mode != "lossy":
-            integers = model.value_coder(engine).decode(frame.residual, pictures)
-        values = inverted(mapping, integers, carrier, approximate=frame.mode == "lossy")
+            integers = model.value_coder(engine).decode(frame.residual, reconstructions)
+        values = inverted(mapping, integers, dtype, approximate=frame.mode == "lossy")
         return layout.join(values, whole)
     plan = arrange(model.geometry, layout, shape, None)
-    inversion = Inversion(mapping, shape, carrier)
+    inversion = Inversion(mapping, shape, dtype)
     parts = coder.decoded(
         model.backend(engine),
         plan.infos,
-        None if pictures is None else plan.cut(pictures),
+        None if reconstructions is None else plan.cut(reconstructions),
         plan.max_reference_distance,
         frame.residual,
     )
@@ -57,15 +57,17 @@ def decode(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | Non
     return layout.join(inversion.finish(), whole)
 
 
-def preview(model: Model, frame: Frame, carrier: np.dtype[Any], engine: str | None) -> Array:
+def preview(model: Model, frame: Frame, dtype: np.dtype[Any], engine: str | None) -> Array:
     """What the latents of a frame alone look like."""
     layout, mapping = _read_maps(model, frame)
     shape = (layout.n_planes, *layout.shape)
     if frame.latent_dtype == lossy.LATENT_DTYPE:
-        planes = lossy.decode(model, engine, frame.latents, shape, mapping, carrier)
-        return layout.join(planes, carrier_shape(frame))
-    pictures = _reconstruct(model, frame, shape, engine)
-    return layout.join(inverted(mapping, pictures, carrier, approximate=True), carrier_shape(frame))
+        planes = lossy.decode(model, engine, frame.latents, shape, mapping, dtype)
+        return layout.join(planes, numeric_shape_of(frame))
+    reconstructions = _reconstruct(model, frame, shape, engine)
+    return layout.join(
+        inverted(mapping, reconstructions, dtype, approximate=True), numeric_shape_of(frame)
+    )
 
 
 def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:
@@ -79,11 +81,11 @@ def latents_of(model: Model, frame: Frame, engine: str | None) -> Array:
 
 
 def _read_maps(model: Model, frame: Frame) -> tuple[axes.Layout, Mapping]:
-    stored, rest = read_mapping(frame.maps, carrier_of(frame))
+    stored, rest = read_mapping(frame.maps, numeric_dtype_of(frame))
     default = axes.default(model.axes, frame.shape, model.geometry)
     named = axes.checked_from_frame(stored or default, len(frame.shape), model.geometry)
     letters = axes.of_parts(named) if frame.dtype.kind == "c" else named
-    layout = axes.layout(letters, carrier_shape(frame), model.geometry)
+    layout = axes.layout(letters, numeric_shape_of(frame), model.geometry)
     shape = layout.n_planes, *layout.shape
     if not size_is_plausible(shape, frame):  # before memory is taken for it
         raise CodecError(f"frame is damaged: {shape} samples in {payload_nbytes(frame)} bytes")
@@ -120,7 +122,7 @@ def _synthesise(
     model: Model, latents: Array, statistics: Array, shape: tuple[int, int, int], engine: str | None
 ) -> Ints:
     assert model.autoencoder is not None
-    pictures = model.autoencoder.synthesise(
+    reconstructions = model.autoencoder.synthesise(
         select(engine), latents.astype(np.int32), shape[1:], statistics
     )
-    return pictures.astype(np.int64)
+    return reconstructions.astype(np.int64)

@@ -58,7 +58,7 @@ def suits(model: Model, array: Array, layout: axes.Layout) -> bool:
 def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Frame | None:
     """Frame of a native, C-ordered array that will come back as `dtype`; None if nothing suits.
 
-    The array is in its carrier dtype; of complex values it has the parts (`dtypes.parts_of`).
+    The array is in its numeric dtype; of complex values it has the parts (`dtypes.parts_of`).
     """
     model, max_error, shape = task.model, task.max_error, array.shape
     has_parts = dtype.kind == "c"
@@ -83,20 +83,20 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
     if mapping is None:
         return None
     auto = model.autoencoder
-    latents, pictures, residual, latent_dtype = b"", None, b"", "none"
+    latents, reconstructions, residual, latent_dtype = b"", None, b"", "none"
     if model.transform is not None:
         latents = lossy.encode(model, task.engine, layout, mapping, task.rate)
         latent_dtype = lossy.LATENT_DTYPE
     elif auto is not None and (task.mode == "lossy" or model.has_reconstruction):
-        latents, pictures = analyse(task, mapping.integers)
+        latents, reconstructions = analyse(task, mapping.integers)
         latent_dtype = auto.latent_dtype
     if model.by_value and task.mode != "lossy":
-        assert pictures is not None
-        residual = model.value_coder(task.engine).encode(mapping.integers, pictures)
+        assert reconstructions is not None
+        residual = model.value_coder(task.engine).encode(mapping.integers, reconstructions)
     elif task.mode != "lossy":
-        residual, mapping = _code(task, layout, planes, mapping, pictures)
+        residual, mapping = _code(task, layout, planes, mapping, reconstructions)
     if task.fill_value is not None and task.mode != "lossless":
-        mapping = _sparing(task, planes, mapping, latents, pictures)
+        mapping = _sparing(task, planes, mapping, latents, reconstructions)
     maps = mapping.section(named if named != default else "")
     frame = Frame(
         mode=task.mode,
@@ -116,19 +116,19 @@ def encode(task: Task, array: Array, dtype: np.dtype[Any], fortran: bool) -> Fra
 
 
 def _code(
-    task: Task, layout: axes.Layout, planes: Array, mapping: Mapping, pictures: Ints | None
+    task: Task, layout: axes.Layout, planes: Array, mapping: Mapping, reconstructions: Ints | None
 ) -> tuple[bytes, Mapping]:
     """Residual section, and the mapping that it belongs to."""
     model = task.model
     backend = model.backend(task.engine)
     plan = arrange(model.geometry, layout, mapping.integers.shape, mapping.integers)
-    if task.max_error is not None and pictures is None:
+    if task.max_error is not None and reconstructions is None:
         closed = closed_loop.encode_closed_loop(
             backend, plan, layout, planes, mapping, task.max_error, task.fill_value
         )
         if closed is not None:
             return closed
-    under = None if pictures is None else plan.cut(pictures)
+    under = None if reconstructions is None else plan.cut(reconstructions)
     pieces = plan.cut(mapping.integers)
     return coder.encode(
         backend, plan.infos, pieces, under, plan.max_reference_distance
@@ -136,7 +136,7 @@ def _code(
 
 
 def _sparing(
-    task: Task, planes: Array, mapping: Mapping, latents: bytes, pictures: Ints | None
+    task: Task, planes: Array, mapping: Mapping, latents: bytes, reconstructions: Ints | None
 ) -> Mapping:
     """The mapping with those values masked, too, that would come back as missing ones.
 
@@ -151,8 +151,8 @@ def _sparing(
     elif model.transform is not None:
         after = lossy.decode(model, task.engine, latents, planes.shape, mapping, dtype)
     else:
-        assert pictures is not None
-        after = inverted(mapping, pictures, dtype, approximate=True)
+        assert reconstructions is not None
+        after = inverted(mapping, reconstructions, dtype, approximate=True)
     found = missing.repaired(planes, after)
     if found is None:
         return mapping
@@ -203,5 +203,7 @@ def analyse(task: Task, integers: Ints) -> tuple[bytes, Ints]:
     model, auto = task.model, task.model.autoencoder
     assert auto is not None
     latents, statistics = _analysed(task, integers)
-    pictures = auto.synthesise(select(task.engine), latents, integers.shape[1:], statistics)
-    return model.latent_coder(task.engine).encode(latents, statistics), pictures.astype(np.int64)
+    reconstructions = auto.synthesise(select(task.engine), latents, integers.shape[1:], statistics)
+    return model.latent_coder(task.engine).encode(latents, statistics), reconstructions.astype(
+        np.int64
+    )

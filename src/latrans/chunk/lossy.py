@@ -19,7 +19,7 @@ from ..maps.mapping import Mapping
 from ..models.model import Model
 from ..transform import colour, section
 from ..transform.bands import FRACTION_BITS
-from ..transform.planes import Coded
+from ..transform.planes import CodedBands
 from .rate import Rate
 
 LATENT_DTYPE = "int32"
@@ -44,8 +44,8 @@ def decode(
     mapping: Mapping,
     dtype: np.dtype[Any],
 ) -> npt.NDArray[Any]:
-    """Values of planes of `shape` in their carrier dtype."""
-    pictures = _pictures(model, engine, data, shape)
+    """Values of planes of `shape` in their numeric dtype."""
+    pictures = _restored_pictures(model, engine, data, shape)
     if mapping.is_plain:
         out = np.empty(shape, dtype)
         for part, integers, _ in pictures:
@@ -62,15 +62,15 @@ def latents(
 ) -> npt.NDArray[np.int32]:
     """Latents of planes of `shape`: bands of coefficients, the coarse ones upper left."""
     out = np.empty(shape, np.int32)
-    for part, _, coded in _pictures(model, engine, data, shape):
+    for part, _, coded in _restored_pictures(model, engine, data, shape):
         for plane, c in zip(out[part], coded, strict=True):
             plane[...] = c.arranged(shape[1:])
     return out
 
 
-def _pictures(
+def _restored_pictures(
     model: Model, engine: str | None, data: bytes, shape: tuple[int, int, int]
-) -> Iterator[tuple[slice, Ints, list[Coded]]]:
+) -> Iterator[tuple[slice, Ints, list[CodedBands]]]:
     if model.transform is None:
         raise CodecError(f"frame is damaged: model {model.name!r} has no transform")
     return section.decode(model.transform, engine, data, shape)

@@ -9,7 +9,7 @@ from . import arrays
 
 
 @dataclass(frozen=True)
-class Kind:
+class FrameKind:
     """What frames of one kind have in common; None where the model is not at hand."""
 
     model_name: str | None
@@ -41,13 +41,13 @@ class Totals:
 class Records:
     """Frames seen so far, by kind."""
 
-    kinds: dict[Kind, Totals] = field(default_factory=dict)
+    kinds: dict[FrameKind, Totals] = field(default_factory=dict)
 
     def note(self, frame: bytes) -> None:
         import latrans
 
         info = latrans.inspect(frame)
-        kind = Kind(
+        kind = FrameKind(
             info.model_name,
             info.model_version,
             info.model_digest,

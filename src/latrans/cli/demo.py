@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import ConfigError, LatransError, RivalError
 from ..transfer.compare import Difference, difference
 from . import arrays, console
-from .demo_data import Missing, Sample, samples
+from .demo_data import MissingSample, Sample, samples
 
 RELATIVE_ERROR = 1e-3
 _RIVALS = ("zstd", "Blosc", "pcodec", "JPEG XL")
@@ -42,7 +42,7 @@ def add_command(commands: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Stored:
+class DemoResult:
     """One array, written and read back with one codec."""
 
     n_bytes: int
@@ -64,12 +64,12 @@ def _run(out: Path) -> int:
     raw = np.zeros(1 + len(_RIVALS))
     total = np.zeros((1 + len(_RIVALS), 3))  # bytes, encode and decode seconds of every codec
     for sample in samples():
-        if isinstance(sample, Missing):
+        if isinstance(sample, MissingSample):
             absent.setdefault(sample.reason, []).append(sample.name)
             continue
         first = first or sample
         folder = out / sample.name.replace(",", "").replace(" ", "_")
-        found: list[Stored | None] = [_store(sample, folder / "latrans.zarr", _latrans(sample))]
+        found: list[DemoResult | None] = [_store(sample, folder / "latrans.zarr", _latrans(sample))]
         for name in _RIVALS:
             found.append(_if_there(absent, name, partial(_rival, sample, folder, name)))
         exact &= all(f is None or not f.difference.n_different for f in found)
@@ -135,7 +135,7 @@ def _draw(sample: Sample, path: Path) -> Path:
     return draw(sample, path)
 
 
-def _row(sample: Sample, name: str, found: list[Stored | None]) -> list[str]:
+def _row(sample: Sample, name: str, found: list[DemoResult | None]) -> list[str]:
     bits = [f"{f.n_bytes * 8 / sample.array.size:.3f}" if f else "-" for f in found]
     ours = found[0]
     assert ours is not None
@@ -157,7 +157,7 @@ def _latrans(sample: Sample, **options: Any) -> dict[str, Any]:
     return {"serializer": codec, "compressors": None}
 
 
-def _rival(sample: Sample, folder: Path, name: str) -> Stored | None:
+def _rival(sample: Sample, folder: Path, name: str) -> DemoResult | None:
     """The same array with another codec; None where that codec does not take its dtype."""
     from zarr.codecs import BloscCodec, ZstdCodec
     from zarr.codecs.numcodecs import PCodec
@@ -185,7 +185,7 @@ def _rival(sample: Sample, folder: Path, name: str) -> Stored | None:
     )
 
 
-def _store(sample: Sample, path: Path, codecs: dict[str, Any]) -> Stored:
+def _store(sample: Sample, path: Path, codecs: dict[str, Any]) -> DemoResult:
     import zarr
 
     arrays.remove(path)
@@ -203,7 +203,7 @@ def _store(sample: Sample, path: Path, codecs: dict[str, Any]) -> Stored:
 
     encode_seconds, _ = _timed(write)
     decode_seconds, decoded = _timed(lambda: zarr.open_array(path, mode="r")[...])
-    return Stored(
+    return DemoResult(
         arrays.stored_nbytes(path) - (path / "zarr.json").stat().st_size,
         encode_seconds,
         decode_seconds,
@@ -211,7 +211,7 @@ def _store(sample: Sample, path: Path, codecs: dict[str, Any]) -> Stored:
     )
 
 
-def _jpegxl(sample: Sample) -> Stored | None:
+def _jpegxl(sample: Sample) -> DemoResult | None:
     from ..rivals import named
     from ..rivals.apart import measure
 
@@ -224,7 +224,7 @@ def _jpegxl(sample: Sample) -> Stored | None:
         print(f"{sample.name}: {error}")
         return None
     wrong = any(run.error for run in runs)
-    return Stored(
+    return DemoResult(
         runs[0].nbytes,
         min(run.encode_seconds for run in runs),
         min(run.decode_seconds for run in runs),

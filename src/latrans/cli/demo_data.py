@@ -36,7 +36,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingSample:
     """A sample that is not there, because the package that it comes in is not, or has it no more.
 
     Attributes
@@ -48,7 +48,7 @@ class Missing:
     reason: str
 
 
-def samples() -> Iterator[Sample | Missing]:
+def samples() -> Iterator[Sample | MissingSample]:
     """Load the samples one by one; those of packages that are missing say so."""
     sources: tuple[tuple[str, Callable[[], Array], str, str], ...] = (
         ("photo, grey", lambda: _picture("camera"), "image-1", "yx"),
@@ -69,10 +69,12 @@ def samples() -> Iterator[Sample | Missing]:
         try:
             array = np.ascontiguousarray(load())
         except ModuleNotFoundError as error:
-            yield Missing(name, f"{(error.name or str(error)).partition('.')[0]} is not installed")
+            yield MissingSample(
+                name, f"{(error.name or str(error)).partition('.')[0]} is not installed"
+            )
             continue
         except Exception as error:  # of a package that has it no more, or reads it no more
-            yield Missing(name, f"{type(error).__name__}: {error}")
+            yield MissingSample(name, f"{type(error).__name__}: {error}")
             continue
         # Large pictures are cut as they would be in an archive; tracks and volumes are one chunk.
         caps = {"y": 512, "x": 512}

@@ -184,11 +184,11 @@ def _is_predicted(
 
 def _as_numbers(piece: np.ndarray[Any, Any], axes: str) -> tuple[np.ndarray[Any, Any], str]:
     """The same bytes as numbers that other codecs take."""
-    from ..format.dtypes import carrier_dtype
+    from ..format.dtypes import numeric_dtype
 
-    carrier = carrier_dtype(piece.dtype)
-    if carrier is not None:
-        return piece.view(carrier), axes
+    numeric = numeric_dtype(piece.dtype)
+    if numeric is not None:
+        return piece.view(numeric), axes
     part = np.empty(0, piece.dtype).real.dtype if piece.dtype.kind == "c" else np.dtype(np.uint8)
     n = piece.dtype.itemsize // part.itemsize
     last = "c" if "c" not in axes else "n"

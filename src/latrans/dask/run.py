@@ -35,7 +35,7 @@ _AHEAD = 4  # blocks per thread of a cluster that are known to its scheduler
 _AHEAD_LEAST = 32
 _LOOK_SECONDS = 1.0  # between looks at how many workers there are
 
-Task = tuple[Any, int]  # a Plan, or what has its name, source, target, codec, grid and units
+Task = tuple[Any, int]  # a MovePlan, or what has its name, source, target, codec, grid and units
 Work = Callable[[Any, int], Record]
 Tell = Callable[[int], Any]
 

@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from ..process.progress_bar import progress_bar
 from ..transfer import progress as marks
 from ..transfer import stores
-from ..transfer.blocks import BLOCK_NBYTES, Grid, block_grid
+from ..transfer.blocks import BLOCK_NBYTES, BlockGrid, block_grid
 from ..transfer.move import raise_if_fatal
 from ..transfer.summary import Failure, Record, Summary
 from ..zarr import LatransCodec
@@ -98,9 +98,9 @@ def save_latents(
         raise ConfigError(
             f"{place} exists: choose another name, or replace it with overwrite (--overwrite)"
         ) from error
-    units = Grid(source.shape, source.chunks)
+    units = BlockGrid(source.shape, source.chunks)
     blocks = block_grid(source.shape, source.chunks, source.dtype.itemsize, block_nbytes)
-    job = Job("", source, array, codec, blocks, units, grid)
+    job = LatentsJob("", source, array, codec, blocks, units, grid)
     start = time.perf_counter()
     with (
         run.connected(client, scheduler) as runner,
@@ -114,15 +114,15 @@ def save_latents(
 
 
 @dataclass(frozen=True)
-class Job:
-    """How latents are written; what a scheduler asks of it is as in `latrans.transfer.Plan`.
+class LatentsJob:
+    """How latents are written; a scheduler asks the same of it as of `transfer.move.MovePlan`.
 
     Attributes
     ----------
     name : str
     source, target : zarr.Array
     codec : LatransCodec
-    grid, units : Grid
+    grid, units : BlockGrid
         Blocks of the source, and its chunks.
     latents : LatentGrid
     """
@@ -131,12 +131,12 @@ class Job:
     source: Any
     target: Any
     codec: LatransCodec
-    grid: Grid
-    units: Grid
+    grid: BlockGrid
+    units: BlockGrid
     latents: LatentGrid
 
 
-def save(job: Job, i: int) -> Record:
+def save(job: LatentsJob, i: int) -> Record:
     """Write the latents of block `i`."""
     start = time.perf_counter()
     block = job.grid[i]

@@ -1,6 +1,6 @@
 """Programs: networks lowered to integers, the same everywhere (FORMAT.md, "Programs").
 
-A program is a list of layers over int32 carriers.  A weighted layer computes, per output channel,
+A program is a list of layers over int32 values.  A weighted layer computes, per output channel,
 
     acc = bias + sum(weight * input)        out = clamp((acc + 2**(shift - 1)) >> shift, lo, hi)
 

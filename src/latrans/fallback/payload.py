@@ -106,9 +106,9 @@ def _likely(fair_nbytes: int, nbytes: int, limit: int) -> bool:
 
 
 def _smallest(
-    methods: list[_Method], data: npt.NDArray[np.uint8], size: int, bar: int
+    methods: list[_Method], data: npt.NDArray[np.uint8], size: int, limit: int
 ) -> tuple[int, bytes] | None:
-    """The method and the bytes of the one that makes least, if that is less than `bar`.
+    """The method and the bytes of the one that makes least, if that is less than `limit`.
 
     Of large data those that a part of it promises less of come first, and others are left out
     where that is not far from what there is: each takes as long as the one that is kept.
@@ -120,11 +120,11 @@ def _smallest(
             sure = _SURE_OF_COPIES if min(promised) * _VANISHING > data.size else 0.0
     best = None
     for i in sorted(range(len(methods)), key=promised.__getitem__):
-        if promised[i] * sure >= bar:
+        if promised[i] * sure >= limit:
             continue
         packed = bytes(methods[i].thorough.encode(methods[i].data))
-        if len(packed) < bar:
-            best, bar = (methods[i].code, packed), len(packed)
+        if len(packed) < limit:
+            best, limit = (methods[i].code, packed), len(packed)
     return best
 
 

@@ -1,7 +1,7 @@
 """dtypes: the numbers behind a dtype, which models work on, and the way back.
 
-Booleans travel as bytes, datetimes as int64, complex numbers as real and imaginary part along one
-more dimension, and everything in native byte order.
+Booleans are coded as bytes, datetimes as int64, complex numbers as real and imaginary part along
+one more dimension, and everything in native byte order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _COMPLEX: dict[int, np.dtype[Any]] = {8: np.dtype(np.float32), 16: np.dtype(np.f
 PART_OF_BOUND = 0.7071
 
 
-def carrier_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+def numeric_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
     """Numeric dtype in native byte order that models can work on, or None.
 
     That of arrays of real values: complex ones have `parts_of`.
@@ -38,18 +38,18 @@ def carrier_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
     return None
 
 
-def carrier_of(parts: Frame) -> np.dtype[Any]:
-    """Carrier dtype of a frame that is not a fallback."""
-    carrier = carrier_dtype(parts.dtype)
+def numeric_dtype_of(parts: Frame) -> np.dtype[Any]:
+    """Numeric dtype of a frame that is not a fallback."""
+    numeric = numeric_dtype(parts.dtype)
     if parts.dtype.kind == "c" and parts.dtype.itemsize in _COMPLEX:
-        carrier = _COMPLEX[parts.dtype.itemsize]
-    if carrier is None:
+        numeric = _COMPLEX[parts.dtype.itemsize]
+    if numeric is None:
         raise CodecError(f"frame is damaged: {parts.dtype} is always stored by the fallback")
-    return carrier
+    return numeric
 
 
-def carrier_shape(parts: Frame) -> tuple[int, ...]:
-    """Shape of what is carried for a frame's array."""
+def numeric_shape_of(parts: Frame) -> tuple[int, ...]:
+    """Shape of a frame's array as numbers: complex ones have one more dimension."""
     return (*parts.shape, 2) if parts.dtype.kind == "c" else parts.shape
 
 
@@ -62,12 +62,12 @@ def parts_of(array: Array) -> Array | None:
 
 
 def to_numeric(array: Array) -> Array | None:
-    """A C-ordered array in its carrier dtype, or None if only the fallback can store it."""
-    carrier = carrier_dtype(array.dtype)
-    if carrier is None:
+    """A C-ordered array in its numeric dtype, or None if only the fallback can store it."""
+    numeric = numeric_dtype(array.dtype)
+    if numeric is None:
         return None
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
-    return native.view(carrier) if native.dtype.kind in "bmM" else native
+    return native.view(numeric) if native.dtype.kind in "bmM" else native
 
 
 def restore_dtype(array: Array, parts: Frame) -> Array:

@@ -156,7 +156,7 @@ def misses(planes: Array) -> npt.NDArray[np.int64]:
     """Of each 32 samples, in order, the least sum of what simple predictors are off by.
 
     In planes (planes, rows, columns) of more than two rows and columns these are a median, a
-    slope, and differences along columns of which rows foretell none, one or two; in tracks,
+    slope, and differences along columns of which rows predict none, one or two; in tracks,
     differences of the first three orders.  First rows and columns count for nothing.
     """
     rows, columns = planes.shape[1:]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..coding.fixed_point import Ints
 from ..errors import CodecError
-from .header import BYTE_RANGE, Reader, Writer, deflate, inflate, pack_section
+from .header import BYTE_RANGE, HeaderReader, HeaderWriter, deflate, inflate, pack_section
 from .job import Job
 from .piece_shape import PieceShape
 from .plan import MIN_SAMPLES
@@ -59,7 +59,7 @@ def encode(
         quick = backend.encode_alone(planes[0])
         if quick is not None:
             return Encoded(deflate(quick[0]) + quick[1], [], None)
-    writer, predictor = Writer(), backend.predictor
+    writer, predictor = HeaderWriter(), backend.predictor
     lo, hi = limits(planes, step)
     previous: Plan | None = None
     classes, back, took = [], [], []
@@ -127,17 +127,17 @@ def _walk(
     finished: list[Any] = []
     previous: Plan | None = None
     kept = _referred(infos)
-    habits = PlaneChooser(backend, infos, max_reference_distance)
+    chooser = PlaneChooser(backend, infos, max_reference_distance)
     for i, (info, plane) in enumerate(zip(infos, planes, strict=True)):
-        picture = None if reconstructions is None else reconstructions[i]
+        reconstruction = None if reconstructions is None else reconstructions[i]
         plane = backend.as_plane_dtype(plane)
-        surface = PlanePlanInput(
-            backend.predictor, plane, info.n_samples, finished, picture, step, noise_parts
+        plan_input = PlanePlanInput(
+            backend.predictor, plane, info.n_samples, finished, reconstruction, step, noise_parts
         )
-        chosen = habits.plan(surface, _indices(info, i), previous)
-        job = surface.job(chosen, lo, hi, keep=i in kept)
+        chosen = chooser.plan(plan_input, _indices(info, i), previous)
+        job = plan_input.job(chosen, lo, hi, keep=i in kept)
         expert, classes = (
-            habits.expert(job, plane, i, previous) if experts is None else (experts[i], None)
+            chooser.expert(job, plane, i, previous) if experts is None else (experts[i], None)
         )
         if expert != chosen.expert:
             chosen, job = replace(chosen, expert=expert), replace(job, expert=expert)
@@ -203,7 +203,7 @@ def _decoded(
     """How sections are decoded."""
     predictor = backend.predictor
     header, body = inflate(section)
-    reader = Reader(header)
+    reader = HeaderReader(header)
     lo, hi, step, tables = reader.section()
     decoding = backend.decoding(section[body:], tables, sum(info.n_samples for info in infos))
     plans = list(_plans(reader, predictor, infos, lo, hi))
@@ -238,7 +238,7 @@ def _decoded(
 
 
 def _plans(
-    reader: Reader, predictor: Predictor, infos: Sequence[PieceShape], lo: int, hi: int
+    reader: HeaderReader, predictor: Predictor, infos: Sequence[PieceShape], lo: int, hi: int
 ) -> Iterator[tuple[Plan, Ints | None]]:
     """Plan and first samples of every plane, from the records of a header."""
     previous: Plan | None = None

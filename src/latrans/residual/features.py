@@ -44,7 +44,7 @@ class Predictions:
     prediction : linear prediction, 8 fraction bits.
     trained : the model's own linear prediction, 8 fraction bits.
     alternatives : (gates - 1, ...) other predictions, integer units.
-    predicted_error : (...) error that the adaptive filter foretells, 8 fraction bits, or None.
+    predicted_error : (...) error that the adaptive filter predicts, 8 fraction bits, or None.
     """
 
     base: Ints
@@ -64,7 +64,7 @@ class Neighbours(Predictions):
     errors : (errors, ...) signed neighbouring errors, 8 fraction bits.
     window_sums : (windows, ...) sums of absolute errors, 8 fraction bits.
     sigma : mean absolute error of the coefficient set, 8 fraction bits.
-    normalised_prediction, mean_abs_miss : share of the energy that the adaptive filter foretells,
+    normalised_prediction, mean_abs_miss : part of the energy that the adaptive filter predicts,
         and the mean that it misses, or None.
     references : what the network sees of reference planes, the first one first.
     reconstruction : (9, ...) minus base, or None; `reconstruction_errors` (2, ...) at W and N.

@@ -41,7 +41,7 @@ def pack_section(lo: int, hi: int, step: int, tables: TableMap) -> bytes:
     return bytes(out)
 
 
-class Writer:
+class HeaderWriter:
     """Builds the header plane by plane."""
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class Writer:
         distances = tuple(i - j for j in chosen.references)
         before = tuple(i - 1 - j for j in previous.references) if previous is not None else None
         again = previous is not None and distances == before and _same(chosen, previous)
-        kind = len(distances) | chosen.own * _OWN | again * _AGAIN
+        kind = len(distances) | chosen.has_coefficients * _OWN | again * _AGAIN
         self._out.append(kind | chosen.expert << _EXPERT_SHIFT)
         if not again:
             for distance in distances:
@@ -74,7 +74,7 @@ class Writer:
                 last = value
 
     def _sets(self, chosen: Plan, predictor: Predictor) -> None:
-        if not chosen.own:
+        if not chosen.has_coefficients:
             self._out.append(chosen.bands[0].sigma_code)
             return
         self._out += pack_varint(chosen.band_rows)
@@ -87,7 +87,7 @@ class Writer:
                     self._out += pack_varint(_zigzag(weight))
 
 
-class Reader(varint.Reader):
+class HeaderReader(varint.Reader):
     """Takes the header apart again; every count is checked before it is used."""
 
     def section(self) -> tuple[int, int, int, TableMap]:
@@ -131,12 +131,12 @@ class Reader(varint.Reader):
             if previous is None:
                 raise CodecError("frame is damaged: the first plane repeats one before it")
             references = tuple(j + 1 for j in previous.references)
-            if previous.own != bool(kind & _OWN) or kind & 7 != len(references):
+            if previous.has_coefficients != bool(kind & _OWN) or kind & 7 != len(references):
                 raise CodecError("frame is damaged: a repeated plane contradicts the one before")
-            if previous.own and -(-rows // previous.band_rows) != len(previous.bands):
+            if previous.has_coefficients and -(-rows // previous.band_rows) != len(previous.bands):
                 raise CodecError("frame is damaged: a repeated plane has another number of rows")
-            band_rows = previous.band_rows if previous.own else rows
-            chosen = Plan(previous.own, previous.bands, band_rows, references, 0.0)
+            band_rows = previous.band_rows if previous.has_coefficients else rows
+            chosen = Plan(previous.has_coefficients, previous.bands, band_rows, references, 0.0)
         else:
             references = tuple(i - self.varint() for _ in range(kind & 7))
             if any(not 0 <= j < i for j in references) or len(references) > 4:
@@ -203,9 +203,9 @@ def inflate(section: bytes) -> tuple[bytes, int]:
 
 
 def _same(a: Plan, b: Plan) -> bool:
-    if a.own != b.own or len(a.bands) != len(b.bands):
+    if a.has_coefficients != b.has_coefficients or len(a.bands) != len(b.bands):
         return False
-    if a.own and a.band_rows != b.band_rows:
+    if a.has_coefficients and a.band_rows != b.band_rows:
         return False
     return all(
         x.shift == y.shift and x.sigma_code == y.sigma_code and bool((x.weights == y.weights).all())

@@ -13,7 +13,7 @@ from ..coding.fixed_point import Ints
 from ..coding.tokens import tokenise
 from .canvas import Reference
 from .classes import Placed, offsets
-from .neighbours import Coded, Workspace
+from .neighbours import CodedPlane, Workspace
 from .predictor import Coefficients, Predictor
 
 _BAND_SAMPLES = 1 << 16
@@ -40,7 +40,7 @@ class Job:
     n_samples: int
     bands: Sequence[Coefficients]
     band_rows: int
-    references: Sequence[Coded]
+    references: Sequence[CodedPlane]
     reconstruction: Ints | None
     lo: int
     hi: int
@@ -49,7 +49,7 @@ class Job:
     keep: bool = True
 
     def workspace(self, predictor: Predictor) -> Workspace:
-        picture = self.reconstruction
+        reconstruction = self.reconstruction
         return Workspace(
             predictor=predictor,
             rows=self.rows,
@@ -57,8 +57,8 @@ class Job:
             n_samples=self.n_samples,
             references=self.references,
             reconstruction=None
-            if picture is None
-            else Reference(predictor.geometry, picture, self.n_samples),
+            if reconstruction is None
+            else Reference(predictor.geometry, reconstruction, self.n_samples),
             lo=self.lo,
             hi=self.hi,
             first_sigma=self.bands[0].sigma,
@@ -66,7 +66,7 @@ class Job:
 
     def part(self, top: int, n: int, n_samples: int) -> Job:
         """Some rows on their own, all of one coefficient set."""
-        picture = self.reconstruction
+        reconstruction = self.reconstruction
         return replace(
             self,
             rows=n,
@@ -74,7 +74,7 @@ class Job:
             bands=[self.bands[top // self.band_rows]],
             band_rows=n,
             references=[coded.part(top, n, n_samples) for coded in self.references],
-            reconstruction=None if picture is None else picture[top : top + n],
+            reconstruction=None if reconstruction is None else reconstruction[top : top + n],
         )
 
     def row_bands(self) -> Iterator[tuple[int, int, Coefficients]]:

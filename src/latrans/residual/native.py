@@ -50,16 +50,18 @@ class NativeBackend(Counting):
         narrow = plane.dtype.kind in "iu" and plane.dtype.itemsize < 4
         return np.ascontiguousarray(plane) if narrow else _int32(plane)
 
-    def trials(self, surface: PlanePlanInput) -> NativeTrials:
+    def trials(self, plan_input: PlanePlanInput) -> NativeTrials:
         try:
-            plane, picture = self.as_plane_dtype(surface.plane), surface.reconstruction
-            pictured = None if picture is None else _int32(picture)
-            noise = surface.noise
+            plane, known = self.as_plane_dtype(plan_input.plane), plan_input.reconstruction
+            reconstruction = None if known is None else _int32(known)
+            noise = plan_input.noise
             given = None if noise is None else (noise.own, noise.others, noise.power, noise.parts)
-            trials = _native.ResidualTrials(self._model, plane, surface.n_samples, pictured, given)
+            trials = _native.ResidualTrials(
+                self._model, plane, plan_input.n_samples, reconstruction, given
+            )
         except ValueError as error:
             raise ConfigError(f"plane cannot be coded: {error}") from error
-        return NativeTrials(trials, surface.finished)
+        return NativeTrials(trials, plan_input.finished)
 
     def classify(self, job: Job, plane: Ints) -> tuple[Any, NativeCoded]:
         try:
@@ -168,10 +170,10 @@ class NativeBackend(Counting):
         max_reference_distance: int,
     ) -> Iterator[Ints]:
         header, body = inflate(section)
-        pictures = None if reconstructions is None else [_int32(r) for r in reconstructions]
+        known = None if reconstructions is None else [_int32(r) for r in reconstructions]
         try:
             opened = self.sections.open(
-                header, section, body, shapes, max_reference_distance, pictures
+                header, section, body, shapes, max_reference_distance, known
             )
             while planes := opened.next(_TOGETHER):
                 for plane in planes:

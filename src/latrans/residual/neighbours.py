@@ -25,17 +25,17 @@ _LIMIT = 1 << 45  # of a prediction relative to its base
 
 
 @dataclass(frozen=True)
-class Coded:
+class CodedPlane:
     """A finished plane as a reference for later ones."""
 
     samples: Reference
     errors: Reference
     energy: Reference
 
-    def part(self, top: int, n: int, n_samples: int) -> Coded:
+    def part(self, top: int, n: int, n_samples: int) -> CodedPlane:
         """Some rows as a plane of their own."""
         parts = (self.samples, self.errors, self.energy)
-        return Coded(*(p.part(top, n, n_samples) for p in parts))
+        return CodedPlane(*(p.part(top, n, n_samples) for p in parts))
 
     @property
     def extent(self) -> tuple[tuple[int, ...], int]:
@@ -50,7 +50,7 @@ class Gather:
     ----------
     samples, errors, sizes : canvases of the plane; `sizes` holds absolute errors.
     references : finished planes; the first ones also feed the network.
-    reconstruction : the decoder network's picture of this plane, if any.
+    reconstruction : the decoder network's reconstruction of this plane, if any.
     filter : the adaptive filters of the lanes, if the geometry has any.
     trained : the model's own linear coefficients, in a form that multiplies differences.
     """
@@ -171,7 +171,7 @@ class Workspace(Gather):
     rows: int
     columns: int
     n_samples: int
-    references: Sequence[Coded]
+    references: Sequence[CodedPlane]
     reconstruction: Reference | None
     lo: int
     hi: int
@@ -194,11 +194,11 @@ class Workspace(Gather):
         if g.n_adaptive:
             self.filter = Filter.start(g.n_adaptive, np.full(self.rows, self.first_sigma))
 
-    def finish(self) -> Coded:
+    def finish(self) -> CodedPlane:
         """This plane, as later planes may see it."""
         g = self.geometry
         body = np.s_[g.up :, g.left : g.left + self.columns]
-        return Coded(
+        return CodedPlane(
             Reference(g, self.samples.data[body], self.n_samples),
             Reference(g, self.errors.data[body], self.n_samples),
             Reference(g, self.energy, self.n_samples),
@@ -217,7 +217,7 @@ class Look(Protocol):
 
 
 @dataclass(frozen=True)
-class Band(Look):
+class RowBand(Look):
     """Rows top .. top + n."""
 
     top: int
@@ -267,7 +267,7 @@ class Samples(Look):
 def _predict_next(
     filter_: Filter, lanes: Ints, errors: Ints, energy: Ints
 ) -> tuple[Ints, Ints, Ints]:
-    """Learn from the last error, then foretell the next: error, share, mean miss."""
+    """Update with the last error, then predict the next: error, normalised, mean miss."""
     filter_.update(lanes, errors[0], Unit.of(filter_.energy[lanes]))
     inputs = Unit.of(energy).ratio(errors)
     return *filter_.predict(lanes, inputs, energy), filter_.mean_abs_miss[lanes]

@@ -16,7 +16,7 @@ import numpy as np
 from ..coding.fixed_point import Ints, Unit
 
 WEIGHT_LIMIT = 1 << 18  # weights count in 2**-17
-SHARE_LIMIT = 1 << 12  # the foretold error counts in 1/1024 of the energy
+SHARE_LIMIT = 1 << 12  # the predicted error counts in 1/1024 of the energy
 STEP_LIMIT = 32  # a miss counts in 1/16 of the energy, up to 2
 MISS_SHIFT = 4
 
@@ -28,8 +28,8 @@ class Filter:
     Attributes
     ----------
     weights, inputs : (taps, lanes) of the filter, and the errors it last saw, in 1/16 energy.
-    energy, foretold : of the last sample, 8 fraction bits.
-    miss : running mean of what the filter misses, 8 fraction bits.
+    energy, predicted_error : of the last sample, 8 fraction bits.
+    mean_abs_miss : running mean of the magnitude that the filter misses, 8 fraction bits.
     """
 
     weights: Ints

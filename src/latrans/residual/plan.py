@@ -13,7 +13,7 @@ import numpy as np
 
 from ..coding.fixed_point import code_from_sigma
 from ..coding.schedule import LANES
-from .plan_input import Band, Plan, PlanePlanInput
+from .plan_input import CoefficientBand, Plan, PlanePlanInput
 from .predictor import TRAINED_SHIFT, Coefficients
 from .trials import Trial, Trier
 
@@ -24,15 +24,15 @@ _ROUNDS = 4
 _EVERY = 3  # bands of which one is fitted first
 
 
-def band_height(surface: PlanePlanInput) -> int:
+def band_height(plan_input: PlanePlanInput) -> int:
     """Rows per coefficient set: about 65,536 samples, whole strips of 16 rows."""
-    rows, columns = surface.plane.shape
+    rows, columns = plan_input.plane.shape
     n_bands = max(1, round(rows * columns / BAND_SAMPLES))
     return min(rows, max(16, -(-rows // n_bands // 16) * 16))
 
 
 def plan(
-    surface: PlanePlanInput,
+    plan_input: PlanePlanInput,
     candidates: Sequence[tuple[int, ...]],
     previous: Plan | None,
     may_fit: bool = True,
@@ -45,37 +45,39 @@ def plan(
     candidates : reference planes to try, each a tuple of indices; () is always tried.
     previous : plan of the plane before, offered again; its references move along.
     may_fit : whether the plane may bring coefficients of its own.
-    trials : the surface's own unless given.
+    trials : the input's own unless given.
     """
-    rows = surface.plane.shape[0]
-    small = surface.n_samples < MIN_SAMPLES
-    if previous is not None and is_shared(surface, previous):
+    rows = plan_input.plane.shape[0]
+    small = plan_input.n_samples < MIN_SAMPLES
+    if previous is not None and is_shared(plan_input, previous):
         return previous
-    trials = surface.trials() if trials is None else trials
-    height = band_height(surface)
-    best = _trained(surface, trials, height, previous)
+    trials = plan_input.trials() if trials is None else trials
+    height = band_height(plan_input)
+    best = _trained(plan_input, trials, height, previous)
     if not may_fit or small:
         return best
-    rounds = _rounds(surface, len(candidates))
-    for trial in _fitted(surface, trials, [(), *candidates], height, rounds):
+    rounds = _rounds(plan_input, len(candidates))
+    for trial in _fitted(plan_input, trials, [(), *candidates], height, rounds):
         best = _cheaper(best, trial)
-    if best.own and surface.predictor.geometry.is_plane:
-        best = coarsen_weights(surface, trials, best)
-    if previous is not None and previous.own:
-        best = _cheaper(best, repeat_plan(surface, trials, previous))
-    if best.own and not surface.predictor.geometry.is_plane and rows == LANES:
-        best = split_bands(surface, trials, best, previous)
+    if best.has_coefficients and plan_input.predictor.geometry.is_plane:
+        best = coarsen_weights(plan_input, trials, best)
+    if previous is not None and previous.has_coefficients:
+        best = _cheaper(best, repeat_plan(plan_input, trials, previous))
+    if best.has_coefficients and not plan_input.predictor.geometry.is_plane and rows == LANES:
+        best = split_bands(plan_input, trials, best, previous)
     return best
 
 
-def is_shared(surface: PlanePlanInput, previous: Plan) -> bool:
+def is_shared(plan_input: PlanePlanInput, previous: Plan) -> bool:
     """Whether a plane has the plan of the one before: thousands of small items share one guess."""
-    small = surface.n_samples < MIN_SAMPLES
-    return small and not previous.own and previous.band_rows == surface.plane.shape[0]
+    small = plan_input.n_samples < MIN_SAMPLES
+    return (
+        small and not previous.has_coefficients and previous.band_rows == plan_input.plane.shape[0]
+    )
 
 
-def onward(
-    surface: PlanePlanInput,
+def reuse_plan(
+    plan_input: PlanePlanInput,
     candidates: Sequence[tuple[int, ...]],
     previous: Plan,
     trials: Trier,
@@ -84,15 +86,15 @@ def onward(
 
     None where the plane may not refer as the previous one did, or has another form.
     """
-    if not previous.own:
-        return _trained(surface, trials, band_height(surface), previous)
+    if not previous.has_coefficients:
+        return _trained(plan_input, trials, band_height(plan_input), previous)
     references = tuple(i + 1 for i in previous.references)
     if references and references not in candidates:
         return None
-    best = repeat_plan(surface, trials, previous)
+    best = repeat_plan(plan_input, trials, previous)
     if best is None:
         return None
-    bands = surface.bands(previous.band_rows, 1 << 12)
+    bands = plan_input.bands(previous.band_rows, 1 << 12)
     guesses = [(set_.weights, set_.shift) for set_ in previous.bands[: len(bands)]]
     found = trials.fit([band.look for band in bands], [references], 1, guesses)
     fitted = _assembled(
@@ -100,53 +102,53 @@ def onward(
     )
     if fitted is None:
         return best
-    return _cheaper(coarsen_weights(surface, trials, fitted), best)
+    return _cheaper(coarsen_weights(plan_input, trials, fitted), best)
 
 
-def _rounds(surface: PlanePlanInput, n_candidates: int) -> int:
+def _rounds(plan_input: PlanePlanInput, n_candidates: int) -> int:
     """Rounds of a fit: the noise of the closed loop and small planes need most."""
-    if surface.step > 1 or surface.n_samples < LARGE_SAMPLES:
+    if plan_input.step > 1 or plan_input.n_samples < LARGE_SAMPLES:
         return _ROUNDS
-    return 3 if n_candidates and surface.predictor.geometry.is_plane else 2
+    return 3 if n_candidates and plan_input.predictor.geometry.is_plane else 2
 
 
 def _cheaper(best: Plan, trial: Plan | None) -> Plan:
     return best if trial is None or trial.cost_bits >= best.cost_bits else trial
 
 
-def _trained(surface: PlanePlanInput, trials: Trier, height: int, previous: Plan | None) -> Plan:
+def _trained(plan_input: PlanePlanInput, trials: Trier, height: int, previous: Plan | None) -> Plan:
     """The model's own coefficients."""
     # Estimates come without the reconstruction that the last weights belong to.
-    own = len(surface.predictor.linear) if surface.reconstruction is not None else None
-    weights = surface.predictor.linear[:own].astype(np.int64)
+    own = len(plan_input.predictor.linear) if plan_input.reconstruction is not None else None
+    weights = plan_input.predictor.linear[:own].astype(np.int64)
     if own is None:
-        weights = weights[: len(surface.predictor.geometry.taps)]
+        weights = weights[: len(plan_input.predictor.geometry.taps)]
     bits = error = 0.0
-    bands = surface.bands(height)
+    bands = plan_input.bands(height)
     sets = [(weights, TRAINED_SHIFT)] * len(bands)
     measured = trials.measure([band.look for band in bands], (), sets)
     for band, trial in zip(bands, measured, strict=True):
         bits += band.bits(trial)
         error += trial.error * band.n_samples / len(band.look)
-    sigma_code = code_from_sigma(error / surface.n_samples)
-    if previous is not None and not previous.own:
+    sigma_code = code_from_sigma(error / plan_input.n_samples)
+    if previous is not None and not previous.has_coefficients:
         # A repeated record costs next to nothing; the value only floors the energy.
         before = previous.bands[0].sigma_code
         if abs(before - sigma_code) <= 12:
             sigma_code = before
     set_ = Coefficients(weights, TRAINED_SHIFT, sigma_code)
-    return Plan(False, (set_,), surface.plane.shape[0], (), bits + 8)
+    return Plan(False, (set_,), plan_input.plane.shape[0], (), bits + 8)
 
 
 def _fitted(
-    surface: PlanePlanInput,
+    plan_input: PlanePlanInput,
     trials: Trier,
     choices: Sequence[tuple[int, ...]],
     height: int,
     rounds: int,
 ) -> list[Plan | None]:
     """Plans with coefficients of their own, one for each choice of references."""
-    bands = surface.bands(height)
+    bands = plan_input.bands(height)
     found = trials.fit([band.look for band in bands], choices, rounds)
     return [
         _assembled(choice, height, bands, of_bands)
@@ -155,7 +157,10 @@ def _fitted(
 
 
 def _assembled(
-    references: tuple[int, ...], height: int, bands: list[Band], trials: Sequence[Trial | None]
+    references: tuple[int, ...],
+    height: int,
+    bands: list[CoefficientBand],
+    trials: Sequence[Trial | None],
 ) -> Plan | None:
     """A plan of fitted bands, if all of them could be fitted."""
     sets = []
@@ -168,14 +173,18 @@ def _assembled(
     return Plan(True, tuple(sets), height, references, total)
 
 
-def split_bands(surface: PlanePlanInput, trials: Trier, plan: Plan, previous: Plan | None) -> Plan:
+def split_bands(
+    plan_input: PlanePlanInput, trials: Trier, plan: Plan, previous: Plan | None
+) -> Plan:
     """A track's plan with coefficients for fewer lanes, which pay for sound that changes.
 
     The references stay those of the whole, and one round from its errors is enough.
     """
     for height in [n for n in (4, 1) if n <= plan.band_rows]:
         known = previous is not None and plan.bands is previous.bands
-        shorter = fit_bands(surface, trials, plan, height, 0 if known else height / plan.band_rows)
+        shorter = fit_bands(
+            plan_input, trials, plan, height, 0 if known else height / plan.band_rows
+        )
         if shorter is None or shorter.cost_bits >= plan.cost_bits:
             break
         plan = shorter
@@ -183,13 +192,13 @@ def split_bands(surface: PlanePlanInput, trials: Trier, plan: Plan, previous: Pl
 
 
 def fit_bands(
-    surface: PlanePlanInput, trials: Trier, plan: Plan, height: int, share: float
+    plan_input: PlanePlanInput, trials: Trier, plan: Plan, height: int, share: float
 ) -> Plan | None:
     """A plan fitted to bands of so many lanes, unless some of these gain nothing.
 
     `share` is what part of a coefficient set's bits the plan spends on so many lanes.
     """
-    bands = surface.bands(height)
+    bands = plan_input.bands(height)
     sets = [plan.bands[i * height // plan.band_rows] for i in range(len(bands))]
     found: list[Trial | None] = [None] * len(bands)
 
@@ -217,20 +226,20 @@ def fit_bands(
         gain -= bands[i].flattery(new)
     if gain <= 0 or not fit([i for i in range(len(bands)) if i % _EVERY]):
         return None
-    parted = _assembled(plan.references, height, bands, found)
-    if parted is None:
+    split = _assembled(plan.references, height, bands, found)
+    if split is None:
         return None
     flattery = sum(b.flattery(t) for b, t in zip(bands, found, strict=True) if t is not None)
-    return replace(parted, cost_bits=parted.cost_bits + flattery)
+    return replace(split, cost_bits=split.cost_bits + flattery)
 
 
-def coarsen_weights(surface: PlanePlanInput, trials: Trier, plan: Plan) -> Plan:
-    """The plan with weights of fewer bits, as far as these cost more than what they foretell.
+def coarsen_weights(plan_input: PlanePlanInput, trials: Trier, plan: Plan) -> Plan:
+    """The plan with weights of fewer bits, as far as these cost more than they gain in prediction.
 
     Those of tracks lean on each other: rounding them cost EEG 0.1 %, and gained sound 0.03 %.
     """
     sets, total = [], 8.0 * len(plan.references)
-    bands = surface.bands(plan.band_rows)
+    bands = plan_input.bands(plan.band_rows)
     coarse = trials.coarsen(
         [band.look for band in bands],
         [band.n_samples for band in bands],
@@ -246,18 +255,18 @@ def coarsen_weights(surface: PlanePlanInput, trials: Trier, plan: Plan) -> Plan:
     return Plan(True, tuple(sets), plan.band_rows, plan.references, total)
 
 
-def repeat_plan(surface: PlanePlanInput, trials: Trier, previous: Plan) -> Plan | None:
+def repeat_plan(plan_input: PlanePlanInput, trials: Trier, previous: Plan) -> Plan | None:
     """The previous plane's plan, one plane later."""
     references = tuple(i + 1 for i in previous.references)
-    if any(i >= len(surface.finished) for i in references):
+    if any(i >= len(plan_input.finished) for i in references):
         return None
-    if -(-surface.plane.shape[0] // previous.band_rows) != len(previous.bands):
+    if -(-plan_input.plane.shape[0] // previous.band_rows) != len(previous.bands):
         return None
-    extent = (surface.plane.shape, surface.n_samples)
-    if any(surface.finished[i].extent != extent for i in references):
+    extent = (plan_input.plane.shape, plan_input.n_samples)
+    if any(plan_input.finished[i].extent != extent for i in references):
         return None  # the last block of a track is shorter than those before
     total = 8.0
-    bands = surface.bands(previous.band_rows)
+    bands = plan_input.bands(previous.band_rows)
     # Bands that hold no sample come last and cost nothing.
     sets = [(set_.weights, set_.shift) for set_ in previous.bands[: len(bands)]]
     measured = trials.measure([band.look for band in bands], references, sets)

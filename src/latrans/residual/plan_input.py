@@ -27,14 +27,14 @@ class Plan:
 
     Attributes
     ----------
-    own : whether the plane brings its coefficients; otherwise the model's are used.
+    has_coefficients : whether the plane brings its coefficients; otherwise the model's are used.
     bands, band_rows : coefficient sets and the rows each serves.
     references : indices into the planes coded so far, the networks' first.
     expert : which of the model's experts codes the plane, or `NO_NETWORK`.
     cost_bits : estimate with side information, for comparison between plans only.
     """
 
-    own: bool
+    has_coefficients: bool
     bands: tuple[Coefficients, ...]
     band_rows: int
     references: tuple[int, ...]
@@ -83,7 +83,7 @@ class PlanePlanInput:
 
     def trials(self) -> Trials:
         """What tries predictors on the plane; other backends have twins."""
-        p, picture = self.predictor, self.reconstruction
+        p, reconstruction = self.predictor, self.reconstruction
         rows, columns = self.plane.shape
         space = Workspace(
             predictor=p,
@@ -92,8 +92,8 @@ class PlanePlanInput:
             n_samples=self.n_samples,
             references=(),
             reconstruction=None
-            if picture is None
-            else Reference(p.geometry, picture, self.n_samples),
+            if reconstruction is None
+            else Reference(p.geometry, reconstruction, self.n_samples),
             lo=0,
             hi=0,
             first_sigma=0,
@@ -101,7 +101,7 @@ class PlanePlanInput:
         fill_samples(space, self.plane)
         return Trials(space, self.plane, self.finished, self.noise)
 
-    def bands(self, height: int, most: int = _FIT_SAMPLES) -> list[Band]:
+    def bands(self, height: int, most: int = _FIT_SAMPLES) -> list[CoefficientBand]:
         """Bands of so many rows; those of a track's end that hold no sample are left out."""
         rows, columns = self.plane.shape
         found = []
@@ -111,12 +111,12 @@ class PlanePlanInput:
             start = top * columns
             end = min(start + height * columns, rows * columns, self.n_samples)
             if end > start:
-                found.append(Band(subsample(columns, start, end, most), end - start))
+                found.append(CoefficientBand(subsample(columns, start, end, most), end - start))
         return found
 
 
 @dataclass(frozen=True)
-class Band:
+class CoefficientBand:
     """Rows that share a coefficient set: which samples stand for them, and how many they are."""
 
     look: range

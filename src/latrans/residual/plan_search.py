@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..coding.fixed_point import Ints
 from .job import Job
-from .plan import is_shared, onward, plan
+from .plan import is_shared, plan, reuse_plan
 from .plan_input import Plan, PlanePlanInput
 from .predictor import NO_NETWORK
 from .protocol import Backend
@@ -40,7 +40,7 @@ class RepeatedChoice(Generic[Answer]):
         self._left -= 1
         return self._left >= 0
 
-    def learn(self, answer: Answer) -> None:
+    def note(self, answer: Answer) -> None:
         """Take down what a piece answered."""
         self._gap = min(2 * self._gap, _MOST_GAP) if answer == self.answer else 1
         self._left = self._gap - 1
@@ -63,21 +63,24 @@ class PlaneChooser:
         self._experts: list[RepeatedChoice[int]] = [RepeatedChoice() for _ in range(n_channels)]
 
     def plan(
-        self, surface: PlanePlanInput, candidates: Sequence[tuple[int, ...]], previous: Plan | None
+        self,
+        plan_input: PlanePlanInput,
+        candidates: Sequence[tuple[int, ...]],
+        previous: Plan | None,
     ) -> Plan:
         """Plan of the next piece."""
-        if previous is not None and is_shared(surface, previous):
+        if previous is not None and is_shared(plan_input, previous):
             return previous
-        trials = self._backend.trials(surface)
-        if not (self._large and self._planes and surface.n_samples >= _TRIAL_SAMPLES):
-            return plan(surface, candidates, previous, trials=trials)
-        i = len(surface.finished)
+        trials = self._backend.trials(plan_input)
+        if not (self._large and self._planes and plan_input.n_samples >= _TRIAL_SAMPLES):
+            return plan(plan_input, candidates, previous, trials=trials)
+        i = len(plan_input.finished)
         if previous is not None and self._goes_on(i) and self._plans.holds():
-            found = onward(surface, candidates, previous, trials)
+            found = reuse_plan(plan_input, candidates, previous, trials)
             if found is not None:
                 return found
-        found = plan(surface, candidates, previous, trials=trials)
-        self._plans.learn(found.own)
+        found = plan(plan_input, candidates, previous, trials=trials)
+        self._plans.note(found.has_coefficients)
         return found
 
     def _goes_on(self, i: int) -> bool:
@@ -88,12 +91,12 @@ class PlaneChooser:
         """The expert that codes the next piece, and the piece's classes where they are known."""
         if previous is not None and job.n_samples < 2 * _TRIAL_SAMPLES and i & (i - 1):
             return previous.expert, None  # of many small planes, fewer and fewer are tried
-        habit = self._experts[i % len(self._experts)]
-        if self._large and habit.answer is not None and habit.holds() and self._goes_on(i):
-            return habit.answer, None
-        usual = habit.answer if self._large else None
+        choice = self._experts[i % len(self._experts)]
+        if self._large and choice.answer is not None and choice.holds() and self._goes_on(i):
+            return choice.answer, None
+        usual = choice.answer if self._large else None
         found, classes = _expert(self._backend, job, plane, usual)
-        habit.learn(found)
+        choice.note(found)
         return found, classes
 
 

@@ -39,7 +39,7 @@ class Backend(Protocol):
     def as_plane_dtype(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """A plane of integers in the type that the backend takes it in, contiguous."""
 
-    def trials(self, surface: PlanePlanInput) -> Trier:
+    def trials(self, plan_input: PlanePlanInput) -> Trier:
         """What tries linear predictors on a plane, for planning."""
 
     def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:

@@ -20,7 +20,7 @@ from ..errors import CodecError
 from .classes import Placed, limited, place, wrap32
 from .features import Predictions, gated, inputs, is_flat
 from .job import Classes, Job
-from .neighbours import Band, Coded, Look, Samples, Workspace, predict
+from .neighbours import CodedPlane, Look, RowBand, Samples, Workspace, predict
 from .predictor import Predictor
 
 Run = Callable[[Program, npt.NDArray[Any]], npt.NDArray[Any]]
@@ -52,7 +52,7 @@ def band_features(
     """(top, rows, inputs, neighbours, energy) of every band of a plane that is being encoded."""
     fill_samples(space, plane)
     for top, n, coefficients in job.row_bands():
-        look = Band(top, n)
+        look = RowBand(top, n)
         base, differences = space.differences(look)
         prediction = predict(base, differences, coefficients.weights, coefficients.shift)
         errors = (plane[top : top + n] << 8) - prediction
@@ -76,7 +76,7 @@ def answer(network: Program | None, run: Run, features: Ints) -> Ints:
     return limited(outputs).reshape(len(outputs), *features.shape[1:])
 
 
-def classify(predictor: Predictor, job: Job, plane: Ints, run: Run) -> tuple[Classes, Coded]:
+def classify(predictor: Predictor, job: Job, plane: Ints, run: Run) -> tuple[Classes, CodedPlane]:
     """Encode side: the class and offset of every sample."""
     space = job.workspace(predictor)
     y, x = np.mgrid[0 : job.rows, 0 : job.columns]
@@ -176,7 +176,7 @@ def decode(
     n_states: int,
     tables: tuple[Any, Any, Any],
     lane_first_samples: Ints | None,
-) -> tuple[Ints, Coded]:
+) -> tuple[Ints, CodedPlane]:
     """Decode side: the samples of one plane, and the plane as a reference for later ones.
 
     `tables` are slots, starts and frequencies of the table of every class; `lane_first_samples`

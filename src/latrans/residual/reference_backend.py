@@ -15,7 +15,7 @@ from ..coding.schedule import n_states
 from ..engine import reference as reference_engine
 from . import reference
 from .job import Classes, Job
-from .neighbours import Coded
+from .neighbours import CodedPlane
 from .plan_input import PlanePlanInput
 from .predictor import Predictor
 from .protocol import Counting
@@ -34,13 +34,13 @@ class ReferenceBackend(Counting):
     def as_plane_dtype(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return np.ascontiguousarray(plane, np.int64)
 
-    def trials(self, surface: PlanePlanInput) -> Trials:
-        return surface.trials()
+    def trials(self, plan_input: PlanePlanInput) -> Trials:
+        return plan_input.trials()
 
-    def classify(self, job: Job, plane: Ints) -> tuple[Classes, Coded]:
+    def classify(self, job: Job, plane: Ints) -> tuple[Classes, CodedPlane]:
         return reference.classify(self.predictor, job, plane, reference_engine.run)
 
-    def samples(self, coded: Coded) -> Ints:
+    def samples(self, coded: CodedPlane) -> Ints:
         return coded.samples.values
 
     def encode(self, planes: Sequence[Classes], tables: TableMap, n_samples: int) -> bytes:
@@ -64,7 +64,7 @@ class ReferenceDecoding:
         frequencies = backend.predictor.tables[tables]
         self._tables = backend.slots[tables], backend.starts[tables], frequencies
 
-    def plane(self, job: Job, lane_first_samples: Ints | None) -> tuple[Ints, Coded]:
+    def plane(self, job: Job, lane_first_samples: Ints | None) -> tuple[Ints, CodedPlane]:
         return reference.decode(
             self._predictor, job, reference_engine.run, self._decoder, self._states,
             self._tables, lane_first_samples,

@@ -18,12 +18,12 @@ from ..coding.fixed_point import Ints, floor_log2
 from ..coding.geometry import Geometry, Offsets
 from .features import activity
 from .fit import Noise, estimate, fit
-from .neighbours import Coded, Samples, Workspace, predict
+from .neighbours import CodedPlane, Samples, Workspace, predict
 
 _MOST = (1 << 31) - 1
 FLOOR = 64  # of errors, a quarter of a unit
 _MOST_GUESS = 1 << 28  # of errors that rounds start from
-_MIN_SHIFT = 6  # of weights; what is coarser foretells little
+_MIN_SHIFT = 6  # of weights; what is coarser predicts little
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Trier(Protocol):
         references: tuple[int, ...],
         sets: Sequence[WeightSet],
     ) -> list[tuple[Trial, float] | None]:
-        """Given weights with fewer bits, as far as these cost more than what they foretell.
+        """Given weights with fewer bits, as far as these cost more than they gain in prediction.
 
         Each with the estimated bits of the samples that its look stands for and of the weights
         themselves; None where they have few bits as it is.
@@ -126,7 +126,7 @@ class Trials:
 
     space: Workspace
     plane: Ints
-    finished: Sequence[Coded]
+    finished: Sequence[CodedPlane]
     noise: Noise | None = None
     _seen: dict[range, tuple[Ints, Ints]] = field(default_factory=dict)
 
@@ -168,7 +168,7 @@ class Trials:
         rounds: int,
         guess: WeightSet | None,
     ) -> list[Trial | None]:
-        own, target = self.own(look)
+        own, target = self.differences(look)
         used = sorted({i for choice in choices for i in choice})
         groups = [own, *(self._other(look, i) for i in used)]
         within = [tuple(1 + used.index(i) for i in choice) for choice in choices]
@@ -191,7 +191,7 @@ class Trials:
     def _measure(
         self, look: range, references: tuple[int, ...], weights: Ints, shift: int
     ) -> Trial:
-        own, target = self.own(look)
+        own, target = self.differences(look)
         differences = np.concatenate([own, *(self._other(look, i) for i in references)])
         return self._measured(differences, target, weights, shift)
 
@@ -215,7 +215,7 @@ class Trials:
         floor = FLOOR if self.noise is None else self.noise.floor(weights, shift)
         return Trial(weights, shift, int(np.abs(error).sum()), estimate(error, floor))
 
-    def own(self, look: range) -> tuple[Ints, Ints]:
+    def differences(self, look: range) -> tuple[Ints, Ints]:
         """The plane's own differences (taps, n) and the samples (n,), minus the reference level."""
         if look not in self._seen:
             samples = self._samples(look)

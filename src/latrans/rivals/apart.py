@@ -78,7 +78,7 @@ def _rivals_of(module: str) -> tuple[Rival, ...]:
     return (*theirs, *all_rivals())
 
 
-class Server:
+class RivalProcess:
     """The process, started when it is first needed."""
 
     def __init__(self) -> None:
@@ -203,7 +203,7 @@ def _limit(nbytes: int) -> None:
 
 
 _lock = threading.Lock()
-_server = Server()
+_server = RivalProcess()
 
 
 def _close() -> None:
@@ -213,7 +213,7 @@ def _close() -> None:
 def _forget() -> None:
     """In a forked child: the process serves the parent."""
     global _lock, _server
-    _lock, _server = threading.Lock(), Server()
+    _lock, _server = threading.Lock(), RivalProcess()
 
 
 atexit.register(_close)

@@ -94,8 +94,8 @@ class TorchBackend(Counting):
     def as_plane_dtype(self, plane: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return self.host.as_plane_dtype(plane)
 
-    def trials(self, surface: PlanePlanInput) -> Trier:
-        return self.host.trials(surface)
+    def trials(self, plan_input: PlanePlanInput) -> Trier:
+        return self.host.trials(plan_input)
 
     def classify(self, job: Job, plane: Ints) -> tuple[Any, Any]:
         if job.step > 1:

@@ -22,7 +22,7 @@ from . import loss
 from .batches import Batch, batches
 from .data import PatchSource
 from .lower import lower
-from .networks import Autoencoder
+from .networks import AutoencoderNetwork
 from .progress import progress_bar
 from .recipe import Objective, Recipe
 
@@ -63,7 +63,7 @@ def train_autoencoder(
     seed = settings.seed if seed is None else seed
     with _reproducible(seed, settings.threads):
         rng = np.random.default_rng(seed)
-        network = Autoencoder(recipe.autoencoder)
+        network = AutoencoderNetwork(recipe.autoencoder)
         terms = Terms(network, recipe.objective)
         held_source, held = source, None
         if settings.validation:
@@ -117,7 +117,7 @@ class Measured:
 class Terms(nn.Module):  # type: ignore[misc]
     """The networks with everything that is trained beside them, and their objective."""
 
-    def __init__(self, network: Autoencoder, objective: Objective) -> None:
+    def __init__(self, network: AutoencoderNetwork, objective: Objective) -> None:
         super().__init__()
         self.network, self.objective = network, objective
         recipe = network.recipe
@@ -209,7 +209,7 @@ class Terms(nn.Module):  # type: ignore[misc]
         return x
 
 
-def _scale_to_data(network: Autoencoder, x: Tensor) -> None:
+def _scale_to_data(network: AutoencoderNetwork, x: Tensor) -> None:
     """Give every layer's outputs a common spread, and the last one the data's mean."""
     for layer in network.analysis:
         last = layer is network.analysis[-1]
@@ -223,7 +223,7 @@ def _scale_to_data(network: Autoencoder, x: Tensor) -> None:
         x = layer(x)
 
 
-def _principal_components(network: Autoencoder, x: Tensor) -> None:
+def _principal_components(network: AutoencoderNetwork, x: Tensor) -> None:
     """Start a network without hidden layers at the principal components of `x`.
 
     Latents are scaled half way to equal spread: all the way would leave the weak components too

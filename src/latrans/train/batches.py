@@ -24,7 +24,7 @@ _POOL_PATCHES = 64
 _SPREAD, _TRACK_SPREAD = 4, 16
 
 
-class Batches(Protocol):
+class TrainingBatches(Protocol):
     """Draws batches; `refill` reads another pool."""
 
     def refill(self, rng: np.random.Generator) -> None: ...
@@ -34,7 +34,7 @@ class Batches(Protocol):
         ...
 
 
-def batches(recipe: Recipe, network: AutoencoderRecipe, source: PatchSource) -> Batches:
+def batches(recipe: Recipe, network: AutoencoderRecipe, source: PatchSource) -> TrainingBatches:
     """Batches that fit the recipe's autoencoder.
 
     Raises

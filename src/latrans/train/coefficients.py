@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..coding.fixed_point import Ints
 from ..engine.program import Layer, Program
 from ..transform import colour, signs
-from ..transform.bands import FRACTION_BITS, HORIZONTAL, LOW, VERTICAL, Band
+from ..transform.bands import FRACTION_BITS, HORIZONTAL, LOW, VERTICAL, Subband
 from ..transform.contexts import (
     LEFT,
     N_INPUTS,
@@ -30,7 +30,7 @@ from ..transform.contexts import (
 )
 from ..transform.lifting import split
 from ..transform.operations import signs_of
-from ..transform.planes import Coded, Item, encode_plane
+from ..transform.planes import CodedBands, QuantisedBand, encode_plane
 from ..transform.predict import N_LEVELS, N_WEIGHTS, WEIGHT_BITS, Weights, differences, without
 from ..transform.protocol import N_CLASSES, Backend
 from ..transform.quantise import N_CENTROIDS, Centroids, first_guess
@@ -50,7 +50,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass
-class Rows:
+class CoefficientRows:
     """Coefficients to learn from: `inputs` (n, N_INPUTS) int8, the others (n,)."""
 
     inputs: npt.NDArray[np.int8]
@@ -59,9 +59,9 @@ class Rows:
     is_low: npt.NDArray[np.bool_]
 
     @staticmethod
-    def joined(parts: Sequence[Rows]) -> Rows:
+    def joined(parts: Sequence[CoefficientRows]) -> CoefficientRows:
         names = ("inputs", "magnitude", "ratio", "is_low")
-        return Rows(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+        return CoefficientRows(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
 class _Recorder:
@@ -76,7 +76,7 @@ class _Recorder:
     ) -> None:
         self._chooser, self._prediction = chooser, prediction
         self._rng, self._share = rng, share
-        self.parts: list[Rows] = []
+        self.parts: list[CoefficientRows] = []
 
     def __call__(self, around: Surroundings, coefficients: Ints) -> tuple[int, int, Ints, Ints]:
         band = around.band
@@ -98,13 +98,13 @@ class _Recorder:
             self._keep(band, magnitude, ratio, around.inputs(code))
         return gain, code, values.astype(np.int32), np.zeros(values.shape, np.uint8)
 
-    def _keep(self, band: Band, magnitude: Ints, ratio: Array, known: Inputs) -> None:
+    def _keep(self, band: Subband, magnitude: Ints, ratio: Array, known: Inputs) -> None:
         around = canvas(*magnitude.shape)
         around[UP:, LEFT:-RIGHT] = magnitude
         inputs = np.concatenate([causal(gather(around)), known]).reshape(N_INPUTS, -1)
         kept = np.flatnonzero(self._rng.random(magnitude.size) < self._share)
         self.parts.append(
-            Rows(
+            CoefficientRows(
                 inputs[:, kept].T.astype(np.int8),
                 magnitude.reshape(-1)[kept],
                 ratio.reshape(-1)[kept],
@@ -132,7 +132,7 @@ class Statistics:
     )
     sign_counts: Array = field(default_factory=lambda: np.zeros((signs.N_TABLES, 2)))
 
-    def add(self, item: Item, sign_weights: signs.Weights) -> None:
+    def add(self, item: QuantisedBand, sign_weights: signs.Weights) -> None:
         if item.expected is not None:
             table = mean_table(item.expected, item.of_parent)
             self.means[table, mean_symbol(item.code, item.expected)] += 1
@@ -162,7 +162,7 @@ def collect(
     transform: Transform | Start,
     rng: np.random.Generator,
     share: float,
-) -> tuple[Rows, Statistics]:
+) -> tuple[CoefficientRows, Statistics]:
     """Rows of pictures, a share of their coefficients, and statistics of all of them."""
     chooser = None
     if isinstance(transform, Transform):
@@ -173,15 +173,15 @@ def collect(
     recorder = _Recorder(chooser, transform.prediction, rng, share)
     statistics = Statistics()
     for picture in pictures:
-        planes = _carriers(picture)
+        planes = _fixed_point_planes(picture)
         step = max(1, round(picture.step * 2**FRACTION_BITS))
-        earlier: list[Coded] = []
+        earlier: list[CodedBands] = []
         for plane in planes:
             found, coded, _ = encode_plane(plane, step, earlier, backend, recorder)
             for item in found:
                 statistics.add(item, transform.sign_weights)
             earlier.append(coded)
-    return Rows.joined(recorder.parts), statistics
+    return CoefficientRows.joined(recorder.parts), statistics
 
 
 def blank_backend(start: Start) -> Backend:
@@ -206,7 +206,7 @@ def blank_backend(start: Start) -> Backend:
     return blank.backend(None)
 
 
-def _carriers(picture: Picture) -> Ints:
+def _fixed_point_planes(picture: Picture) -> Ints:
     shown = (picture.planes - int(np.median(picture.planes))) << FRACTION_BITS
     return colour.forward(shown) if len(shown) == 3 else shown
 
@@ -228,7 +228,7 @@ class Start:
         """Centroids of no effect, and the prediction by least squares over all bands alike."""
         moments = np.zeros((N_LEVELS, N_WEIGHTS + 1, N_WEIGHTS + 1))
         for picture in pictures:
-            for plane in _carriers(picture):
+            for plane in _fixed_point_planes(picture):
                 _add_moments(moments, plane)
         weights = [np.linalg.solve(m[:-1, :-1], m[:-1, -1]) for m in moments]
         scaled = np.rint(np.stack(weights) * (1 << WEIGHT_BITS))
@@ -244,7 +244,7 @@ def _add_moments(moments: Array, plane: Ints) -> None:
     for level in range(1, N_LEVELS + 1):
         low, *detail = split(low)
         for kind, part in zip((HORIZONTAL, VERTICAL), detail, strict=False):
-            band = Band(level, kind, *part.shape)
+            band = Subband(level, kind, *part.shape)
             rows = np.concatenate([differences(band, low), part[None]]).reshape(N_WEIGHTS + 1, -1)
             scaled = rows.astype(np.float64) / (1 << FRACTION_BITS)
             energy = float((scaled[-1] ** 2).mean())

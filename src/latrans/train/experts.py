@@ -18,7 +18,7 @@ from ..residual.predictor import MAX_EXPERTS, Predictor
 from .predictor import program_bits, train_network
 from .progress import progress_bar
 from .rows import Rows, take
-from .sections import Predictor as Settings
+from .sections import PredictorRecipe as Settings
 
 _ROUNDS = 2
 _ENOUGH = 20_000  # rows below which a kind of data cannot teach a network

@@ -12,7 +12,7 @@ from ..models import autoencoder
 from . import networks
 
 
-def lower(network: networks.Autoencoder) -> autoencoder.Autoencoder:
+def lower(network: networks.AutoencoderNetwork) -> autoencoder.Autoencoder:
     """The integer programs of a network, proven exact.
 
     In float64 the network's forward pass gives the programs' integers times their step; in
@@ -21,7 +21,8 @@ def lower(network: networks.Autoencoder) -> autoencoder.Autoencoder:
     Raises
     ------
     ModelError
-        If an accumulator could reach its limit; `networks.Quantised` chooses steps that prevent it.
+        If an accumulator could reach its limit; `networks.QuantisedLayer` chooses steps that
+        prevent it.
     """
     recipe = network.recipe
     dense = recipe.family == "dense"
@@ -48,7 +49,7 @@ def lower(network: networks.Autoencoder) -> autoencoder.Autoencoder:
     return lowered
 
 
-def _program(layers: Iterable[Any], source: networks.Grid, dense: bool) -> Program:
+def _program(layers: Iterable[Any], source: networks.QuantisationGrid, dense: bool) -> Program:
     lowered = []
     channels = 0
     for layer in layers:
@@ -69,5 +70,5 @@ def _program(layers: Iterable[Any], source: networks.Grid, dense: bool) -> Progr
     )
 
 
-def _range(grid: networks.Grid) -> tuple[int, int]:
+def _range(grid: networks.QuantisationGrid) -> tuple[int, int]:
     return grid.lo, grid.hi

@@ -24,7 +24,7 @@ from .recipe import AutoencoderRecipe
 
 
 @dataclass(frozen=True)
-class Grid:
+class QuantisationGrid:
     """Integers from `lo` to `hi` that stand for multiples of ``2**-bits``."""
 
     bits: int
@@ -38,17 +38,17 @@ class Grid:
 
 _BIAS_LIMIT = ACCUMULATOR_LIMIT // 2
 
-HIDDEN = Grid(6, 0, 255)  # after ReLU: 0 to almost 4
-SAMPLES = Grid(8, 0, 255)  # dense families: the data's own integers
-AFFINE_IN = Grid(6, -127, 127)  # conv families: normalised planes
-AFFINE_OUT = Grid(10, -2047, 2047)
+HIDDEN = QuantisationGrid(6, 0, 255)  # after ReLU: 0 to almost 4
+SAMPLES = QuantisationGrid(8, 0, 255)  # dense families: the data's own integers
+AFFINE_IN = QuantisationGrid(6, -127, 127)  # conv families: normalised planes
+AFFINE_OUT = QuantisationGrid(10, -2047, 2047)
 
 
 class _OnGrid(torch.autograd.Function):
     """Nearest grid point; the gradient passes unless it leads further out of bounds."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, grid: Grid, relu: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, grid: QuantisationGrid, relu: bool) -> Tensor:
         scale = 2.0**grid.bits
         y = (x * scale).add_(0.5).floor_().clamp_(grid.lo, grid.hi)
         ctx.save_for_backward(y)
@@ -76,19 +76,19 @@ class _OnSteps(torch.autograd.Function):
         return grads[0], None, None
 
 
-def quantise(x: Tensor, grid: Grid, relu: bool = False) -> Tensor:
+def quantise(x: Tensor, grid: QuantisationGrid, relu: bool = False) -> Tensor:
     """Nearest point of the grid, with the rounding of programs; straight-through."""
     y: Tensor = _OnGrid.apply(x, grid, relu)
     return y
 
 
-class Quantised(nn.Module):
+class QuantisedLayer(nn.Module):
     """A dense or conv layer on its way from one grid to another.
 
     Parameters
     ----------
     shape : (out, in) or (out, in, kh, kw)
-    source, target : Grid
+    source, target : QuantisationGrid
         Of the inputs, and of the outputs after `forward`.
     stride : (int, int)
     relu : bool
@@ -100,8 +100,8 @@ class Quantised(nn.Module):
     def __init__(
         self,
         shape: tuple[int, ...],
-        source: Grid,
-        target: Grid,
+        source: QuantisationGrid,
+        target: QuantisationGrid,
         stride: tuple[int, int] = (1, 1),
         relu: bool = False,
     ) -> None:
@@ -168,7 +168,7 @@ class Quantised(nn.Module):
         return weight, bias
 
 
-class Autoencoder(nn.Module):
+class AutoencoderNetwork(nn.Module):
     """Analysis and synthesis, as a recipe describes them.
 
     `x` is (n, samples) for dense networks and (n, 1, rows, columns) for others, a multiple of the
@@ -180,7 +180,7 @@ class Autoencoder(nn.Module):
         self.recipe = recipe
         dense = recipe.family == "dense"
         limit = LATENT_LIMITS[recipe.latent_dtype]
-        self.latent_grid = Grid(recipe.latent_scale.bit_length() - 1, -limit, limit)
+        self.latent_grid = QuantisationGrid(recipe.latent_scale.bit_length() - 1, -limit, limit)
         self.input_grid = SAMPLES if dense else AFFINE_IN
         self.output_grid = SAMPLES if dense else AFFINE_OUT
         self.dropout = nn.Dropout(recipe.dropout)
@@ -241,8 +241,8 @@ class Autoencoder(nn.Module):
 
 def _stack(
     widths: tuple[int, ...],
-    source: Grid,
-    target: Grid,
+    source: QuantisationGrid,
+    target: QuantisationGrid,
     kernel: tuple[int, ...],
     strides: list[tuple[int, int]],
 ) -> nn.ModuleList:
@@ -250,7 +250,9 @@ def _stack(
     for k, (n_in, n_out) in enumerate(pairwise(widths)):
         last = k == len(widths) - 2
         grid = target if last else HIDDEN
-        layers.append(Quantised((n_out, n_in, *kernel), source, grid, strides[k], relu=not last))
+        layers.append(
+            QuantisedLayer((n_out, n_in, *kernel), source, grid, strides[k], relu=not last)
+        )
         source = grid
     return layers
 

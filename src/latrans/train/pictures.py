@@ -24,7 +24,7 @@ class Picture:
     step: float
 
 
-class Sampler:
+class PictureSampler:
     """Draws pictures from sources, colours together where an array has three."""
 
     def __init__(self, sources: Sequence[Source], axes: str, augment: bool) -> None:

@@ -33,12 +33,12 @@ def progress_bar(label: str, n_steps: int, show: bool = True) -> Iterator[Callab
         TimeRemainingColumn(),
     )
     numbers: dict[str, float] = {}
-    with Progress(*columns, console=console, disable=not (show and console.is_terminal)) as bar:
-        task = bar.add_task(label, total=n_steps, numbers="")
+    with Progress(*columns, console=console, disable=not (show and console.is_terminal)) as shown:
+        task = shown.add_task(label, total=n_steps, numbers="")
 
         def report(step: int, **values: float) -> None:
             numbers.update(values)
             text = "  ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-            bar.update(task, completed=step, numbers=text)
+            shown.update(task, completed=step, numbers=text)
 
         yield report

@@ -18,7 +18,7 @@ from ..errors import RecipeError
 from .sections import (
     AutoencoderRecipe,
     Objective,
-    Predictor,
+    PredictorRecipe,
     SourceFile,
     Training,
     TransformRecipe,
@@ -29,7 +29,7 @@ from .sections import (
 __all__ = [
     "AutoencoderRecipe",
     "Objective",
-    "Predictor",
+    "PredictorRecipe",
     "Recipe",
     "SourceFile",
     "Training",
@@ -70,7 +70,7 @@ class Recipe:
     description: str = ""
     autoencoder: AutoencoderRecipe | None = None
     objective: Objective = field(default_factory=lambda: Objective(mse=1.0))
-    predictor: Predictor = field(default_factory=Predictor)
+    predictor: PredictorRecipe = field(default_factory=PredictorRecipe)
     training: Training = field(default_factory=Training)
     transform: TransformRecipe | None = None
     sources: tuple[SourceFile, ...] = ()

@@ -25,7 +25,7 @@ from ..residual.classes import N_TABLES
 from ..residual.coder import limits
 from ..residual.features import activity, alternatives, is_flat
 from ..residual.fit import quantise
-from ..residual.neighbours import Coded
+from ..residual.neighbours import CodedPlane
 from ..residual.plan_input import PlanePlanInput
 from ..residual.predictor import NO_NETWORK, TRAINED_SHIFT, Predictor, count_inputs
 from ..residual.protocol import Backend
@@ -87,11 +87,11 @@ def train_linear(
     moments = np.zeros((n_taps + 1, n_taps + 1))
     blank = blank_predictor(geometry, 0, has_reconstruction)
     for example in examples:
-        surface = PlanePlanInput(
+        plan_input = PlanePlanInput(
             blank, example.plane, example.plane.size, (), example.reconstruction
         )
-        (band,) = surface.bands(example.plane.shape[0])
-        differences, target = surface.trials().own(band.look)
+        (band,) = plan_input.bands(example.plane.shape[0])
+        differences, target = plan_input.trials().differences(band.look)
         scale = floor_log2(activity(differences)).astype(np.float64)
         rows = np.concatenate([differences, target[None]]) / np.exp2(scale)
         rows = rows[:, np.abs(rows).max(0) < 1 / 16]  # borders of objects teach nothing linear
@@ -170,7 +170,7 @@ class _Finished:
     """A plane as a reference: for the planner, and for the features."""
 
     planned: Any
-    coded: Coded
+    coded: CodedPlane
 
 
 def take(rows: Rows, index: npt.NDArray[np.int64]) -> Rows:
@@ -188,15 +188,15 @@ def _features(
 ) -> tuple[Rows, _Finished, int]:
     """Rows of every sample of a plane, the plane as a reference, references it used."""
     predictor, step = coder.predictor, example.step
-    picture = example.reconstruction if plane is example.plane else None
-    if predictor.has_reconstruction and picture is None:
-        picture = np.zeros_like(plane)
+    reconstruction = example.reconstruction if plane is example.plane else None
+    if predictor.has_reconstruction and reconstruction is None:
+        reconstruction = np.zeros_like(plane)
     planned = [f.planned for f in finished]
-    surface = PlanePlanInput(predictor, plane, plane.size, planned, picture, step)
-    trials = coder.trials(surface)
-    chosen = planning.plan(surface, list(candidates), None, may_fit=may_fit, trials=trials)
+    plan_input = PlanePlanInput(predictor, plane, plane.size, planned, reconstruction, step)
+    trials = coder.trials(plan_input)
+    chosen = planning.plan(plan_input, list(candidates), None, may_fit=may_fit, trials=trials)
     lo, hi = limits([plane], step)
-    job = surface.job(replace(chosen, expert=NO_NETWORK), lo, hi)
+    job = plan_input.job(replace(chosen, expert=NO_NETWORK), lo, hi)
     _, handle = coder.classify(job, plane)
     plane = coder.samples(handle)  # with a step, what comes back
     job = replace(job, references=[finished[i].coded for i in chosen.references])

@@ -131,7 +131,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Predictor:
+class PredictorRecipe:
     """Size and training of the network that predicts samples for the residual coder.
 
     Attributes

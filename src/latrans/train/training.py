@@ -85,9 +85,9 @@ def fit(
         examples = [sampler.draw(rng) for _ in range(recipe.predictor.examples)]
         refuse_if_flat(example.plane for example in examples)
         if autoencoder is not None:
-            pictured, latents = _with_reconstructions(autoencoder, examples)
+            with_reconstruction, latents = _with_reconstructions(autoencoder, examples)
             latent_tables = fit_latent_tables(latents)
-            examples = pictured if recipe.predictor.reconstruction else examples
+            examples = with_reconstruction if recipe.predictor.reconstruction else examples
         known = None if before is None else before.neighbourhood
         predictor, bits = _train_predictor(recipe, examples, known, rng, seed, progress)
     return Model(
@@ -138,7 +138,7 @@ def _fit_transform(
     """A lossy model."""
     settings = recipe.transform
     assert settings is not None
-    sampler = pictures.Sampler(sources, axes, settings.augment)
+    sampler = pictures.PictureSampler(sources, axes, settings.augment)
     rng = np.random.default_rng(seed)
     drawn = [sampler.draw(rng) for _ in range(settings.pictures)]
     refuse_if_flat(picture.planes for picture in drawn)
@@ -182,8 +182,8 @@ def _with_reconstructions(
         planes = example.plane[None].astype(np.int32)
         statistics = autoencoder.statistics(planes)
         mine = autoencoder.analyse(engine, planes, statistics)
-        picture = autoencoder.synthesise(engine, mine, planes.shape[1:], statistics)
-        out.append(replace(example, reconstruction=picture[0].astype(np.int64)))
+        reconstruction = autoencoder.synthesise(engine, mine, planes.shape[1:], statistics)
+        out.append(replace(example, reconstruction=reconstruction[0].astype(np.int64)))
         latents.append(mine.reshape(*mine.shape[:2], -1))
     widths = {v.shape[2] for v in latents}
     if len(widths) > 1:  # items of several sizes: one long item serves the tables as well
@@ -210,8 +210,8 @@ def _train_values(
     engine = select()
     statistics = autoencoder.statistics(items)
     latents = autoencoder.analyse(engine, items, statistics)
-    pictures = autoencoder.synthesise(engine, latents, items.shape[1:], statistics)
-    rows = collect_values(items.astype(np.int64), pictures.astype(np.int64), rng)
+    reconstructions = autoencoder.synthesise(engine, latents, items.shape[1:], statistics)
+    rows = collect_values(items.astype(np.int64), reconstructions.astype(np.int64), rng)
     torch.set_num_threads(1)
     with progress_bar("residual", settings.steps, progress) as report:
         predictor, bits = train_values(

@@ -28,7 +28,7 @@ from ..transform.quantise import CENTROID_BITS, N_CENTROIDS, Centroids
 from ..transform.stream import MEAN_ESCAPE, N_MEAN_SYMBOLS
 from ..transform.symbols import ESCAPE, N_SYMBOLS, N_TOKENS, tokenise
 from ..transform.transform import Transform
-from .coefficients import Rows, Start, Statistics, collect
+from .coefficients import CoefficientRows, Start, Statistics, collect
 from .descent import Report, descend
 from .pictures import Picture
 from .predictor import INPUT_UNIT, ResidualNet, lower_dense
@@ -51,7 +51,7 @@ def fresh(hidden: Sequence[int], seed: int) -> tuple[ResidualNet, torch.nn.Param
 def train_network(
     net: ResidualNet,
     logits: torch.nn.Parameter,
-    rows: Rows,
+    rows: CoefficientRows,
     *,
     steps: int,
     batch: int,
@@ -107,7 +107,7 @@ def lower(net: ResidualNet) -> Program:
 
 
 def fit(
-    rows: Rows,
+    rows: CoefficientRows,
     statistics: Statistics,
     program: Program,
     prediction: Weights,
@@ -153,7 +153,7 @@ def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
     return np.stack(tables)
 
 
-def _centroids(rows: Rows, classes: Ints) -> Centroids:
+def _centroids(rows: CoefficientRows, classes: Ints) -> Centroids:
     out = np.zeros((N_CLASSES, N_CENTROIDS))
     detail = ~rows.is_low
     for k in range(1, N_CENTROIDS + 1):

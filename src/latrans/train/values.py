@@ -45,7 +45,7 @@ class ValueRows:
 
 
 def collect_values(
-    items: npt.NDArray[np.int64], pictures: npt.NDArray[np.int64], rng: np.random.Generator
+    items: npt.NDArray[np.int64], reconstructions: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> ValueRows:
     """Rows of all pixels of items (n, rows, columns), in random order."""
     seen: list[npt.NDArray[np.uint8]] = []
@@ -60,7 +60,7 @@ def collect_values(
         np.full((1, N_SYMBOLS), 0, np.uint16),
     )
     blank.tables[0, 0] = 4096
-    ReferenceValueCoder(blank, catch).classes(items, pictures)
+    ReferenceValueCoder(blank, catch).classes(items, reconstructions)
     order = rng.permutation(items.size)
     return ValueRows(np.concatenate(seen)[order], items.reshape(-1)[order])
 

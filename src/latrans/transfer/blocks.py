@@ -12,7 +12,7 @@ BLOCK_NBYTES = 64 << 20  # what is held of an array at a time, unless one chunk 
 
 
 @dataclass(frozen=True)
-class Grid:
+class BlockGrid:
     """Boxes of one shape that cover an array, in C order; those at its end are cut off."""
 
     shape: tuple[int, ...]
@@ -52,13 +52,13 @@ class Grid:
                 slice(s.start + part.start, s.start + part.stop)
                 for s, part in zip(block, box, strict=True)
             )
-            for box in Grid(shape, self.edge)
+            for box in BlockGrid(shape, self.edge)
         ]
 
 
 def block_grid(
     shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int, nbytes: int = BLOCK_NBYTES
-) -> Grid:
+) -> BlockGrid:
     """A grid of blocks of whole chunks, each of at most `nbytes`, or of a single chunk.
 
     Examples
@@ -72,4 +72,4 @@ def block_grid(
         edge[axis] = min(wanted * edge[axis], max(1, -(-shape[axis] // edge[axis])) * edge[axis])
         if edge[axis] < shape[axis]:
             break
-    return Grid(tuple(shape), tuple(edge))
+    return BlockGrid(tuple(shape), tuple(edge))

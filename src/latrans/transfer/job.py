@@ -19,10 +19,10 @@ from ..models.store import open_model
 from ..zarr.models import keep
 from . import memory, ome, progress, stores
 from .archive import Archive
-from .blocks import BLOCK_NBYTES, Grid, block_grid
+from .blocks import BLOCK_NBYTES, BlockGrid, block_grid
 from .layout import Layout, layouts
 from .members import arrays_of, groups_of
-from .move import Plan
+from .move import MovePlan
 from .summary import Record, Summary
 
 
@@ -34,7 +34,7 @@ class Job:
     ----------
     place : StorePath
         Where the target lies.
-    plans : list of Plan
+    plans : list of MovePlan
         One per array.
     earlier : list of Record
         Of blocks that earlier runs finished.
@@ -49,7 +49,7 @@ class Job:
     """
 
     place: StorePath
-    plans: list[Plan]
+    plans: list[MovePlan]
     earlier: list[Record]
     needed_nbytes: int
     consolidate: bool = False
@@ -62,7 +62,7 @@ class Job:
         """Bytes of all samples."""
         return sum(_nbytes(plan.grid.shape) * plan.itemsize for plan in self.plans)
 
-    def pending(self) -> Iterator[tuple[Plan, int]]:
+    def pending(self) -> Iterator[tuple[MovePlan, int]]:
         """Blocks that are still to be moved, in order."""
         done = {(record.array, record.block) for record in self.earlier}
         for plan in self.plans:
@@ -183,13 +183,13 @@ def prepare(
         for stored in beside:
             keep(root, open_model(stored.model))
     plans = [
-        Plan(
+        MovePlan(
             layout.name,
             None if hasattr(layout.source, "identity") else layout.source,
             array,
             layout.codec,
             grid,
-            Grid(grid.shape, layout.unit),
+            BlockGrid(grid.shape, layout.unit),
             job,
             verify,
         )
@@ -286,12 +286,12 @@ def _exists(where: StorePath) -> bool:
     )
 
 
-def _grid(layout: Layout, block_nbytes: int) -> Grid:
+def _grid(layout: Layout, block_nbytes: int) -> BlockGrid:
     shape = tuple(layout.source.shape)
     itemsize = np.dtype(layout.source.dtype).itemsize or 1
     given = getattr(layout.source, "block", None)
     if given is not None and _is_whole(given, layout.unit, shape):
-        return Grid(shape, tuple(given))
+        return BlockGrid(shape, tuple(given))
     return block_grid(shape, layout.unit, itemsize, block_nbytes)
 
 
@@ -303,7 +303,7 @@ def _is_whole(block: tuple[int, ...], unit: tuple[int, ...], shape: tuple[int, .
     )
 
 
-def _needed(layout: Layout, grid: Grid) -> int:
+def _needed(layout: Layout, grid: BlockGrid) -> int:
     dtype = np.dtype(layout.source.dtype)
     shape = tuple(min(n, edge) for n, edge in zip(grid.shape, grid.edge, strict=True))
     held = int(getattr(layout.source, "held_nbytes", 0))
@@ -316,7 +316,7 @@ def _nbytes(shape: tuple[int, ...]) -> int:
     return int(np.prod(shape, dtype=object))
 
 
-def _asked_for(layout: Layout, grid: Grid) -> dict[str, Any]:
+def _asked_for(layout: Layout, grid: BlockGrid) -> dict[str, Any]:
     """All that decides what is written, ready for JSON."""
     codec = None
     if layout.codec is not None:

@@ -18,7 +18,7 @@ from ..threads import VARIABLE
 from ..zarr.frame_reader import configuration
 from . import stores, worker
 from .job import Job
-from .move import Plan, move
+from .move import MovePlan, move
 from .summary import Record, Summary
 
 _AHEAD = 4  # blocks that wait per process
@@ -51,7 +51,7 @@ def run(job: Job, workers: int, tell: Callable[[int], Any]) -> Summary:
     return job.finish(records)
 
 
-def models_of(plans: Sequence[Plan]) -> tuple[bytes, ...]:
+def models_of(plans: Sequence[MovePlan]) -> tuple[bytes, ...]:
     """Files of the models that plans name, for processes that may not find them."""
     names = {plan.codec.model for plan in plans if plan.codec is not None}
     names |= {
@@ -98,7 +98,7 @@ def set_up(models: Sequence[bytes], threads: int) -> None:
         register(Model.from_bytes(data))
 
 
-def check_shared(plans: Sequence[Plan]) -> None:
+def check_shared(plans: Sequence[MovePlan]) -> None:
     """Refuse sources and targets that other processes would not see."""
     for plan in plans:
         for array in (plan.source, plan.target):

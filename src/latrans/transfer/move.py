@@ -21,7 +21,7 @@ from ..process.whole_files import FULL
 from ..zarr import LatransCodec
 from ..zarr.arrays import writing_all
 from . import progress, stores
-from .blocks import Block, Grid
+from .blocks import Block, BlockGrid
 from .compare import Difference, difference
 from .summary import Failure, Record
 
@@ -30,7 +30,7 @@ _FATAL = (ConfigError, ModelError, EngineError, MemoryError)
 
 
 @dataclass(frozen=True)
-class Plan:
+class MovePlan:
     """How one array is moved; small, and pickles where its source does.
 
     Attributes
@@ -42,7 +42,7 @@ class Plan:
     target : zarr.Array
     codec : LatransCodec or None
         None where the array is copied.
-    grid, units : Grid
+    grid, units : BlockGrid
         Blocks, and what is written at once: chunks, or shards.
     job : str
         Which transfer this is part of.
@@ -54,8 +54,8 @@ class Plan:
     source: Any
     target: Any
     codec: LatransCodec | None
-    grid: Grid
-    units: Grid
+    grid: BlockGrid
+    units: BlockGrid
     job: str
     verify: bool = True
 
@@ -69,12 +69,12 @@ class Broken(Exception):
     """A block came back otherwise than its array's mode promises."""
 
 
-def move(plan: Plan, i: int, samples: Any = None) -> Record:
+def move(plan: MovePlan, i: int, samples: Any = None) -> Record:
     """Move block `i`, and remember beside the data that it is done.
 
     Parameters
     ----------
-    plan : Plan
+    plan : MovePlan
     i : int
         Number of the block in ``plan.grid``.
     samples : array, optional
@@ -129,7 +129,7 @@ def move(plan: Plan, i: int, samples: Any = None) -> Record:
     return record
 
 
-def failed(plan: Plan, i: int, reason: str) -> tuple[Failure, ...]:
+def failed(plan: MovePlan, i: int, reason: str) -> tuple[Failure, ...]:
     """All chunks of a block, as failed for the same reason."""
     units = plan.units.within(plan.grid[i])
     return tuple(Failure(plan.name, plan.units.position(unit), reason) for unit in units)
@@ -146,7 +146,7 @@ class _Held:
         return self.samples[_within(self.block, key)]
 
 
-def _carry(plan: Plan, source: Any, target: Any, block: Block) -> Difference:
+def _carry(plan: MovePlan, source: Any, target: Any, block: Block) -> Difference:
     samples = np.asarray(unmasked(source[block]))
     target[block] = samples
     for unit in _taken_for_empty(plan, target, samples, block):
@@ -161,7 +161,7 @@ def _carry(plan: Plan, source: Any, target: Any, block: Block) -> Difference:
         raise Broken(f"what was written does not decode: {error}") from error
 
 
-def _taken_for_empty(plan: Plan, target: Any, samples: Any, block: Block) -> list[Block]:
+def _taken_for_empty(plan: MovePlan, target: Any, samples: Any, block: Block) -> list[Block]:
     """Chunks that Zarr drops, since they equal the fill value, though their bits are others.
 
     Any NaN passes for any other, and -0.0 for 0.0.  Chunks that are the fill value bit for bit are
@@ -217,7 +217,7 @@ def checked(codec: LatransCodec | None, samples: Any, back: Any) -> Difference:
 
 
 def _one_by_one(
-    plan: Plan, source: Any, target: Any, block: Block
+    plan: MovePlan, source: Any, target: Any, block: Block
 ) -> tuple[Difference, list[Failure]]:
     found, failures = Difference(), []
     for unit in plan.units.within(block):

@@ -17,7 +17,7 @@ from ..missing.missing import Missing
 from ..zarr import LatransCodec
 from ..zarr.frame_reader import configuration
 from . import progress
-from .blocks import BLOCK_NBYTES, Block, Grid, block_grid
+from .blocks import BLOCK_NBYTES, Block, BlockGrid, block_grid
 from .compare import Difference, difference
 from .members import arrays_of
 from .move import raise_if_fatal
@@ -38,7 +38,7 @@ class Pair:
     max_error : float, optional
     missing : Missing, optional
         What must be as it was whatever the mode.
-    grid, units : Grid
+    grid, units : BlockGrid
         Blocks, and what can be read alone: chunks, or shards.
     mismatch : str
         Why the two cannot be compared; "" where they can.
@@ -50,8 +50,8 @@ class Pair:
     mode: str
     max_error: float | None
     missing: Missing | None
-    grid: Grid
-    units: Grid
+    grid: BlockGrid
+    units: BlockGrid
     mismatch: str = ""
 
     @property
@@ -120,7 +120,7 @@ def _paired(
         bound,
         _missing(config, like, target),
         block_grid(target.shape, unit, target.dtype.itemsize or 1, block_nbytes),
-        Grid(target.shape, tuple(max(1, n) for n in unit)),
+        BlockGrid(target.shape, tuple(max(1, n) for n in unit)),
         mismatch,
     )
 

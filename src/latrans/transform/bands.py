@@ -27,7 +27,7 @@ STEPS = (
 
 
 @dataclass(frozen=True)
-class Band:
+class Subband:
     """One band of a plane: its level (1 is the finest), its kind, its size."""
 
     level: int
@@ -51,14 +51,14 @@ def n_levels(rows: int, columns: int) -> int:
     return levels
 
 
-def bands(rows: int, columns: int) -> list[Band]:
+def bands(rows: int, columns: int) -> list[Subband]:
     """All bands of a plane in coding order: the low one, then level by level, coarse to fine."""
     levels = n_levels(rows, columns)
     tall, wide = sizes(rows, levels), sizes(columns, levels)
-    out = [Band(levels, LOW, tall[-1], wide[-1])]
+    out = [Subband(levels, LOW, tall[-1], wide[-1])]
     for level in range(levels, 0, -1):
         above, left = tall[level - 1] - tall[level], wide[level - 1] - wide[level]
-        out.append(Band(level, HORIZONTAL, tall[level], left))
-        out.append(Band(level, VERTICAL, above, wide[level]))
-        out.append(Band(level, DIAGONAL, above, left))
+        out.append(Subband(level, HORIZONTAL, tall[level], left))
+        out.append(Subband(level, VERTICAL, above, wide[level]))
+        out.append(Subband(level, DIAGONAL, above, left))
     return out

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..coding.fixed_point import Ints, log2, saturate
-from .bands import Band
+from .bands import Subband
 
 Inputs = npt.NDArray[np.int8]
 Mask = npt.NDArray[np.bool_]
@@ -86,7 +86,7 @@ class Surroundings:
     step : the band's quantisation step, in the same unit.
     """
 
-    band: Band
+    band: Subband
     parent: Ints | None
     parent_code: int
     siblings: Sequence[Ints]

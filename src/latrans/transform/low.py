@@ -1,4 +1,4 @@
-"""The low band: told as differences to what its neighbours foretell (FORMAT.md 11.3)."""
+"""The low band: told as differences to what its neighbours predict (FORMAT.md 11.3)."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from .. import _native
 from ..coding.fixed_point import LOG_TABLE, Ints
 from ..coding.schedule import n_states
 from . import predict, signs
-from .bands import LOW, VERTICAL, Band
+from .bands import LOW, VERTICAL, Subband
 from .contexts import Mask, Surroundings
 from .protocol import Decoding, Encoding, Parts
 from .quantise import LAMBDA
@@ -56,7 +56,7 @@ class NativeBackend:
         weights = np.abs(parts.prediction.astype(np.int64)).sum(1)
         self._narrow = int(weights.max()) <= _NARROW_WEIGHTS
 
-    def carrier(self, largest: int) -> type[np.signedinteger[Any]]:
+    def working_dtype(self, largest: int) -> type[np.signedinteger[Any]]:
         """The type that planes of such magnitudes should have."""
         return np.int32 if self._narrow and largest <= _NARROW else np.int64
 
@@ -126,7 +126,7 @@ class NativeBackend:
     def _fitting(self, plane: Ints) -> Ints:
         """The plane, as wide as it has to be."""
         plane = np.ascontiguousarray(plane)
-        dtype = self.carrier(_native.largest_magnitude(plane))
+        dtype = self.working_dtype(_native.largest_magnitude(plane))
         return plane.astype(dtype, copy=False)
 
 
@@ -137,7 +137,7 @@ def _told(values: Any) -> Any:
     return np.ascontiguousarray(np.clip(values, -(1 << 24), 1 << 24), np.int32)
 
 
-def _prediction(band: Band) -> tuple[int, bool]:
+def _prediction(band: Subband) -> tuple[int, bool]:
     """Which row of weights predicts a band, -1 for none, and whether along columns."""
     row = min(band.level, predict.N_LEVELS) - 1 if predict.is_predicted(band) else -1
     return row, band.kind == VERTICAL
@@ -183,7 +183,7 @@ class NativeEncoding:
         """An interval of 2**bits, on the first state."""
         self._writer.push(start, frequency, bits)
 
-    def band(self, band: Band, values: Ints, classes: Ints) -> None:
+    def band(self, band: Subband, values: Ints, classes: Ints) -> None:
         """A band's values."""
         self._backend.model.write(self._writer, values, classes, signs.row_of(band))
 

@@ -11,7 +11,7 @@ from ..coding.geometry import GEOMETRIES
 from ..coding.rans.tables import Frequencies, starts
 from ..coding.schedule import LANES, PHASES, keys
 from . import signs
-from .bands import Band
+from .bands import Subband
 from .contexts import LEFT, RIGHT, UP, canvas, gather
 from .symbols import ESCAPE, tokenise
 
@@ -29,7 +29,7 @@ class Tables(Protocol):
     def sign_weights(self) -> signs.Weights: ...
 
 
-def signs_of(band: Band, values: Ints, weights: signs.Weights) -> tuple[Ints, Ints]:
+def signs_of(band: Subband, values: Ints, weights: signs.Weights) -> tuple[Ints, Ints]:
     """Table of each value's sign, and the symbol, where the value has one."""
     around = canvas(*values.shape)
     around[UP:, LEFT:-RIGHT] = signs.clipped(values)
@@ -40,7 +40,7 @@ def signs_of(band: Band, values: Ints, weights: signs.Weights) -> tuple[Ints, In
 
 
 def band_operations(
-    band: Band, values: Ints, classes: Ints, learned: Tables, n_states: int
+    band: Subband, values: Ints, classes: Ints, learned: Tables, n_states: int
 ) -> Operations:
     """rANS operations of a band's values in decoding order."""
     tables = learned.tables

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ..coding.fixed_point import Ints
 from . import predict
-from .bands import DIAGONAL, HORIZONTAL, LOW, VERTICAL, Band, bands
+from .bands import DIAGONAL, HORIZONTAL, LOW, VERTICAL, Subband, bands
 from .contexts import Surroundings
 from .lifting import sizes
 from .low import predicted_sum
@@ -28,7 +28,7 @@ Quantise = Callable[[Surroundings, Ints], tuple[int, int, Ints, Ints]]
 
 
 @dataclass
-class Coded:
+class CodedBands:
     """A plane's bands, by level and kind, as they become known.
 
     Attributes
@@ -40,7 +40,7 @@ class Coded:
     values: dict[tuple[int, int], Ints] = field(default_factory=dict)
     codes: dict[tuple[int, int], int] = field(default_factory=dict)
 
-    def note(self, band: Band, code: int, values: Ints) -> None:
+    def note(self, band: Subband, code: int, values: Ints) -> None:
         """A band has become known."""
         self.values[band.level, band.kind], self.codes[band.level, band.kind] = values, code
 
@@ -59,7 +59,7 @@ class Coded:
 
 
 @dataclass(frozen=True)
-class Place:
+class BandContext:
     """A band that is to be coded, and all that is known of it.
 
     Attributes
@@ -74,18 +74,18 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Item:
+class QuantisedBand:
     """What the entropy coder needs of a band.
 
     Attributes
     ----------
     code : mean code; all values are zero where it is 0.
-    expected, of_parent : what the code is told relative to, as in `Place`.
+    expected, of_parent : what the code is told relative to, as in `BandContext`.
     gain : of the prediction; None for bands without.
     values, classes : (rows, columns); of the low band the differences to its prediction.
     """
 
-    band: Band
+    band: Subband
     code: int
     expected: int | None
     of_parent: bool
@@ -95,12 +95,12 @@ class Item:
 
 
 # Gain, code, values and classes of the next band.
-Take = Callable[[Place], tuple[int, int, Ints, Ints]]
+Take = Callable[[BandContext], tuple[int, int, Ints, Ints]]
 
 
 def encode_plane(
-    plane: Ints, step: int, earlier: Sequence[Coded], backend: Backend, quantise: Quantise
-) -> tuple[list[Item], Coded, Callable[[], Ints]]:
+    plane: Ints, step: int, earlier: Sequence[CodedBands], backend: Backend, quantise: Quantise
+) -> tuple[list[QuantisedBand], CodedBands, Callable[[], Ints]]:
     """Bands of a plane (rows, columns) of 1/1024 units, and what a decoder makes of them."""
     shape = plane.shape
     every = bands(*shape)
@@ -111,14 +111,16 @@ def encode_plane(
         low, *detail = backend.split(low)
         given |= {(level, kind): part for kind, part in enumerate(detail, 1)}
     given[every[0].level, LOW] = low
-    items: list[Item] = []
+    items: list[QuantisedBand] = []
 
-    def take(place: Place) -> tuple[int, int, Ints, Ints]:
+    def take(place: BandContext) -> tuple[int, int, Ints, Ints]:
         band = place.around.band
         found = quantise(place.around, given.pop((band.level, band.kind)))
         gain, code, values, classes = found
         told = gain if predict.is_predicted(band) else None
-        items.append(Item(band, code, place.expected, place.of_parent, told, values, classes))
+        items.append(
+            QuantisedBand(band, code, place.expected, place.of_parent, told, values, classes)
+        )
         return found
 
     coded, picture = _walk(shape, step, earlier, backend, take)
@@ -126,20 +128,20 @@ def encode_plane(
 
 
 def decode_plane(
-    shape: tuple[int, int], step: int, earlier: Sequence[Coded], backend: Backend, take: Take
-) -> tuple[Ints, Coded]:
+    shape: tuple[int, int], step: int, earlier: Sequence[CodedBands], backend: Backend, take: Take
+) -> tuple[Ints, CodedBands]:
     """A plane in 1/1024 units, from whatever `take` reads of each band."""
     coded, picture = _walk(shape, step, earlier, backend, take)
     return picture(), coded
 
 
 def _walk(
-    shape: tuple[int, ...], step: int, earlier: Sequence[Coded], backend: Backend, take: Take
-) -> tuple[Coded, Callable[[], Ints]]:
+    shape: tuple[int, ...], step: int, earlier: Sequence[CodedBands], backend: Backend, take: Take
+) -> tuple[CodedBands, Callable[[], Ints]]:
     """All bands of a plane, and what makes a picture of them: encoders seldom ask for it."""
-    coded = Coded()
+    coded = CodedBands()
     every = bands(shape[0], shape[1])
-    _, before, values, _ = take(Place(_around(every[0], coded, earlier, None, step)))
+    _, before, values, _ = take(BandContext(_around(every[0], coded, earlier, None, step)))
     coded.note(every[0], before, values)
     low = predicted_sum(values) * every[0].step(step)
 
@@ -158,7 +160,7 @@ def _walk(
             of_parent = (band.level + 1, band.kind) in coded.codes
             expected = coded.codes[band.level + 1, band.kind] if of_parent else before
             around = _around(band, coded, earlier, low, step)
-            gain, before, values, classes = take(Place(around, expected, of_parent))
+            gain, before, values, classes = take(BandContext(around, expected, of_parent))
             coded.note(band, before, values)
             parts.append(partial(backend.restore, around, gain, values, classes))
         picture = partial(_joined, backend, low, parts)
@@ -170,7 +172,7 @@ def _joined(backend: Backend, low: Ints, parts: Sequence[Callable[[], Ints]]) ->
 
 
 def _around(
-    band: Band, coded: Coded, earlier: Sequence[Coded], low: Ints | None, step: int
+    band: Subband, coded: CodedBands, earlier: Sequence[CodedBands], low: Ints | None, step: int
 ) -> Surroundings:
     parent = coded.values.get((band.level + 1, band.kind)) if band.kind != LOW else None
     siblings = [coded.values[band.level, kind] for kind in range(1, band.kind)]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..coding.fixed_point import Ints
-from .bands import HORIZONTAL, VERTICAL, Band
+from .bands import HORIZONTAL, VERTICAL, Subband
 from .contexts import Surroundings
 
 N_LEVELS, N_WEIGHTS = 3, 3
@@ -23,12 +23,12 @@ _HALF = 1 << (WEIGHT_BITS - 1)
 Weights = npt.NDArray[np.int16]  # (N_LEVELS, N_WEIGHTS)
 
 
-def is_predicted(band: Band) -> bool:
+def is_predicted(band: Subband) -> bool:
     """Whether a band is predicted, and so has a gain."""
     return band.kind in (HORIZONTAL, VERTICAL)
 
 
-def expected(band: Band, low: Ints, weights: Weights) -> Ints:
+def expected(band: Subband, low: Ints, weights: Weights) -> Ints:
     """What a predicted band's coefficients should be, (rows, columns), in the unit of `low`."""
     row = weights[min(band.level, N_LEVELS) - 1].astype(np.int64)
     found = (np.tensordot(row, differences(band, low), 1) + _HALF) >> WEIGHT_BITS
@@ -65,7 +65,7 @@ def best_gain(prediction: Ints, coefficients: Ints, step: int) -> int:
     return min(max((8 * product + power) // (2 * power), 0), (1 << GAIN_BITS) - 1)
 
 
-def differences(band: Band, low: Ints) -> Ints:
+def differences(band: Subband, low: Ints) -> Ints:
     """The three differences at each coefficient of a horizontal or vertical band.
 
     With p the picture, at (y, x) of a horizontal band, first outer minus inner neighbours:

@@ -18,7 +18,7 @@ from ..coding.schedule import LANES, n_states, steps
 from ..engine import Engine
 from ..engine.program import Program
 from . import lifting, predict, signs
-from .bands import Band
+from .bands import Subband
 from .contexts import LEFT, NEIGHBOURS, UP, Inputs, Mask, Surroundings, canvas, causal, gather
 from .operations import Operations, band_operations
 from .quantise import dequantise
@@ -59,7 +59,7 @@ class Encoding(Protocol):
     def push(self, start: int, frequency: int, bits: int) -> None:
         """An interval of 2**bits, on the first state."""
 
-    def band(self, band: Band, values: Ints, classes: Ints) -> None:
+    def band(self, band: Subband, values: Ints, classes: Ints) -> None:
         """A band's values."""
 
     def finish(self) -> bytes:
@@ -84,7 +84,7 @@ class Parts(Learned, Protocol):
 class Backend(Protocol):
     """Codes bands with a transform."""
 
-    def carrier(self, largest: int) -> type[np.signedinteger[Any]]:
+    def working_dtype(self, largest: int) -> type[np.signedinteger[Any]]:
         """The type that planes of such magnitudes should have."""
 
     def split(self, plane: Ints) -> tuple[Ints, Ints, Ints, Ints]:
@@ -126,7 +126,7 @@ class ReferenceBackend:
         self._parts = parts
         self.quantise = Chooser(parts, self.classify)
 
-    def carrier(self, largest: int) -> type[np.signedinteger[Any]]:
+    def working_dtype(self, largest: int) -> type[np.signedinteger[Any]]:
         return np.int64
 
     def classify(
@@ -231,7 +231,7 @@ class ReferenceEncoding:
         lane, *told = (np.array([v], np.int64) for v in (0, start, frequency, bits))
         self._operations.append((lane, told[0], told[1], told[2]))
 
-    def band(self, band: Band, values: Ints, classes: Ints) -> None:
+    def band(self, band: Subband, values: Ints, classes: Ints) -> None:
         found = band_operations(band, values, classes, self._parts, self._n_states)
         self._operations.append(found)
 

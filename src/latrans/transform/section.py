@@ -17,7 +17,7 @@ from ..errors import CodecError
 from ..format.varint import Reader, pack_varint
 from . import colour, predict
 from .bands import FRACTION_BITS
-from .planes import Coded, Place, decode_plane, encode_plane
+from .planes import BandContext, CodedBands, decode_plane, encode_plane
 from .predict import GAIN_BITS
 from .protocol import Backend, Decoding
 from .stream import read_mean, write
@@ -41,12 +41,10 @@ def encode(
     encoding = backend.encoding(planes.size)
     for part in reversed(list(_pictures(planes.shape[0], colours))):
         items = []
-        earlier: list[Coded] = []
-        carriers = _carriers(planes[part], base, colours, backend)
-        while carriers:  # each goes as soon as it is split
-            found, coded, _ = encode_plane(
-                carriers.pop(0), step, earlier, backend, backend.quantise
-            )
+        earlier: list[CodedBands] = []
+        waiting = _fixed_point_planes(planes[part], base, colours, backend)
+        while waiting:  # each goes as soon as it is split
+            found, coded, _ = encode_plane(waiting.pop(0), step, earlier, backend, backend.quantise)
             items += found
             earlier.append(coded)
         write(items, transform.means, encoding)
@@ -56,7 +54,7 @@ def encode(
 
 def decode(
     transform: Transform, engine: str | None, section: bytes, shape: tuple[int, int, int]
-) -> Iterator[tuple[slice, Ints, list[Coded]]]:
+) -> Iterator[tuple[slice, Ints, list[CodedBands]]]:
     """Pictures of a section: where in planes of `shape` they belong, their integers, their bands.
 
     Raises
@@ -74,7 +72,7 @@ def decode(
     backend = transform.backend(engine)
     stream = backend.decoding(bytes(reader.rest()), int(np.prod(shape)))
     for part in _pictures(shape[0], bool(flags)):
-        earlier: list[Coded] = []
+        earlier: list[CodedBands] = []
         planes = []
         for _ in range(part.stop - part.start):
             plane, coded = decode_plane(shape[1:], step, earlier, backend, Taker(stream))
@@ -84,10 +82,10 @@ def decode(
     stream.finish()
 
 
-def _carriers(planes: Ints, base: int, colours: bool, backend: Backend) -> list[Ints]:
+def _fixed_point_planes(planes: Ints, base: int, colours: bool, backend: Backend) -> list[Ints]:
     """A picture's planes in 1/1024 units."""
     largest = max(int(planes.max()) - base, base - int(planes.min())) << FRACTION_BITS
-    dtype = backend.carrier(2 * largest if colours else largest)
+    dtype = backend.working_dtype(2 * largest if colours else largest)
     shown: Any = planes.astype(dtype)
     shown -= base
     shown <<= FRACTION_BITS
@@ -126,7 +124,7 @@ class Taker:
 
     stream: Decoding
 
-    def __call__(self, place: Place) -> tuple[int, int, Ints, Ints]:
+    def __call__(self, place: BandContext) -> tuple[int, int, Ints, Ints]:
         band = place.around.band
         code = read_mean(self.stream, place.expected, place.of_parent)
         gain = self.stream.raw(GAIN_BITS) if predict.is_predicted(band) else 0

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..coding.fixed_point import Ints
-from .bands import Band
+from .bands import Subband
 
 N_NEIGHBOURS = 6  # the first ones of `contexts.NEIGHBOURS`
 N_LEVELS, N_KINDS, N_BUCKETS, N_SIZES = 3, 4, 8, 3
@@ -23,7 +23,7 @@ _LIMIT = 3  # of the values that are summed
 Weights = npt.NDArray[np.int8]  # (N_LEVELS * N_KINDS, N_NEIGHBOURS)
 
 
-def row_of(band: Band) -> int:
+def row_of(band: Subband) -> int:
     """The row of weights of a band."""
     return (min(max(band.level, 1), N_LEVELS) - 1) * N_KINDS + band.kind
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from ..coding.rans.tables import Frequencies, starts
-from .planes import Item
+from .planes import QuantisedBand
 from .predict import GAIN_BITS
 from .protocol import Decoding, Encoding
 
@@ -42,7 +42,7 @@ def read_mean(stream: Decoding, expected: int | None, of_parent: bool) -> int:
     return max(0, symbol + expected - _MEAN_OFFSET) if symbol else 0
 
 
-def write(items: Sequence[Item], means: Frequencies, encoding: Encoding) -> None:
+def write(items: Sequence[QuantisedBand], means: Frequencies, encoding: Encoding) -> None:
     """Write the bands of a picture, the last of them first."""
     mean_starts = starts(means)
     for item in reversed(items):
@@ -52,7 +52,9 @@ def write(items: Sequence[Item], means: Frequencies, encoding: Encoding) -> None
             encoding.push(start, frequency, bits)
 
 
-def _front(item: Item, means: Frequencies, starts_: npt.NDArray[Any]) -> list[tuple[int, int, int]]:
+def _front(
+    item: QuantisedBand, means: Frequencies, starts_: npt.NDArray[Any]
+) -> list[tuple[int, int, int]]:
     """Start, frequency and bits of what comes before a band's values: its code and its gain."""
     raw = (item.code, 1, 8)
     if item.expected is None:

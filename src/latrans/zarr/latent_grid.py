@@ -18,7 +18,7 @@ from ..chunk.lossy import LATENT_DTYPE as TRANSFORM_DTYPE
 from ..codec import Codec, decode
 from ..errors import CodecError, ConfigError
 from ..format import axes as axes_module
-from ..format.dtypes import carrier_of, to_numeric
+from ..format.dtypes import numeric_dtype_of, to_numeric
 from ..format.frame import Frame, unpack
 from ..maps import apply
 from ..maps.mapping import read_mapping
@@ -181,5 +181,5 @@ def _has_latents(parts: Frame, model: Model, axes: str) -> bool:
     """Whether a frame holds latents of this model, in planes along these axes."""
     if parts.latent_dtype == "none" or parts.model_digest != bytes.fromhex(model.digest[:16]):
         return False
-    stored, _ = read_mapping(parts.maps, carrier_of(parts))
+    stored, _ = read_mapping(parts.maps, numeric_dtype_of(parts))
     return axes == (stored or axes_module.default(model.axes, parts.shape, model.geometry))

@@ -47,11 +47,11 @@ def test_blocks_are_known_by_number() -> None:
     for i in range(len(grid)):
         block = grid[i]
         seen[block] += 1
-        units = blocks.Grid(grid.shape, (4, 3, 5)).within(block)
+        units = blocks.BlockGrid(grid.shape, (4, 3, 5)).within(block)
         assert sum(np.zeros(grid.shape)[unit].size for unit in units) == seen[block].size
     assert (seen == 1).all()
-    assert list(blocks.Grid((), ())) == [()]
-    assert list(blocks.Grid((0, 4), (2, 2))) == []
+    assert list(blocks.BlockGrid((), ())) == [()]
+    assert list(blocks.BlockGrid((0, 4), (2, 2))) == []
     with pytest.raises(IndexError):
         grid[len(grid)]
 

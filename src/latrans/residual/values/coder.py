@@ -33,8 +33,8 @@ TAPS = tuple(
     for dx in range(-LEFT, RIGHT + 1)
     if (dy < 0 or dx < 0) and dy * dy + dx * dx <= 17
 )
-PICTURE = tuple((dy, dx) for dy in range(-2, 3) for dx in range(-2, 3))
-N_INPUTS = len(TAPS) + len(PICTURE) + 2
+RECONSTRUCTION = tuple((dy, dx) for dy in range(-2, 3) for dx in range(-2, 3))
+N_INPUTS = len(TAPS) + len(RECONSTRUCTION) + 2
 _BATCH = 1 << 17  # network inputs in memory at once
 
 
@@ -81,13 +81,13 @@ class ValuePredictor:
 class ValueCoder(Protocol):
     """Codes items (items, rows, columns) with one predictor; safe to share between threads."""
 
-    def encode(self, items: Array, pictures: Array) -> bytes:
+    def encode(self, items: Array, reconstructions: Array) -> bytes:
         """The residual section of items and their reconstructions, both 0 to 255."""
 
-    def classes(self, items: Array, pictures: Array) -> Array:
+    def classes(self, items: Array, reconstructions: Array) -> Array:
         """Class of every pixel, (items, rows, columns)."""
 
-    def decode(self, section: bytes, pictures: Array) -> Array:
+    def decode(self, section: bytes, reconstructions: Array) -> Array:
         """Inverse of `encode`: (items, rows, columns) int64."""
 
 
@@ -101,9 +101,9 @@ class ReferenceValueCoder:
         self._starts = starts(predictor.tables)
         self._tables = self._rans.Tables(predictor.tables)
 
-    def encode(self, items: Array, pictures: Array) -> bytes:
+    def encode(self, items: Array, reconstructions: Array) -> bytes:
         """The residual section of items and their reconstructions, both 0 to 255."""
-        classes = self.classes(items, pictures)
+        classes = self.classes(items, reconstructions)
         # Pixel by pixel, all items of each.
         value = items.reshape(len(items), -1).T.reshape(-1).astype(np.int64)
         table = classes.reshape(len(items), -1).T.reshape(-1)
@@ -124,10 +124,10 @@ class ReferenceValueCoder:
         data: bytes = self._rans.encode(lane, start, frequency, bits, states)
         return data
 
-    def classes(self, items: Array, pictures: Array) -> Array:
+    def classes(self, items: Array, reconstructions: Array) -> Array:
         """Class of every pixel, (items, rows, columns)."""
         rows, columns = self.predictor.shape
-        canvas, picture = _canvas(items), _pictures(pictures)
+        canvas, padded = _canvas(items), _padded(reconstructions)
         out = np.empty(items.shape, np.int64)
         step = max(1, _BATCH // (rows * columns))
         for first in range(0, len(items), step):
@@ -137,8 +137,8 @@ class ReferenceValueCoder:
                 for dy, dx in TAPS
             ]
             inputs += [
-                picture[part, 2 + dy : 2 + dy + rows, 2 + dx : 2 + dx + columns]
-                for dy, dx in PICTURE
+                padded[part, 2 + dy : 2 + dy + rows, 2 + dx : 2 + dx + columns]
+                for dy, dx in RECONSTRUCTION
             ]
             y, x = np.mgrid[0:rows, 0:columns]
             n = inputs[0].shape
@@ -147,14 +147,14 @@ class ReferenceValueCoder:
             out[part] = self._run(self.predictor.network, flat).argmax(1).reshape(n)
         return out
 
-    def decode(self, section: bytes, pictures: Array) -> Array:
+    def decode(self, section: bytes, reconstructions: Array) -> Array:
         """Inverse of `encode`: (items, rows, columns) int64."""
-        n_items = len(pictures)
+        n_items = len(reconstructions)
         rows, columns = self.predictor.shape
         states = n_states(n_items * rows * columns)
         decoder = self._rans.Decoder(section, states)
         canvas = _canvas(np.zeros((n_items, rows, columns), np.int64))
-        picture = _pictures(pictures)
+        padded = _padded(reconstructions)
         lanes = np.arange(n_items) % states
         no_raw = np.zeros(N_SYMBOLS, np.int64)
         inputs = np.empty((n_items, N_INPUTS), np.int32)
@@ -162,8 +162,8 @@ class ReferenceValueCoder:
             for x in range(columns):
                 for i, (dy, dx) in enumerate(TAPS):
                     inputs[:, i] = canvas[:, UP + y + dy, LEFT + x + dx]
-                for i, (dy, dx) in enumerate(PICTURE):
-                    inputs[:, len(TAPS) + i] = picture[:, 2 + y + dy, 2 + x + dx]
+                for i, (dy, dx) in enumerate(RECONSTRUCTION):
+                    inputs[:, len(TAPS) + i] = padded[:, 2 + y + dy, 2 + x + dx]
                 inputs[:, -2] = _position(y, rows)
                 inputs[:, -1] = _position(x, columns)
                 table = self._run(self.predictor.network, inputs).argmax(1)
@@ -182,5 +182,5 @@ def _canvas(items: Array) -> Array:
     return np.pad(items.astype(np.int32), ((0, 0), (UP, 0), (LEFT, RIGHT)))
 
 
-def _pictures(pictures: Array) -> Array:
-    return np.pad(pictures.astype(np.int32), ((0, 0), (2, 2), (2, 2)))
+def _padded(reconstructions: Array) -> Array:
+    return np.pad(reconstructions.astype(np.int32), ((0, 0), (2, 2), (2, 2)))

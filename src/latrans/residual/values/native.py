@@ -11,7 +11,7 @@ from ... import _native
 from ...coding.schedule import n_states
 from ...engine.program import Program
 from ...errors import ConfigError, ModelError
-from .coder import PICTURE, TAPS, ValueCoder, ValuePredictor
+from .coder import RECONSTRUCTION, TAPS, ValueCoder, ValuePredictor
 
 Array = npt.NDArray[Any]
 
@@ -31,26 +31,28 @@ class NativeValueCoder:
         tables = np.ascontiguousarray(predictor.tables)
         try:
             self.compiled = _native.ValueModel(
-                predictor.shape, TAPS, PICTURE, _layers(network), tables, kernel
+                predictor.shape, TAPS, RECONSTRUCTION, _layers(network), tables, kernel
             )
         except ValueError as error:
             raise ModelError(f"predictor does not suit the compiled coder: {error}") from error
 
-    def encode(self, items: Array, pictures: Array) -> bytes:
+    def encode(self, items: Array, reconstructions: Array) -> bytes:
         """The residual section of items and their reconstructions, both 0 to 255."""
-        data: bytes = self.compiled.encode(_bytes(items), _bytes(pictures), n_states(items.size))
+        data: bytes = self.compiled.encode(
+            _bytes(items), _bytes(reconstructions), n_states(items.size)
+        )
         return data
 
-    def classes(self, items: Array, pictures: Array) -> Array:
+    def classes(self, items: Array, reconstructions: Array) -> Array:
         """Class of every pixel, (items, rows, columns)."""
-        found: Array = self.compiled.classify(_bytes(items), _bytes(pictures))
+        found: Array = self.compiled.classify(_bytes(items), _bytes(reconstructions))
         return found.astype(np.int64)
 
-    def decode(self, section: bytes, pictures: Array) -> Array:
+    def decode(self, section: bytes, reconstructions: Array) -> Array:
         """Inverse of `encode`: (items, rows, columns) int64."""
         data = np.frombuffer(section, np.uint8)
-        decoder = _native.RansDecoder(data, n_states(pictures.size))
-        items: Array = self.compiled.decode(decoder, _bytes(pictures))
+        decoder = _native.RansDecoder(data, n_states(reconstructions.size))
+        items: Array = self.compiled.decode(decoder, _bytes(reconstructions))
         decoder.finish()
         return items.astype(np.int64)
 
