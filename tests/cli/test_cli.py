@@ -80,7 +80,7 @@ def test_inspect_and_verify_without_the_model(
     capsys.readouterr()
     assert run("inspect", target) == 0
     out = capsys.readouterr().out
-    assert "not at hand" in out
+    assert "not found" in out
     assert model.digest[:16] in out
     assert run("verify", source, target) == 2
     assert model.digest[:16] in capsys.readouterr().err
@@ -281,7 +281,7 @@ def test_a_demo_of_nothing_says_what_to_install(
         ("compress two.npz:c new.zarr", "no array 'c'"),
         ("compress objects.npy new.zarr", "objects.npy"),
         ("compress a.npy new.zarr --model nobody-9", "nobody-9"),
-        ("compress a.npy new.zarr --mode lossless --max-error 1", "takes no maximal error"),
+        ("compress a.npy new.zarr --mode lossless --max-error 1", "takes no maximum error"),
         ("compress a.npy new.zarr --mode bounded", "max_error"),
         ("compress a.npy new.zarr --axes tzyx", "names 4 dimensions"),
         ("compress a.npy new.zarr --axes qq", "qq"),

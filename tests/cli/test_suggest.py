@@ -80,7 +80,7 @@ def test_data_that_no_shipped_codec_suits_is_told_how_to_train(
         (np.zeros((4, 4), bool), ["--bound", "1"], "for integers and floats"),
         (np.zeros((4, 4), np.int16), ["--bound", "-1"], "above 0"),
         (np.zeros((4, 4), np.float32), ["--bound", "0"], "above 0"),
-        (np.zeros((0, 4), np.int16), [], "one sample at least"),
+        (np.zeros((0, 4), np.int16), [], "at least one of them"),
         (np.array(["a", "b"]), [], "only numbers"),
         (np.zeros((4, 4), np.int16), ["--axes", "zyx"], "axes"),
     ],
