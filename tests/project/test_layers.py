@@ -130,6 +130,15 @@ def test_rooms_import_only_what_the_table_allows() -> None:
     }
 
 
+def test_the_page_on_architecture_shows_the_same_table() -> None:
+    text = (LIBRARY / "ARCHITECTURE.md").read_text("utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    shown = {row[0].strip("`"): row[-1] for row in rows}
+    allowed = {room: ", ".join(sorted(e.split())) or "nothing" for room, e in EDGES.items()}
+    assert shown == allowed
+    assert list(shown) == list(EDGES)
+
+
 def test_no_room_imports_one_that_stands_above_it() -> None:
     order = list(EDGES)
     for room, allowed in EDGES.items():
