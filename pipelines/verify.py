@@ -29,5 +29,5 @@ if __name__ == "__main__":
     parser.add_argument("target", help="Zarr array or group, path or URL")
     parser.add_argument("--source", help="whatever encode.py or transcode.py takes")
     parser.add_argument("--max-error", type=float, metavar="E", help="check this bound instead")
-    parser.add_argument("--model", metavar="FILE", help="what wrote the target, if not at hand")
+    parser.add_argument("--model", metavar="FILE", help="what wrote the target, if not found")
     sys.exit(pipeline.main(run, parser))

@@ -142,7 +142,7 @@ class Codec(Batches):
         ConfigError
             If `axes` do not fit the array.
         ModelNotFoundError
-            If the model is not at hand.
+            If the model is not found.
         """
         return self._encode_some([array])[0]
 
@@ -188,7 +188,7 @@ class Codec(Batches):
         CodecError
             If the frame is damaged or `out` does not fit.
         ModelNotFoundError
-            If the model that wrote the frame is not at hand.
+            If the model that wrote the frame is not found.
         """
         (array,) = self._decode_some([frame])
         if out is None:

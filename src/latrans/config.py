@@ -54,7 +54,7 @@ class Configured:
     Raises
     ------
     ConfigError
-        For a value that no codec can use.  Whether the model is at hand shows when data is
+        For a value that no codec can use.  Whether the model is found shows when data is
         encoded or decoded.
     """
 

@@ -7,11 +7,11 @@
     │   └── RecipeError               a training recipe has an unknown or wrong entry
     ├── CodecError (ValueError)       a frame cannot be decoded: damaged, cut short, or not a frame
     ├── ModelError (ValueError)       a model file is damaged or not a latrans model
-    │   └── ModelNotFoundError        no model with that name, path or digest is at hand
+    │   └── ModelNotFoundError        no model with that name, path or digest is found
     ├── DependencyError (ImportError)  another package, which latrans needs, is broken
     ├── EngineError (RuntimeError)    no engine that was asked for, or none at all, runs here
     ├── RivalError (RuntimeError)     a codec to compare with is not installed, or failed
-    ├── ShutdownError (RuntimeError)  the interpreter is about to end, and nothing more is coded
+    ├── ShutdownError (RuntimeError)  the interpreter is shutting down, nothing more is coded
     └── TransferError (RuntimeError)  chunks of a transfer failed; all others are in place
 
 Each message says what was found, what was expected and what to do.  None of them derives from
@@ -44,7 +44,7 @@ class ModelError(LatransError, ValueError):
 
 
 class ModelNotFoundError(ModelError):
-    """No model with that name, path or digest is at hand."""
+    """No model with that name, path or digest is found."""
 
 
 class DependencyError(LatransError, ImportError):
@@ -60,7 +60,7 @@ class RivalError(LatransError, RuntimeError):
 
 
 class ShutdownError(LatransError, RuntimeError):
-    """The interpreter is about to end, and what still waited to be coded was given up."""
+    """The interpreter is shutting down, and what still waited to be coded was given up."""
 
 
 class TransferError(LatransError, RuntimeError):

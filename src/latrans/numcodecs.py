@@ -55,7 +55,7 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
         TypeError
             For arrays of Python objects.
         ModelNotFoundError
-            If the model is not at hand.
+            If the model is not found.
         """
         if isinstance(buf, np.ndarray):
             if not self._fits(buf):
@@ -75,7 +75,7 @@ class Latrans(Configured, NumcodecsCodec):  # type: ignore[misc]
         CodecError
             If the frame is damaged or cut short.
         ModelNotFoundError
-            If the model that the frame names is not at hand.
+            If the model that the frame names is not found.
         """
         frame = ensure_bytes(buf)
         if out is None:

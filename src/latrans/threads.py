@@ -43,7 +43,7 @@ def count(threads: int | None = None) -> int:
     Raises
     ------
     ConfigError
-        If the argument or the variable is no whole number of at least 1.
+        If the argument or the variable is not a whole number of at least 1.
 
     Examples
     --------
@@ -71,23 +71,25 @@ def in_flight(batch: int | None, default: int) -> int:
     Raises
     ------
     ConfigError
-        If the argument or the variable is no whole number of at least 1.
+        If the argument or the variable is not a whole number of at least 1.
     """
     return min(_asked("batch", batch, BATCH_VARIABLE) or default, MAX_IN_FLIGHT)
 
 
 def _asked(name: str, value: int | None, variable: str) -> int | None:
-    """A number from 1 on as an argument has it, or else an environment variable."""
+    """A number of at least 1 as an argument has it, or else an environment variable."""
     if value is not None:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or value < 1:
-            raise ConfigError(f"{name} is {value!r}; expected a whole number from 1, or None")
+            raise ConfigError(
+                f"{name} is {value!r}; expected a whole number of at least 1, or None"
+            )
         return value
     text = os.environ.get(variable, "").strip()
     if not text:
         return None
     if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        raise ConfigError(f"{variable} is {text!r}; expected a whole number from 1")
+        raise ConfigError(f"{variable} is {text!r}; expected a whole number of at least 1")
     return int(text)
 
 
@@ -104,7 +106,7 @@ def share() -> int:
     Raises
     ------
     ConfigError
-        If the variable is no whole number of at least 1.
+        If the variable is not a whole number of at least 1.
     """
     said = _asked("threads", None, VARIABLE)
     if said is not None:

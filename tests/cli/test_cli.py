@@ -80,7 +80,7 @@ def test_inspect_and_verify_without_the_model(
     capsys.readouterr()
     assert run("inspect", target) == 0
     out = capsys.readouterr().out
-    assert "not at hand" in out
+    assert "not found" in out
     assert model.digest[:16] in out
     assert run("verify", source, target) == 2
     assert model.digest[:16] in capsys.readouterr().err
@@ -225,11 +225,11 @@ def test_demo_shows_what_it_has_and_names_what_is_missing(
     monkeypatch.setattr(demo, "_MIN_SECONDS", 0.0)
 
     def made() -> Any:
-        from latrans.cli.demo_data import Missing
+        from latrans.cli.demo_data import MissingSample
 
         yield Sample("one", loads["one"](), "image-1", "yx", (48, 60))
         if lacking in ("skimage", "nibabel"):
-            yield Missing("other", f"{lacking} is not installed")
+            yield MissingSample("other", f"{lacking} is not installed")
         yield Sample("two", loads["two"](), "image-1", "yx", (48, 60))
 
     monkeypatch.setattr(demo, "samples", made)
@@ -253,16 +253,18 @@ def test_samples_of_packages_that_are_missing_say_so(monkeypatch: pytest.MonkeyP
     found = list(demo_data.samples())
     there = [one.name for one in found if isinstance(one, Sample)]
     assert there == ["head, MR slice", "terrain heights", "membrane current"]
-    lacking = {one.reason for one in found if isinstance(one, demo_data.Missing)}
+    lacking = {one.reason for one in found if isinstance(one, demo_data.MissingSample)}
     assert {f"{name} is not installed" for name in ("skimage", "nibabel", "obspy")} == lacking
 
 
 def test_a_demo_of_nothing_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from latrans.cli.demo_data import Missing
+    from latrans.cli.demo_data import MissingSample
 
-    monkeypatch.setattr(demo, "samples", lambda: iter([Missing("one", "skimage is not installed")]))
+    monkeypatch.setattr(
+        demo, "samples", lambda: iter([MissingSample("one", "skimage is not installed")])
+    )
     assert run("demo", "--out", tmp_path / "demo") == 2
     assert "one (skimage is not installed)" in capsys.readouterr().err
 
@@ -281,7 +283,7 @@ def test_a_demo_of_nothing_says_what_to_install(
         ("compress two.npz:c new.zarr", "no array 'c'"),
         ("compress objects.npy new.zarr", "objects.npy"),
         ("compress a.npy new.zarr --model nobody-9", "nobody-9"),
-        ("compress a.npy new.zarr --mode lossless --max-error 1", "takes no maximal error"),
+        ("compress a.npy new.zarr --mode lossless --max-error 1", "takes no maximum error"),
         ("compress a.npy new.zarr --mode bounded", "max_error"),
         ("compress a.npy new.zarr --axes tzyx", "names 4 dimensions"),
         ("compress a.npy new.zarr --axes qq", "qq"),

@@ -218,7 +218,7 @@ def test_output_that_finds_no_room_is_one_line() -> None:
         (FileNotFoundError(2, "No such file or directory", "x"), 2, "'x'"),
         (OSError(errno.EIO, "Input/output error", "x"), 1, "x: "),
         (OSError(errno.ENOSPC, "No space left on device"), 1, "target.zarr: "),
-        (MemoryError("of 9 GB"), 1, "memory does not suffice"),
+        (MemoryError("of 9 GB"), 1, "not enough memory"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (ConnectionResetError(errno.ECONNRESET, "Connection reset"), 2, "reset"),
     ],

@@ -159,7 +159,7 @@ def test_nobody_waits_for_a_queue_of_chunks(engine):
     needs(engine)
     program = """
     import atexit, sys, threading, time, numpy as np, latrans
-    from latrans.batch import queue as station
+    from latrans.batch import queue
 
     class Coder:
         def code(self, kind, chunks, threads):
@@ -180,7 +180,7 @@ def test_nobody_waits_for_a_queue_of_chunks(engine):
     def single():
         try:
             for _ in range(10_000):
-                station.join(coder, "encode", x, x.nbytes)
+                queue.submit_and_wait(coder, "encode", x, x.nbytes)
         except latrans.errors.ShutdownError as error:
             ends.append(error)
 

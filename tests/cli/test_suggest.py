@@ -80,8 +80,8 @@ def test_data_that_no_shipped_codec_suits_is_told_how_to_train(
         (np.zeros((4, 4), bool), ["--bound", "1"], "for integers and floats"),
         (np.zeros((4, 4), np.int16), ["--bound", "-1"], "above 0"),
         (np.zeros((4, 4), np.float32), ["--bound", "0"], "above 0"),
-        (np.zeros((0, 4), np.int16), [], "one sample at least"),
-        (np.array(["a", "b"]), [], "only numbers"),
+        (np.zeros((0, 4), np.int16), [], "at least one of them"),
+        (np.array(["a", "b"]), [], "suggest takes numbers"),
         (np.zeros((4, 4), np.int16), ["--axes", "zyx"], "axes"),
     ],
 )
@@ -160,7 +160,7 @@ def test_training_is_not_advised_where_no_model_can_take_the_data(
     for name in ("a.npy", "c.npy"):
         out = run(capsys, tmp_path / name)
         assert "latrans train" not in out
-        assert "No model can take this data" in out
+        assert "No model, not even one of your own, can take this data" in out
     assert "--bound" in run(capsys, tmp_path / "a.npy")
     assert "No model" not in run(capsys, tmp_path / "a.npy", "--bound", "1e-5")
 

@@ -69,7 +69,7 @@ class TestClosed:
 
     def test_values_on_the_plain_grid_stay_there(self, models, monkeypatch):
         codec = latrans.Codec(models["plane"], "bounded", 0.05)
-        monkeypatch.setattr(closed_loop, "code", lambda *args: None)
+        monkeypatch.setattr(closed_loop, "encode_closed_loop", lambda *args: None)
         once = codec.decode(codec.encode(waves((24, 30))))
         monkeypatch.undo()
         frame = codec.encode(once)
@@ -94,7 +94,7 @@ def test_the_cheaper_way_is_taken():
     for way in ("chosen", "plain"):
         with pytest.MonkeyPatch.context() as patch:
             if way == "plain":
-                patch.setattr(closed_loop, "code", lambda *args: None)
+                patch.setattr(closed_loop, "encode_closed_loop", lambda *args: None)
             codec = latrans.Codec("field-1", "bounded", 0.05 * float(np.ptp(field)), axes="zyx")
             sizes[way] = len(codec.encode(field))
     assert sizes["chosen"] < sizes["plain"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import latrans
-from latrans.batch import small_chunks
+from latrans.batch import frame_template, small_chunks
 from latrans.engine import select
 from latrans.errors import LatransError
 
@@ -47,6 +47,15 @@ CASES: dict[str, tuple[dict[str, Any], np.ndarray[Any, Any]]] = {
         smooth((64, 64)).astype(np.uint16),
     ),
 }
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgets frames of earlier tests, of which only so many are remembered."""
+    monkeypatch.setattr(frame_template, "_templates", {})
+    monkeypatch.setattr(frame_template, "_lengths", ())
+    for options, _ in CASES.values():
+        latrans.open_model(options["model"]).__dict__.pop("_ready", None)
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_lanes_with_coefficients_of_their_own(models, pieces):
     t = np.arange(256)
     array = 900 * np.sin(t * t / 900) + np.random.default_rng(0).normal(0, 1, 256)
     check(models["track"], array.astype("i4"))
-    assert pieces[0].has_coefficients
+    assert pieces[0].own
 
 
 @pytest.mark.usefixtures("always_model")

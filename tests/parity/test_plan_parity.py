@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import synthetic
@@ -93,6 +93,7 @@ def predictor(rng, geometry, has_reconstruction=False):
     st.integers(1, 3),
     st.booleans(),
 )
+@example(0, "spikes", 13, 84, 1, False)  # 7 fraction bits, and the largest values
 def test_planes_are_planned_alike(seed, kind, rows, columns, n_planes, has_reconstruction):
     rng = np.random.default_rng(seed)
     model = predictor(rng, "plane", has_reconstruction)

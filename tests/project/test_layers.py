@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,30 @@ def test_rooms_import_only_what_the_table_allows() -> None:
     assert {room: sorted(others) for room, others in found.items()} == {
         room: sorted(allowed.split()) for room, allowed in EDGES.items()
     }
+
+
+def test_the_page_on_architecture_shows_the_same_table() -> None:
+    text = (LIBRARY / "ARCHITECTURE.md").read_text("utf-8")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    shown = {row[0].strip("`"): row[-1] for row in rows}
+    allowed = {room: ", ".join(sorted(e.split())) or "nothing" for room, e in EDGES.items()}
+    assert shown == allowed
+    assert list(shown) == list(EDGES)
+
+
+@pytest.mark.parametrize("room", EDGES)
+def test_rooms_that_say_what_they_may_import_say_what_the_table_says(room: str) -> None:
+    if (LIBRARY / room / "__init__.py").is_file():
+        tree = ast.parse((LIBRARY / room / "__init__.py").read_text("utf-8"))
+        said = re.search(
+            r"may\s+import(.*?)[.,;] *(but|it|$|\n\n|[A-Z])", docstring(tree) + "\n\n", re.S
+        )
+        if said:
+            assert set(re.findall(r"`(\w+)`", said[1])) == set(EDGES[room].split())
+
+
+def docstring(tree: ast.Module) -> str:
+    return ast.get_docstring(tree) or ""
 
 
 def test_no_room_imports_one_that_stands_above_it() -> None:

@@ -51,12 +51,13 @@ def test_constraints_pin_what_is_asked_for() -> None:
     assert {name for name in names if name.lower() not in pins} == set()
 
 
-def test_the_wheel_holds_codecs_and_the_format() -> None:
+def test_the_wheel_holds_codecs_types_and_pages() -> None:
     build = PROJECT["tool"]["scikit-build"]
     assert build["wheel"]["packages"] == ["src/latrans"]
-    assert (ROOT / "src" / "latrans" / "FORMAT.md").is_file()
-    assert (ROOT / "src" / "latrans" / "py.typed").is_file()
-    inside = ("FORMAT.md", "py.typed", "train/recipes/image.toml", "codecs/image-1")
+    pages = ("FORMAT.md", "TERMS.md", "ARCHITECTURE.md", "CHANGELOG.md")
+    for name in (*pages, "py.typed"):
+        assert (ROOT / "src" / "latrans" / name).is_file(), name
+    inside = (*pages, "py.typed", "train/recipes/image.toml", "codecs/image-1")
     for path in (f"latrans/{name}" for name in inside):
         assert not any(fnmatch.fnmatch(path, p) for p in build["wheel"].get("exclude", [])), path
     assert "install(DIRECTORY codecs/ DESTINATION latrans/codecs" in read("CMakeLists.txt")

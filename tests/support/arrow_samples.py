@@ -59,7 +59,7 @@ def counting(monkeypatch: Any) -> list[int]:
 
 
 def station(n: int = 500, seed: int = 0) -> pa.Table:
-    """What a station may send: mixed types and steps, gaps, and a name that is no number."""
+    """What a station may send: mixed types and steps, gaps, and a name that is not a number."""
     rng = np.random.default_rng(seed)
     walk = np.cumsum(rng.normal(size=n))
     warmth = np.round(15 + walk, 1).astype(np.float32)

@@ -262,9 +262,9 @@ def test_models_come_from_files_where_the_store_has_none(
         assert run(*argv, "--model", model) == 0
     forget()
     assert run("inspect", target) == 0
-    assert "not at hand" in capsys.readouterr().out
+    assert "not found" in capsys.readouterr().out
     assert run("inspect", target, "--model", model) == 0
-    assert "not at hand" not in capsys.readouterr().out
+    assert "not found" not in capsys.readouterr().out
     with dask.config.set(scheduler="synchronous"):
         forget()
         assert not verify(target, model=model, progress=False).failures

@@ -85,7 +85,7 @@ def test_recordings_of_unsigned_integers_train() -> None:
 
 
 def test_a_recipe_that_takes_no_start_says_so() -> None:
-    with pytest.raises(ConfigError, match="trains from nothing"):
+    with pytest.raises(ConfigError, match="trains from scratch"):
         fit(RAMP, "image-lossy", start="image-1")
     with pytest.raises(ConfigError, match="own kind"):
         fit(RAMP, "field", start="series-1")

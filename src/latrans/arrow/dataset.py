@@ -113,7 +113,7 @@ class Dataset:
         try:
             fragments = iter(list(self._inner.get_fragments(None if grouped else where)))
         except pa.ArrowException as error:
-            raise ConfigError(f"{self._name} cannot be filtered so: {error}") from error
+            raise ConfigError(f"{self._name} cannot be filtered like this: {error}") from error
         while True:
             with reading(self._name):
                 fragment = next(fragments, None)
@@ -188,8 +188,9 @@ class Dataset:
         where = _expression(given)
         if where is not None and not binds(self._between, where):
             raise ConfigError(
-                f"{self._name} cannot be filtered so: {where} asks for columns that are not there, "
-                "or of other types; of columns of arrays only whether they are null can be asked"
+                f"{self._name} cannot be filtered like this: {where} asks for columns that are not "
+                "there, or of other types; of columns of arrays only whether they are null can be "
+                "asked"
             )
         return where
 
@@ -281,7 +282,7 @@ def dataset(where: Any, decode: bool = True, threads: int | None = None, **optio
     Raises
     ------
     CodecError
-        If a file is damaged or no Parquet file.
+        If a file is damaged or not a Parquet file.
     """
     checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     kind = ds.ParquetFileFormat(default_fragment_scan_options=checked)

@@ -74,5 +74,6 @@ def reading(what: str) -> Iterator[None]:
 def _damaged(what: str, error: Exception) -> CodecError:
     text = " ".join(str(error).split())
     return CodecError(
-        f"{what} cannot be read as Parquet: it is damaged, cut short, or no Parquet file ({text})"
+        f"{what} cannot be read as Parquet: it is damaged, cut short, or not a Parquet file "
+        f"({text})"
     )

@@ -164,7 +164,7 @@ class Client:
         CodecError
             From the reader, if a batch is damaged.
         ModelNotFoundError
-            From the reader, if a model is neither at hand nor was sent along.
+            From the reader, if a model is neither found nor was sent along.
         """
         arriving = self._flight.do_get(fl.Ticket(name.encode()))
         schema, batches = _decoded(arriving, self._threads)

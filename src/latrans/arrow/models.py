@@ -67,7 +67,7 @@ def inside(digests: Iterable[str]) -> dict[bytes, bytes]:
     if nbytes > _MAX_BASE64:
         raise ModelError(
             f"models of {nbytes} bytes in base64 do not go into a file's metadata, at most "
-            f"{_MAX_BASE64}: say model_in_footer=False and hand the models on beside it"
+            f"{_MAX_BASE64}: say model_in_footer=False and pass the models on separately"
         )
     return entries
 
@@ -78,7 +78,7 @@ def take_in(metadata: Mapping[bytes, bytes] | None) -> None:
     Raises
     ------
     ModelError
-        If an entry is too large, is no model, or not the one that it claims to be.
+        If an entry is too large, is not a model, or not the one that it claims to be.
     """
     entries = {k: v for k, v in (metadata or {}).items() if k.startswith(MODEL)}
     left = _MAX_BASE64

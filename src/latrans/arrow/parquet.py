@@ -80,10 +80,10 @@ def write_parquet(
     ConfigError
         If a column is not there or holds no arrays of numbers.
     ModelNotFoundError
-        If a model is not at hand.
+        If a model is not found.
     """
     if row_group_size is not None and row_group_size < 1:
-        raise ConfigError(f"row_group_size is {row_group_size}; expected a number of rows from 1")
+        raise ConfigError(f"row_group_size is {row_group_size}; expected at least 1 row")
     reader = as_reader(data)
     encoder = TableEncoder(reader.schema, codecs, shapes, dtypes, threads)
     together = GroupEncoder(encoder.schema, tables, threads)
@@ -142,7 +142,7 @@ def read_parquet(
     ConfigError
         If there is no such column.
     ModelNotFoundError
-        If a model is neither at hand nor in the file.
+        If a model is neither found nor in the file.
 
     Warns
     -----

@@ -221,7 +221,7 @@ def decode_table(
     CodecError
         If a frame is damaged, or not of its column's type.
     ModelNotFoundError
-        If the model that wrote a frame is not at hand.
+        If the model that wrote a frame is not found.
 
     Warns
     -----

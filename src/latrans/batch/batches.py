@@ -54,8 +54,8 @@ class Batches(ABC):
         Raises
         ------
         ConfigError
-            If `threads` or `batch` is no number from 1 on; else what `encode` raises for the
-            first array that it refuses.  Nothing runs any more then.
+            If `threads` or `batch` is not a whole number of at least 1; else what `encode` raises
+            for the first array that it refuses.  Nothing runs any more then.
         """
         return self._side_by_side(self._encode_some, list(arrays), threads, batch)
 
@@ -73,8 +73,8 @@ class Batches(ABC):
         Raises
         ------
         ConfigError
-            If `threads` or `batch` is no number from 1 on; else what `decode` raises for the
-            first frame that it refuses.  Nothing runs any more then.
+            If `threads` or `batch` is not a whole number of at least 1; else what `decode` raises
+            for the first frame that it refuses.  Nothing runs any more then.
         """
         return self._side_by_side(self._decode_some, list(frames), threads, batch)
 

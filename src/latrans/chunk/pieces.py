@@ -68,7 +68,7 @@ class PieceLayout:
 def arrange(
     geometry: str, layout: Layout, shape: tuple[int, int, int], integers: Ints | None
 ) -> PieceLayout:
-    """Arrangement of planes (planes, rows, columns).
+    """Layout of planes (planes, rows, columns).
 
     With `integers` (encoding) it also says which references are worth trying.
     """

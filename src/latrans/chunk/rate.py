@@ -29,7 +29,7 @@ class Rate:
                 limit = "above 0" if most == np.inf else f"above 0, at most {most:g}"
                 raise ConfigError(f"{name} is {value!r}; expected a number {limit}")
         if self.quality is not None and self.step is not None:
-            raise ConfigError("quality and step both say how fine; give one of them")
+            raise ConfigError("quality and step both set the precision: give only one of them")
 
     def of(self, span: int, scale: float, one: int, most: int) -> int:
         """The step in units of which `one` are one integer of a chunk, at most `most`.

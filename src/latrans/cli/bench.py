@@ -94,13 +94,13 @@ def engines(devices: str) -> list[str]:
 def _shape(text: str) -> tuple[int, ...]:
     sizes = tuple(int(word) for word in text.split(","))
     if min(sizes) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected sizes from 1 on, as in 256,256")
+        raise argparse.ArgumentTypeError(f"{text}: expected sizes of at least 1, as in 256,256")
     return sizes
 
 
 def _chunks(args: argparse.Namespace, count: int) -> list[Array]:
     if count < 1:
-        raise ConfigError(f"count is {count}; expected a number from 1")
+        raise ConfigError(f"count is {count}; expected a number of at least 1")
     if args.source is None:
         return synthetic(args.chunks or (256, 256), count)
     with arrays.open_source(args.source) as source:
@@ -188,7 +188,7 @@ def _verdict(results: list[Result]) -> int:
     wrong = [result.engine.name for result in results if not result.exact]
     other = [r.engine.name for r in results if r.frames != results[0].frames]
     for name in wrong:
-        print(f"{name}: arrays did not come back")
+        print(f"{name}: decoded arrays differ from their source")
     for name in other:
         print(f"{name}: other bytes than {results[0].engine.name}")
     if len(results) > 1 and not other:

@@ -184,7 +184,7 @@ class _Watched(Codec):
         with self.watch.stage(MAPS):
             return super()._decode_some(frames)
 
-    def _open(self, carried: Any) -> Model:
+    def _open(self, numeric: Any) -> Model:
         assert isinstance(self.model, Model)
         return self.model
 

@@ -10,7 +10,7 @@ from . import arrays
 
 @dataclass(frozen=True)
 class FrameKind:
-    """What frames of one kind have in common; None where the model is not at hand."""
+    """What frames of one kind have in common; None where the model is not found."""
 
     model_name: str | None
     model_version: int | None

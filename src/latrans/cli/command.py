@@ -3,7 +3,7 @@
 Exit status 0 is done; 1 where something was done and is not as it should be, and where the system
 fails half-way: a full disk, an error of the device; 2 where a command cannot be carried out as
 given; 130 after an interrupt (Ctrl-C), 143 and 129 after a request to end (SIGTERM, SIGHUP).
-Unless all is done one line on stderr says why; a pipe that nobody reads any more is no error.
+Unless all is done one line on stderr says why; a pipe that nobody reads any more is not an error.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _explained(error: Exception, target: str | None) -> tuple[int, str] | None:
             return FAILED, str(error)
         return FAILED, f"{os.fsdecode(place)}: {os.strerror(error.errno or 0)}"
     if isinstance(error, MemoryError):
-        return FAILED, f"memory does not suffice: use smaller chunks or blocks ({error})"
+        return FAILED, f"not enough memory: use smaller chunks or blocks ({error})"
     return None
 
 

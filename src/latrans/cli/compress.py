@@ -37,7 +37,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument(
         "--mode",
         choices=["lossless", "bounded", "lossy"],
-        help="default: lossless, or bounded where a maximal error is given",
+        help="default: lossless, or bounded where a maximum error is given",
     )
     error = parser.add_mutually_exclusive_group()
     error.add_argument(
@@ -135,7 +135,9 @@ def _codec(args: argparse.Namespace, source: Any) -> Any:
         given = args.max_error is not None or args.relative_error is not None
         mode = "bounded" if given else "lossless"
     if mode != "bounded" and (args.max_error is not None or args.relative_error is not None):
-        raise ConfigError(f"mode {mode!r} takes no maximal error: use --mode bounded, or leave it")
+        raise ConfigError(
+            f"mode {mode!r} takes no maximum error: use --mode bounded, or leave it out"
+        )
 
     def with_error(max_error: float | None) -> Any:
         return LatransCodec(

@@ -37,7 +37,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class MissingSample:
-    """A sample that is not there, because the package that it comes in is not, or has it no more.
+    """A sample that is not there, because the package that it comes in is not, or no longer has it.
 
     Attributes
     ----------

@@ -112,7 +112,7 @@ def _text(found: dict[str, Any]) -> str:
     header = ("model", "version", "digest", "mode", "max error", "latents", "chunks", "bytes")
     rows = [
         (
-            "fallback" if kind["fallback"] else kind["model_name"] or "not at hand",
+            "fallback" if kind["fallback"] else kind["model_name"] or "not found",
             "-" if kind["fallback"] else str(kind["model_version"]),
             kind["model_digest"] or "-",
             kind["mode"],

@@ -1,4 +1,4 @@
-"""``latrans models``: the models that are at hand."""
+"""``latrans models``: the models that latrans finds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import console
 def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "models",
-        help="list the models that are at hand",
+        help="list the models that latrans finds",
         description="List the models that come with latrans and those in the user's cache.",
     )
     parser.set_defaults(run=run)

@@ -107,7 +107,7 @@ def _check(dtype: np.dtype[Any], shape: tuple[int, ...], bound: float | None) ->
         raise ConfigError(text)
     if dtype.hasobject or dtype.kind in "TU" or 0 in shape or not shape:
         raise ConfigError(
-            f"array of dtype {dtype} and shape {shape}: only numbers are tried, one sample at least"
+            f"array of dtype {dtype} and shape {shape}: suggest takes numbers, at least one of them"
         )
 
 
@@ -130,8 +130,8 @@ def _models(
     from ..format import axes as letters
     from ..format.dtypes import to_numeric
 
-    carried, absent = to_numeric(piece), []
-    found = [] if carried is None else choose_model.candidates(carried, axes, any_kind=True)
+    numeric, absent = to_numeric(piece), []
+    found = [] if numeric is None else choose_model.candidates(numeric, axes, any_kind=True)
     tried = [(model.name, model.name, named) for model, named in found]
     for given in own:
         model = open_model(given)
@@ -171,15 +171,15 @@ def _is_predicted(
     from ..chunk import encode
     from ..format.dtypes import to_numeric
 
-    carried = to_numeric(piece)
-    if carried is None:
+    numeric = to_numeric(piece)
+    if numeric is None:
         return False
     task = encode.Task(open_model(model), "lossless", None, args.missing, axes or None, None)
     if args.bound is not None:
         bounded = replace(task, mode="bounded", max_error=args.bound)
-        if encode.encode(bounded, carried, piece.dtype, False) is not None:
+        if encode.encode(bounded, numeric, piece.dtype, False) is not None:
             return True
-    return encode.encode(task, carried, piece.dtype, False) is not None
+    return encode.encode(task, numeric, piece.dtype, False) is not None
 
 
 def _as_numbers(piece: np.ndarray[Any, Any], axes: str) -> tuple[np.ndarray[Any, Any], str]:
@@ -239,8 +239,8 @@ def _table(rows: list[_Row], piece: np.ndarray[Any, Any], bound: float | None) -
 def _no_model_helps(rows: list[_Row], piece: np.ndarray[Any, Any], args: argparse.Namespace) -> str:
     """What to do with data that only the fallback stores."""
     text = (
-        f"No model can take this data ({piece.dtype} with the bits that it has), one of your own "
-        "neither: latrans stores it with zstd or Blosc."
+        f"No model, not even one of your own, can take this data ({piece.dtype} with these bits): "
+        "latrans stores it with zstd or Blosc."
     )
     if rows[0].model == "":
         text += f" {rows[0].label} is smallest."

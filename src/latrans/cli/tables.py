@@ -70,7 +70,7 @@ def compress(args: argparse.Namespace) -> int:
     if args.mode == "bounded" and not bounds:
         raise ConfigError("mode 'bounded' needs bounds: --bounds NAME=E,... for columns by name")
     if args.mode in ("lossless", "lossy") and bounds:
-        raise ConfigError(f"mode {args.mode!r} takes no maximal error: leave one of them out")
+        raise ConfigError(f"mode {args.mode!r} takes no maximum error: leave one of them out")
     exact = "lossy" if args.mode == "lossy" else "lossless"
     rest = (args.fill_value, args.axes, None, args.quality, args.step)
     codecs = {

@@ -29,7 +29,7 @@ def add_command(commands: Any) -> None:
         "--from",
         dest="start",
         metavar="MODEL",
-        help="go on from a model, such as image-1, instead of from nothing",
+        help="continue from a model, such as image-1, instead of training from scratch",
     )
     parser.add_argument("--out", required=True, metavar="MODEL.safetensors")
     parser.add_argument("--axes", help="one letter per dimension, as in zyx or tc")

@@ -42,7 +42,7 @@ def unlike(*scores: npt.ArrayLike, rate: float = 0.01) -> npt.NDArray[np.bool_]:
     Raises
     ------
     ConfigError
-        If shapes differ, or `rate` is no such share.
+        If shapes differ, or `rate` is not such a share.
 
     Notes
     -----

@@ -76,7 +76,7 @@ def verify(
     with ExitStack() as stack:
         whole = opened(target, stack)
         if not hasattr(whole, "store_path"):
-            raise ConfigError(f"{target} is no Zarr array or group")
+            raise ConfigError(f"{target} is not a Zarr array or group")
         before = None if source is None else opened(source, stack)
         found = pairs(before, whole, max_error, block_nbytes)
         alike = [pair for pair in found if not pair.mismatch]

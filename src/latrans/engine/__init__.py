@@ -3,7 +3,8 @@
 ``reference`` (NumPy) defines the result, ``native`` (the compiled core) computes the same
 integers faster, ``torch`` (PyTorch) the same for many chunks at once, on a GPU or on the CPU.  The
 one in use is visible and can be forced, by argument or by the environment variable
-``LATRANS_ENGINE``; an engine asked for by name and absent is an error.
+``LATRANS_ENGINE``; an engine asked for by name and absent is an error.  A name comes in, an
+`Engine` goes out; it may import `errors` alone.
 
 What ``torch`` runs where, for the chunks of a batch (``torch:cpu`` and ``torch:cuda:0`` name the
 device; ``torch`` alone is a GPU where there is one, else the CPU):

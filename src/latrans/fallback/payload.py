@@ -192,7 +192,9 @@ def decode(payload: bytes, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.n
     expected = n_items * dtype.itemsize
     if method == CONSTANT:
         if len(body) != dtype.itemsize or not 0 < expected <= MAX_CONSTANT_NBYTES:
-            raise CodecError(f"constant of {len(body)} bytes in {expected} bytes of {dtype}")
+            raise CodecError(
+                f"fallback has a constant of {len(body)} bytes for {expected} bytes of {dtype}"
+            )
         out = np.empty(shape, dtype)
         out.reshape(-1).view(np.uint8).reshape(n_items, -1)[:] = np.frombuffer(body, np.uint8)
         return out

@@ -166,7 +166,7 @@ def check(axes: str, ndim: int, geometry: str) -> str:
     if any(axes.count(letter) != 1 for letter in needed):
         raise ConfigError(f"axes {axes!r} do not suit this model: it needs {needed!r} once")
     if any(axes.count(letter) > 1 for letter in "tzcy"):
-        raise ConfigError(f"axes {axes!r} repeat a letter; only 'n' may stand more than once")
+        raise ConfigError(f"axes {axes!r} repeat a letter; only 'n' may appear more than once")
     return axes
 
 

@@ -245,7 +245,7 @@ def as_bytes(frame: Buffer) -> bytes:
     Raises
     ------
     TypeError
-        If it is no buffer.
+        If it is not a buffer.
     """
     if isinstance(frame, bytes):
         return frame

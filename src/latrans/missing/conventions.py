@@ -35,7 +35,7 @@ def declared(array: Any) -> Missing | None:
     Parameters
     ----------
     array : zarr.Array, or anything with `dtype` and perhaps `attrs`, `fill_value` and `metadata`
-        What is no array of Zarr has a fill value only because somebody gave it one.
+        What is not a Zarr array has a fill value only because somebody gave it one.
     """
     attributes = getattr(array, "attrs", {})
     fill_value = getattr(array, "fill_value", None)

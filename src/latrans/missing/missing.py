@@ -191,7 +191,9 @@ def as_values(fill_value: Any) -> tuple[Number, ...]:
     for value in np.asarray(fill_value, object).reshape(-1) if several else [fill_value]:
         number = _number(value)
         if number is None:
-            raise ConfigError(f"fill_value is {value!r}; expected a number, several, or None")
+            raise ConfigError(
+                f"fill_value is {value!r}; expected a number, several numbers, or None"
+            )
         if number not in found:
             found.append(number)
     return tuple(found)

@@ -17,7 +17,7 @@ class FrameInfo:
     Attributes
     ----------
     model_name : str or None
-        Where a model of that digest is at hand.
+        Where a model of that digest is found.
     model_version : int or None
     model_digest : str or None
         First 16 hexadecimal digits of the model file's SHA-256; None for a fallback frame.
@@ -61,7 +61,7 @@ def inspect(frame: Buffer) -> FrameInfo:
     Raises
     ------
     CodecError
-        If it is no frame, or one whose header is damaged.
+        If it is not a frame, or its header is damaged.
 
     Examples
     --------

@@ -83,7 +83,7 @@ def _from_parts(spec: dict[str, Any], tensors: dict[str, Any]) -> dict[str, Any]
         track = isinstance(predictor, Predictor) and predictor.geometry.name == "track"
         check_axes(axes, len(axes), "track" if track else "plane")
     except ConfigError as error:
-        raise ModelError(f"model {spec['name']!r} has impossible axes: {error}") from error
+        raise ModelError(f"model {spec['name']!r} has invalid axes: {error}") from error
     return {
         "name": str(spec["name"]),
         "version": version,

@@ -57,7 +57,7 @@ def open_model(source: str | os.PathLike[str] | bytes | Model) -> Model:
     Raises
     ------
     ModelNotFoundError
-        If nothing of that name, path or digest is at hand.
+        If nothing of that name, path or digest is found.
     ModelError
         If what was found is not an intact model.
 
@@ -102,7 +102,7 @@ def open_model(source: str | os.PathLike[str] | bytes | Model) -> Model:
             if model.name == text:
                 return model
     raise ModelNotFoundError(
-        f"no model named {brief(text)!r}; `latrans models` lists what is at hand. Put its "
+        f"no model named {brief(text)!r}; `latrans models` lists the models that are. Put its "
         f".safetensors file into {cache_directory()} or a directory of LATRANS_MODEL_PATH, or give "
         "its path"
     )
@@ -159,7 +159,7 @@ def find(digest: str) -> Model:
             except OSError:
                 continue
     raise ModelNotFoundError(
-        f"no model with digest {digest} is at hand. Where a Zarr store keeps it beside its arrays, "
+        f"no model with digest {digest} is found. Where a Zarr store keeps it beside its arrays, "
         "open them with latrans.zarr.open; else ask whoever wrote the data for the model file, and "
         "give it to the command with --model, open it with latrans.open_model, or put it into "
         f"{cache_directory()} or a directory of LATRANS_MODEL_PATH"

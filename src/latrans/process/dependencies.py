@@ -35,7 +35,7 @@ def _reason(error: Exception) -> str:
         package_and_version = package
     return (
         f"numcodecs, which latrans needs, cannot be imported because of {package_and_version}, a "
-        f"package that it takes along where it is installed {found}: install another release of "
+        f"package that it imports where that is installed {found}: install another release of "
         f"it, or pip uninstall {package} where nothing needs it"
     )
 

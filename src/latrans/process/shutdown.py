@@ -82,8 +82,8 @@ def may_work() -> bool:
 def error() -> ShutdownError:
     """What those get who wait for work that was given up."""
     return ShutdownError(
-        "the interpreter is about to end and codes nothing more: wait for what was begun before "
-        "the program ends"
+        "the interpreter is shutting down and no more chunks are coded: wait for pending work "
+        "before the program ends"
     )
 
 

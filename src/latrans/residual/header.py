@@ -180,9 +180,9 @@ class HeaderReader(varint.Reader):
 def deflate(header: bytes) -> bytes:
     """A header with its length in front, compressed where that is shorter."""
     packed = zlib.compress(header, 9) if len(header) > _LEAST_PACKED else header
-    squeeze = len(packed) < len(header)
-    body = packed if squeeze else header
-    return pack_varint(len(body) << 1 | squeeze) + body
+    smaller = len(packed) < len(header)
+    body = packed if smaller else header
+    return pack_varint(len(body) << 1 | smaller) + body
 
 
 def inflate(section: bytes) -> tuple[bytes, int]:

@@ -74,7 +74,7 @@ class NativeBackend(Counting):
         try:
             samples: Int32 = coded.handle.samples()
         except ValueError as error:
-            raise ConfigError(f"samples of a plane are gone: {error}") from error
+            raise ConfigError(f"samples of a reference plane were not kept: {error}") from error
         return samples
 
     def costs(self, job: Job, plane: Ints, experts: Sequence[int]) -> list[int]:

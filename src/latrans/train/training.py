@@ -59,7 +59,9 @@ def fit(
     sources = opened(_sources(data, recipe), given)
     if recipe.transform is not None:
         if start is not None:
-            raise ConfigError(f"recipe {recipe.name!r} trains from nothing: leave out the start")
+            raise ConfigError(
+                f"recipe {recipe.name!r} always trains from scratch: leave out start= (--from)"
+            )
         return _fit_transform(recipe, sources, axes, name, seed, progress)
     before = None if start is None else _started(start, recipe)
     if not recipe.predictor.by_value:

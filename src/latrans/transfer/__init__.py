@@ -74,7 +74,7 @@ def transcode(
         added to their own fill values.
     arrays : collection of str, optional
         Which arrays of a group latrans takes; the others are copied.  By default those that
-        `codec` names, or integers and floats of at least 64 kB that are no coordinates.  Label
+        `codec` names, or integers and floats of at least 64 kB that are not coordinates.  Label
         images, flags, ids, indices and positions among them are stored losslessly whatever the
         codec, unless they are named here or in `codec`; `Summary.exact` says which.
     chunks, shards : tuple of int, "source", or a mapping, optional
@@ -129,7 +129,7 @@ def transcode(
     from .job import prepare
 
     if workers < 1:
-        raise ConfigError(f"workers is {workers!r}; expected a whole number from 1")
+        raise ConfigError(f"workers is {workers!r}; expected a whole number of at least 1")
     with ExitStack() as stack:
         job = prepare(
             opened(source, stack),

@@ -213,13 +213,13 @@ def opened(spec: str) -> ImageStack | None:
 
 
 def found_at(spec: str) -> list[Path] | None:
-    """The image files that a pattern, or a folder that is no Zarr store, stands for; in natural
+    """The image files that a pattern, or a folder that is not a Zarr store, stands for; in natural
     order.  None where it is neither.
 
     Raises
     ------
     ConfigError
-        If a pattern finds nothing, or something that is no image.
+        If a pattern finds nothing, or something that is not an image.
     """
     path = Path(spec)
     if path.is_dir():
@@ -265,7 +265,7 @@ def _box(key: Any, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[Any
 
 
 def _described(path: str) -> tuple[tuple[int, ...], np.dtype[Any], tuple[str | None, ...]]:
-    """Shape, dtype and names of dimensions by the header of a file that is no TIFF."""
+    """Shape, dtype and names of dimensions by the header of a file that is not a TIFF."""
     try:
         found = _imageio().improps(path)
     except (OSError, ValueError, SyntaxError, TypeError) as error:

@@ -215,7 +215,7 @@ def _goes_on(
     except (FileNotFoundError, ValueError):
         if not overwrite and stores.keys(place.store, place.path + "/" if place.path else ""):
             raise ConfigError(
-                f"{place} holds something that is no Zarr array or group: choose another name, "
+                f"{place} holds something that is not a Zarr array or group: choose another name, "
                 "or replace it with overwrite (--overwrite)"
             ) from None
         return False

@@ -65,7 +65,7 @@ def decode(
     reader = Reader(section)
     flags, step, zigzag = reader.byte(), reader.varint(), reader.varint()
     if flags > 1 or (flags and shape[0] % 3) or not 1 <= step <= MAX_STEP or zigzag >> 33:
-        raise CodecError("frame is damaged: its latents have an impossible header")
+        raise CodecError("frame is damaged: the header of its latents is invalid")
     if shape[0] > len(section):
         raise CodecError(f"frame is damaged: {shape[0]} planes in {len(section)} bytes")
     base = -((zigzag + 1) >> 1) if zigzag & 1 else zigzag >> 1

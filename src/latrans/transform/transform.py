@@ -123,6 +123,8 @@ class Transform:
             if dtype == np.uint16 and not check(tensor):
                 raise ModelError(f"transform {prefix!r}: {name} do not sum to 4096")
             if name == "sign_tables" and not tensor.all():
-                raise ModelError(f"transform {prefix!r}: a table of signs rules one out")
+                raise ModelError(
+                    f"transform {prefix!r}: a table of signs gives one sign no probability"
+                )
             parts.append(np.ascontiguousarray(tensor))
         return cls(network, *parts)

@@ -114,7 +114,7 @@ def create(
     ConfigError
         If arguments do not go together.
     ModelNotFoundError
-        If the model is not at hand.
+        If the model is not found.
 
     Warns
     -----
@@ -133,7 +133,8 @@ def create(
     taken = sorted({"serializer", "compressors", "compressor"} & set(options))
     if taken:
         raise ConfigError(
-            f"{', '.join(taken)} cannot be given: latrans stands there. Use zarr.create_array"
+            f"{', '.join(taken)} cannot be given, since latrans fills these places: use "
+            "zarr.create_array"
         )
     if data is not None:
         data = data if hasattr(data, "shape") and hasattr(data, "dtype") else np.asarray(data)
@@ -333,7 +334,7 @@ def _batches_of(size: int | None) -> Iterator[None]:
         yield
         return
     if not isinstance(size, int) or size < 1:
-        raise ConfigError(f"batch_size is {size!r}; expected a whole number from 1, or None")
+        raise ConfigError(f"batch_size is {size!r}; expected a whole number of at least 1, or None")
     settings: dict[str, Any] = {"codec_pipeline.batch_size": size}
     if str(zarr.config.get("codec_pipeline.path")).endswith(".FusedCodecPipeline"):
         settings["codec_pipeline.path"] = _BATCHED

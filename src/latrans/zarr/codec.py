@@ -208,7 +208,7 @@ class LatransCodec(Configured, ArrayBytesCodec):  # type: ignore[misc]
         array = _announced(chunk.as_numpy_array(), dtype, spec.shape)
         if not (array.shape == spec.shape and _is_same(array.dtype, dtype)):
             raise ConfigError(
-                f"chunk is {_describe(array.dtype, array.shape)} where Zarr announces "
+                f"chunk is {_describe(array.dtype, array.shape)} where Zarr says "
                 f"{_describe(dtype, spec.shape)}: a codec before latrans changes the chunk "
                 "without saying so in its resolve_metadata"
             )
@@ -250,7 +250,7 @@ def _misfit(axes: str, n_dims: int) -> str:
 
 
 def _announced(array: Array, dtype: np.dtype[Any], shape: tuple[int, ...]) -> Array:
-    """What a filter hands over, as Zarr announces it.
+    """What a filter hands over, as Zarr describes it.
 
     Some flatten chunks (delta, fixedscaleoffset), some turn floats or times into integers of the
     same bits (bitround, delta).  Zarr's own serializer takes both, since it stores bytes.

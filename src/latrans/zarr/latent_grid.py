@@ -138,8 +138,8 @@ def grid_for(
             f"model {model.name!r} has no autoencoder and so no latents; models that have some: "
             f"{', '.join(found)}"
         )
-    carried = to_numeric(np.zeros(1, dtype))
-    if carried is None or not apply.suits(carried.dtype):
+    numeric = to_numeric(np.zeros(1, dtype))
+    if numeric is None or not apply.suits(numeric.dtype):
         raise ConfigError(f"an array of dtype {dtype} has no latents; expected real numbers")
     usual = tuple(max(sizes, default=0) for sizes in chunks)
     named = axes or axes_module.default(model.axes, usual, model.geometry)

@@ -62,7 +62,7 @@ def storage_of(model: Any, storage: str | None, has_group: bool) -> str:
     ConfigError
         If nothing was said, and the model neither goes inline nor has a group.
     ModelNotFoundError
-        If it is not at hand.
+        If it is not found.
     """
     if storage not in (None, "name") or (isinstance(model, str) and model == _AUTO):
         return storage or "name"
@@ -104,7 +104,7 @@ def reference(model: Any, storage: str) -> Any:
     ConfigError
         If the model cannot be kept that way.
     ModelNotFoundError
-        If it is not at hand.
+        If it is not found.
     """
     if storage not in STORAGES:
         raise ConfigError(

@@ -29,7 +29,7 @@ def opened(path: Path) -> StorePath:
     Raises
     ------
     ConfigError
-        If it is no ZIP file.
+        If it is not a ZIP file.
     """
     try:
         with zipfile.ZipFile(path) as packed:

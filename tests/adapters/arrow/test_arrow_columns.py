@@ -22,7 +22,7 @@ pc = pytest.importorskip("pyarrow.compute")
 from arrow_samples import FLOATS, same, station
 from latrans.arrow import ColumnsType, decode_columns, encode_columns
 from latrans.arrow.columns import encoder
-from latrans.arrow.columns import value as sheet
+from latrans.arrow.columns import value as column_value
 from latrans.arrow.columns.type import ROW_BITS, id_of
 from latrans.errors import CodecError, ConfigError, ModelError
 
@@ -244,15 +244,15 @@ def test_what_cannot_be_encoded_is_refused(columns: Any, options: Any, message: 
 def test_damaged_values_are_refused() -> None:
     (value,) = values_of(encode_columns(station(60), NUMBERS)["columns"])
     dtypes = [np.dtype(t) for t in ("i8", "f8", "f4", "i2", "u1", "u8")]
-    assert len(sheet.unpack(value, dtypes)) == 6
+    assert len(column_value.unpack(value, dtypes)) == 6
     for n in range(0, len(value), 7):
         with pytest.raises(CodecError):
-            sheet.unpack(value[:n], dtypes)
+            column_value.unpack(value[:n], dtypes)
     for i in range(len(value)):
         damaged = bytearray(value)
         damaged[i] ^= 1 << (i % 8)
         with pytest.raises(CodecError):
-            sheet.unpack(bytes(damaged), dtypes)
+            column_value.unpack(bytes(damaged), dtypes)
 
 
 def test_hostile_values_are_refused_or_decode() -> None:
@@ -264,7 +264,7 @@ def test_hostile_values_are_refused_or_decode() -> None:
         damaged = bytearray(value)
         damaged[int(rng.integers(0, len(value) - 4))] = int(rng.integers(0, 256))
         try:
-            found = sheet.unpack(resealed(bytes(damaged)), dtypes)
+            found = column_value.unpack(resealed(bytes(damaged)), dtypes)
         except (CodecError, ModelError):
             continue
         assert [column.numbers.dtype for column in found] == dtypes
@@ -273,13 +273,13 @@ def test_hostile_values_are_refused_or_decode() -> None:
 def test_values_of_other_columns_are_refused() -> None:
     (value,) = values_of(encode_columns(station(60), NUMBERS)["columns"])
     with pytest.raises(CodecError, match="6 columns"):
-        sheet.unpack(value, [np.dtype(np.int8)])
+        column_value.unpack(value, [np.dtype(np.int8)])
     with pytest.raises(CodecError):
-        sheet.unpack(value, [np.dtype(np.int8)] * 6)
+        column_value.unpack(value, [np.dtype(np.int8)] * 6)
     newer = bytearray(value)
     newer[0] = 2
     with pytest.raises(CodecError, match="version 2"):
-        sheet.frames_in(resealed(bytes(newer)))
+        column_value.frames_in(resealed(bytes(newer)))
 
 
 def test_rows_that_claim_other_places_are_refused() -> None:
@@ -290,7 +290,7 @@ def test_rows_that_claim_other_places_are_refused() -> None:
     parts = [pa.array(rows), storage.field("data")]
     struct_array = pa.StructArray.from_arrays(parts, fields=list(storage.type))
     column = pa.ExtensionArray.from_storage(kind, struct_array)
-    with pytest.raises(CodecError, match="places"):
+    with pytest.raises(CodecError, match="refer to rows"):
         decode_columns(pa.table({"columns": column}))
 
 

@@ -99,5 +99,5 @@ def test_encoded_columns_are_filtered_undecoded(path: Path) -> None:
 )
 def test_other_questions_are_refused_and_blame_no_file(path: Path, where: Any) -> None:
     for ask in (dataset(path).to_table, dataset(path).count_rows):
-        with pytest.raises(ConfigError, match="cannot be filtered so"):
+        with pytest.raises(ConfigError, match="cannot be filtered like this"):
             ask(filter=where)

@@ -106,7 +106,7 @@ def test_what_is_no_array_of_rows_is_refused(tmp_path: Path) -> None:
         folders.plan(IMAGES, tmp_path, part_rows=0)
     with pytest.raises(ConfigError, match="not a group"):
         folders.plan({}, tmp_path)
-    with pytest.raises(ConfigError, match="no folder"):
+    with pytest.raises(ConfigError, match="not a folder"):
         folders.open_folder(tmp_path)
 
 

@@ -231,7 +231,7 @@ def test_series_of_other_libraries_are_columns(path: Path) -> None:
 def test_what_is_no_column_is_refused() -> None:
     frame = latrans.Codec("digits-1").encode(IMAGES[0])
     for wrong in (frame, 3, None, [frame, "a", 1]):
-        with pytest.raises(ConfigError, match="no column"):
+        with pytest.raises(ConfigError, match="not a column"):
             decode_array(wrong)
     with pytest.raises(TypeError, match="found NoneType: leave missing values out"):
         latrans.Codec().decode_batch([frame, None])

@@ -77,7 +77,7 @@ def test_flipped_bits_are_errors_or_change_nothing(written: Path) -> None:
 
 def test_no_parquet_file_and_no_file(path: Path) -> None:
     path.write_bytes(b"not parquet at all")
-    with pytest.raises(CodecError, match="no Parquet file"):
+    with pytest.raises(CodecError, match="not a Parquet file"):
         read_parquet(path)
     with pytest.raises(FileNotFoundError):
         read_parquet(path.with_name("other.parquet"))

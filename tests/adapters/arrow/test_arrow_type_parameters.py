@@ -105,7 +105,8 @@ def test_the_type_is_registered_once_and_another_copys_is_understood() -> None:
         NAME = "latrans.tensor"
         pa.register_extension_type(Other(b""))
         import latrans.arrow as la
-        type.register()
+        from latrans.arrow.tensor.type import register
+        register()
         rows = np.arange(24, dtype="u1").reshape(2, 3, 4)
         encoded = la.encode_table(
             pa.table({"a": pa.FixedShapeTensorArray.from_numpy_ndarray(rows)}), {"a": "image-1"}
@@ -116,7 +117,7 @@ def test_the_type_is_registered_once_and_another_copys_is_understood() -> None:
         assert type(found.schema.field("a").type) is Other
         assert np.array_equal(la.decode_table(found)["a"].combine_chunks().to_numpy_ndarray(), rows)
     """)
-    run_python("from latrans.arrow.tensor import type; type.register(); type.register()")
+    run_python("from latrans.arrow.tensor.type import register; register(); register()")
 
 
 def test_fields_that_kept_only_their_metadata_are_understood() -> None:

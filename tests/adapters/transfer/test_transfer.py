@@ -283,7 +283,7 @@ def test_complete_targets_and_foreign_files_need_overwrite(tmp_path: Path) -> No
     np.testing.assert_array_equal(zarr.open_array(target)[...], field(seed=2))
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "letter.txt").write_text("dear")
-    with pytest.raises(ConfigError, match="no Zarr array"):
+    with pytest.raises(ConfigError, match="not a Zarr array"):
         transcode(field(), tmp_path / "folder")
 
 

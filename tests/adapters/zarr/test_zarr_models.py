@@ -259,8 +259,9 @@ class TestHostile:
         )
         assert (stored / "c" / "0").read_bytes() == model.data
 
-    def test_inline(self, tmp_path, model):
+    def test_inline(self, tmp_path, model, forgetting):
         latrans.zarr.create(tmp_path / "a", data=image(), model=model, model_storage="inline")
+        forgetting()
         metadata = (tmp_path / "a" / "zarr.json").read_text()
         for old, new in (("base64,", "base64,AAAA"), ("base64,", "base64,*")):
             (tmp_path / "a" / "zarr.json").write_text(metadata.replace(old, new))

@@ -114,7 +114,7 @@ def encode_columns(
     ConfigError
         If a column is not there or holds no numbers, or a bound is of no use.
     ModelNotFoundError
-        If the model is not at hand.
+        If the model is not found.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def decode_columns(
     CodecError
         If a value is damaged, or not there.
     ModelNotFoundError
-        If the model that wrote a value is not at hand.
+        If the model that wrote a value is not found.
     """
     source = as_table(table)
     known = {f.name: kind for f in schema or () if (kind := columns_type(f)) is not None}

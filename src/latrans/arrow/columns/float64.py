@@ -41,7 +41,7 @@ def widened(numbers: Array, offset: int = 0) -> Array:
     return numbers.astype(np.float64)
 
 
-def narrowed(carried: Array, dtype: np.dtype[Any], offset: int = 0) -> Array:
+def narrowed(stored: Array, dtype: np.dtype[Any], offset: int = 0) -> Array:
     """Inverse of `widened`.
 
     Raises
@@ -50,15 +50,15 @@ def narrowed(carried: Array, dtype: np.dtype[Any], offset: int = 0) -> Array:
         If a float is out of the range of the type's integers.
     """
     if dtype.kind == "f":
-        return _floats(carried, dtype)
-    if not (np.isfinite(carried) & (np.abs(carried) <= EXACT)).all():
-        raise CodecError(f"a value is damaged: its numbers are no {dtype}")
-    whole = carried.astype(np.int64)
+        return _floats(stored, dtype)
+    if not (np.isfinite(stored) & (np.abs(stored) <= EXACT)).all():
+        raise CodecError(f"a value is damaged: its numbers are not valid {dtype}")
+    whole = stored.astype(np.int64)
     if offset:
         return (whole.astype(np.uint64) + np.uint64(offset % (1 << 64))).astype(dtype)
     info = np.iinfo(dtype)
     if whole.size and not int(info.min) <= int(whole.min()) <= int(whole.max()) <= int(info.max):
-        raise CodecError(f"a value is damaged: its numbers are no {dtype}")
+        raise CodecError(f"a value is damaged: its numbers are not valid {dtype}")
     return whole.astype(dtype)
 
 
@@ -88,20 +88,20 @@ def scaled(numbers: Array, scale: float) -> Array:
     return out
 
 
-def unscaled(carried: Array, scale: float, dtype: np.dtype[Any]) -> Array:
+def unscaled(stored: Array, scale: float, dtype: np.dtype[Any]) -> Array:
     """Inverse of `scaled`, for values that may be off by a little."""
-    special = ~np.isfinite(carried)
+    special = ~np.isfinite(stored)
     with np.errstate(over="ignore"):
-        wide = np.where(special, 0, carried) * scale
+        wide = np.where(special, 0, stored) * scale
     if dtype.kind != "f":
         info = np.iinfo(dtype)
         if special.any() or (np.abs(wide) > 2.0**63).any():
-            raise CodecError(f"a value is damaged: its numbers are no {dtype}")
+            raise CodecError(f"a value is damaged: its numbers are not valid {dtype}")
         # The bounds of 64-bit types have no float64 of their own; such numbers are never scaled.
         edge = float(EXACT)
         low, high = max(float(info.min), -edge), min(float(info.max), edge)
         return np.clip(np.rint(wide), low, high).astype(dtype)
-    wide[special] = carried[special]
+    wide[special] = stored[special]
     return _floats(wide, dtype)
 
 

@@ -38,17 +38,17 @@ def take(
             "each was filtered out. Filter after decoding, or by read_parquet(..., filters=...)"
         )
     dtypes = kind.dtypes
-    sheets = spread(lambda one: unpack(values[one], dtypes), ids.tolist(), count(threads))
+    parsed = spread(lambda one: unpack(values[one], dtypes), ids.tolist(), count(threads))
     inside = numbers & ((1 << ROW_BITS) - 1)
     # An empty type has no columns to tell a length by, and needs none.
-    lengths = np.array([len(sheet[0].numbers) if sheet else 0 for sheet in sheets], np.int64)
+    lengths = np.array([len(columns[0].numbers) if columns else 0 for columns in parsed], np.int64)
     if dtypes and (inside >= lengths[inverse]).any():
-        raise CodecError("rows are damaged: they claim places that their values do not have")
+        raise CodecError("rows are damaged: they refer to rows that their values do not have")
     places = (np.cumsum(lengths) - lengths)[inverse] + inside
     whole = len(places) == len(rows) == lengths.sum() and bool((np.diff(places) == 1).all())
     out = []
     for i, field in enumerate(kind.columns):
-        parts = [sheet[i] for sheet in sheets]
+        parts = [columns[i] for columns in parsed]
         found = _joined(parts, dtypes[i])
         if not whole:
             spot = np.zeros(len(rows), np.int64)
@@ -91,7 +91,9 @@ def values_in(data: pa.Array) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     for value in data.drop_null().to_pylist():
         if found.setdefault(id_of(value), value) != value:
-            raise CodecError("two values have one name: decode their row groups one by one")
+            raise CodecError(
+                "two values have the same identifier: decode their row groups one by one"
+            )
     return found
 
 

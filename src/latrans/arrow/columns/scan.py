@@ -136,7 +136,7 @@ def scanner(
     try:
         return fragment.scanner(schema=schema, columns=columns, filter=where, **options)
     except (pa.ArrowException, TypeError) as error:
-        raise ConfigError(f"{fragment.path} cannot be scanned so: {error}") from error
+        raise ConfigError(f"{fragment.path} cannot be scanned like this: {error}") from error
 
 
 def filtered(

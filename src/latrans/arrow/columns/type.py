@@ -190,7 +190,7 @@ def rows_of(value: bytes, n_rows: int) -> Array:
 
 
 def _parse(serialized: bytes, storage: pa.DataType | None = None) -> ColumnsType:
-    """A type from its stored form; `CodecError` for what is none."""
+    """A type from its stored form; `CodecError` for anything else."""
     try:
         found = json.loads(serialized)
         version = found["version"]

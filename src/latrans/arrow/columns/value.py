@@ -78,7 +78,7 @@ class _Entry:
 
 
 @dataclass(frozen=True)
-class _Sheet:
+class _Value:
     """A value, taken apart."""
 
     n_rows: int
@@ -106,7 +106,7 @@ class _Sheet:
         return out + struct.pack("<I", zlib.crc32(out))
 
     @classmethod
-    def read(cls, data: bytes) -> _Sheet:
+    def read(cls, data: bytes) -> _Value:
         if len(data) < 5 or zlib.crc32(data[:-4]) != struct.unpack("<I", data[-4:])[0]:
             raise CodecError("a value of columns is damaged or cut short: its checksum is wrong")
         reader = Reader(data[:-4])
@@ -116,14 +116,14 @@ class _Sheet:
         n_rows, n_columns = reader.varint(), reader.varint()
         if not 0 < n_rows <= MAX_ROWS or n_columns > reader.remaining:
             raise CodecError(f"a value is damaged: {n_columns} columns of {n_rows} rows")
-        sheet = cls(n_rows, [_Entry.read(reader) for _ in range(n_columns)], b"", [])
-        if sheet.marked:
-            sheet = replace(sheet, marks=bytes(reader.take(reader.varint())))
-        for _ in range(sheet.n_frames):
-            sheet.frames.append(bytes(reader.take(reader.varint())))
+        value = cls(n_rows, [_Entry.read(reader) for _ in range(n_columns)], b"", [])
+        if value.marked:
+            value = replace(value, marks=bytes(reader.take(reader.varint())))
+        for _ in range(value.n_frames):
+            value.frames.append(bytes(reader.take(reader.varint())))
         if reader.remaining:
             raise CodecError("a value is damaged: bytes are left over")
-        return sheet
+        return value
 
 
 def pack(columns: Sequence[Column], codec: Codec) -> bytes:
@@ -151,26 +151,26 @@ def unpack(data: bytes, dtypes: Sequence[np.dtype[Any]]) -> list[Column]:
     CodecError
         If the value is damaged, or holds other columns.
     ModelNotFoundError
-        If the model that wrote it is not at hand.
+        If the model that wrote it is not found.
     """
-    sheet = _Sheet.read(data)
-    n = sheet.n_rows
-    if len(sheet.entries) != len(dtypes):
+    value = _Value.read(data)
+    n = value.n_rows
+    if len(value.entries) != len(dtypes):
         raise CodecError(
-            f"a value has {len(sheet.entries)} columns, the column's type says {len(dtypes)}"
+            f"a value has {len(value.entries)} columns, the column's type says {len(dtypes)}"
         )
-    frames = iter(sheet.frames)
-    valid = dict(zip(sheet.marked, ~marks.read(sheet.marks, len(sheet.marked), n), strict=True))
-    found = {i: np.zeros(n, dtypes[i]) for i in sheet.at(_NOTHING)}
+    frames = iter(value.frames)
+    valid = dict(zip(value.marked, ~marks.read(value.marks, len(value.marked), n), strict=True))
+    found = {i: np.zeros(n, dtypes[i]) for i in value.at(_NOTHING)}
     for place in (_TOGETHER, _BOUNDED):
-        if members := sheet.at(place):
+        if members := value.at(place):
             possible = {np.dtype(np.float64)} | {dtypes[i] for i in members if place == _TOGETHER}
-            carried = _decoded(next(frames), (n, len(members)), possible)
-            for i, part in zip(members, np.ascontiguousarray(carried.T), strict=True):
-                found[i] = _uncarried(part, dtypes[i], sheet.entries[i])
-    for i in sheet.at(_APART):
+            stored = _decoded(next(frames), (n, len(members)), possible)
+            for i, part in zip(members, np.ascontiguousarray(stored.T), strict=True):
+                found[i] = _restored(part, dtypes[i], value.entries[i])
+    for i in value.at(_APART):
         found[i] = _decoded(next(frames), (n,), {dtypes[i]})
-    for i, entry in enumerate(sheet.entries):
+    for i, entry in enumerate(value.entries):
         if entry.marks == _NAN:
             if dtypes[i].kind != "f":
                 raise CodecError(f"a value is damaged: NaN among {dtypes[i]}")
@@ -180,7 +180,7 @@ def unpack(data: bytes, dtypes: Sequence[np.dtype[Any]]) -> list[Column]:
 
 def frames_in(data: bytes) -> list[bytes]:
     """The frames that a value is made of."""
-    return _Sheet.read(data).frames
+    return _Value.read(data).frames
 
 
 def _packed(given: Sequence[Column], codec: Codec) -> bytes:
@@ -189,16 +189,16 @@ def _packed(given: Sequence[Column], codec: Codec) -> bytes:
     marked = [_marked(column) for column in given]
     columns = [column for column, _ in marked]
     entries = [_entry(column, mark) for column, mark in marked]
-    sheet = _Sheet(len(columns[0].numbers), entries, b"", [])
+    value = _Value(len(columns[0].numbers), entries, b"", [])
     valid = [column.valid for column in columns if column.valid is not None]
     if valid:
-        sheet = replace(sheet, marks=marks.write(~np.stack(valid)))
-    if members := sheet.at(_TOGETHER):
+        value = replace(value, marks=marks.write(~np.stack(valid)))
+    if members := value.at(_TOGETHER):
         parts = [columns[i].numbers for i in members]
         if len({part.dtype for part in parts}) > 1 or any(entries[i].offset for i in members):
             parts = [float64.widened(columns[i].numbers, entries[i].offset) for i in members]
-        sheet.frames.append(_exact(codec, AXES).encode(np.stack(parts, 1)))
-    if members := sheet.at(_BOUNDED):
+        value.frames.append(_exact(codec, AXES).encode(np.stack(parts, 1)))
+    if members := value.at(_BOUNDED):
         parts = [float64.scaled(columns[i].numbers, entries[i].scale) for i in members]
         fills = [
             float(fill)
@@ -206,10 +206,10 @@ def _packed(given: Sequence[Column], codec: Codec) -> bytes:
             for fill in float64.scaled(_fills_in(columns[i], codec.missing), entries[i].scale)
         ]
         bounded = Codec(codec.model, "bounded", 1.0, fills or None, AXES, codec.engine)
-        sheet.frames.append(bounded.encode(np.stack(parts, 1)))
-    for i in sheet.at(_APART):
-        sheet.frames.append(_exact(codec, AXES[0]).encode(columns[i].numbers))
-    return sheet.write()
+        value.frames.append(bounded.encode(np.stack(parts, 1)))
+    for i in value.at(_APART):
+        value.frames.append(_exact(codec, AXES[0]).encode(columns[i].numbers))
+    return value.write()
 
 
 def _marked(column: Column) -> tuple[Column, int]:
@@ -254,14 +254,14 @@ def _missed(column: Column, found: Column) -> bool:
     return float64.misses(column.numbers[there], found.numbers[there], column.bound)
 
 
-def _uncarried(carried: Array, dtype: np.dtype[Any], entry: _Entry) -> Array:
+def _restored(stored: Array, dtype: np.dtype[Any], entry: _Entry) -> Array:
     if entry.place == _BOUNDED:
-        return float64.unscaled(carried, entry.scale, dtype)
-    if carried.dtype == dtype and not entry.offset:
-        return carried
-    if carried.dtype != np.float64:
-        raise CodecError(f"a value is damaged: {carried.dtype} where {dtype} is expected")
-    return float64.narrowed(carried, dtype, entry.offset)
+        return float64.unscaled(stored, entry.scale, dtype)
+    if stored.dtype == dtype and not entry.offset:
+        return stored
+    if stored.dtype != np.float64:
+        raise CodecError(f"a value is damaged: {stored.dtype} where {dtype} is expected")
+    return float64.narrowed(stored, dtype, entry.offset)
 
 
 def _decoded(frame: bytes, shape: tuple[int, ...], possible: set[np.dtype[Any]]) -> Array:

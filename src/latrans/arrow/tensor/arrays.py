@@ -254,7 +254,9 @@ def _dtype(kind: pa.DataType) -> np.dtype[Any]:
     try:
         return np.dtype(kind.to_pandas_dtype())
     except (NotImplementedError, TypeError) as error:
-        raise ConfigError(f"values of type {kind} are not numbers of NumPy's: cast them") from error
+        raise ConfigError(
+            f"values of type {kind} are not of a number type that NumPy has: cast them"
+        ) from error
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

@@ -52,7 +52,7 @@ class Cells:
         if not 1 <= self.ndim <= MAX_NDIM:
             raise ConfigError(f"rows have {self.ndim} dimensions; expected 1 to {MAX_NDIM}")
         if self.shape is not None and (len(self.shape) != self.ndim or min(self.shape) < 1):
-            raise ConfigError(f"shape is {self.shape}; expected {self.ndim} numbers from 1")
+            raise ConfigError(f"shape is {self.shape}; expected {self.ndim} numbers of at least 1")
         if self.row_nbytes > MAX_NBYTES:
             raise ConfigError(f"rows of shape {self.shape} exceed {MAX_NBYTES} bytes: split them")
         if self.dim_names is not None and len(self.dim_names) != self.ndim:

@@ -116,7 +116,7 @@ def decode_array(
     CodecError
         If a frame is damaged, or not of the column's type.
     ModelNotFoundError
-        If the model that wrote a frame is not at hand.
+        If the model that wrote a frame is not found.
     """
     array = as_column(array)
     kind = kind or tensor_type(array.type)

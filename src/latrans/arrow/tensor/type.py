@@ -173,7 +173,7 @@ class TensorType(pa.ExtensionType):  # type: ignore[misc]
 
 
 def parse(serialized: bytes) -> tuple[Cells, dict[str, Any]]:
-    """Parameters of a type from their stored form; `CodecError` for what is none."""
+    """Parameters of a type from their stored form; `CodecError` for anything else."""
     try:
         found = json.loads(serialized)
         version = found["version"]

@@ -14,7 +14,7 @@ Ints = npt.NDArray[np.int64]
 
 
 def encode(lane: Any, start: Any, frequency: Any, bits: Any, n_states: int) -> bytes:
-    """The bytes of `reference.encode`; ValueError for operations that are none."""
+    """The bytes of `reference.encode`; ValueError for invalid ones."""
     operations = (np.ascontiguousarray(a, np.int64) for a in (lane, start, frequency, bits))
     data: bytes = _native.rans_encode(*operations, n_states)
     return data

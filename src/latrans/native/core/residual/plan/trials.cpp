@@ -160,7 +160,8 @@ public:
             largest_ = raised_.data();
             greatest_ = std::max(greatest_, group->greatest);
         }
-        far_ = greatest_ > predict_.limit(false);
+        // Sums in two parts are for coefficients that gain by it; others have no such way.
+        far_ = greatest_ > predict_.limit(false) && predict_.limit(true) > predict_.limit(false);
     }
 
     // Rows up to this in magnitude are summed in 32 bits.

@@ -1,4 +1,4 @@
-"""Habits of large sections: asked less and less often, alike in both engines, within the bound."""
+"""When an encoder asks its plans and experts again, and when it goes on with what they were."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 import latrans
 from latrans.chunk import closed_loop, pieces
-from latrans.residual import plan_search as habit
+from latrans.residual import plan_search
 from latrans.residual.plan_search import RepeatedChoice
 
 ENGINES = ("native", "reference")
@@ -15,11 +15,11 @@ ENGINES = ("native", "reference")
 
 def asked(answers):
     """Which pieces were asked, where each would answer so."""
-    habit, found = RepeatedChoice(), []
+    choice, found = RepeatedChoice(), []
     for i, answer in enumerate(answers):
-        if not habit.holds():
+        if not choice.holds():
             found.append(i)
-            habit.note(answer)
+            choice.note(answer)
     return found
 
 
@@ -34,9 +34,9 @@ def test_what_answers_otherwise_is_asked_again_at_once():
 @pytest.fixture
 def all_large(monkeypatch):
     """Every section counts as large."""
-    for module in (pieces, closed_loop, habit):
+    for module in (pieces, closed_loop, plan_search):
         monkeypatch.setattr(module, "LARGE_SECTION", 0)
-    monkeypatch.setattr(habit, "_TRIAL_SAMPLES", 256)
+    monkeypatch.setattr(plan_search, "_TRIAL_SAMPLES", 256)
 
 
 def stack(n_planes):
