@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import effort
 import synthetic
 from latrans.residual import coder
 from latrans.residual.piece_shape import PieceShape
@@ -21,7 +22,8 @@ native = pytest.importorskip("latrans.residual.native", reason="the compiled cor
 KERNELS = native.kernels()
 
 
-@settings(max_examples=150, deadline=None)
+@effort.reference
+@settings(max_examples=effort.of(150, 40), deadline=None)
 @given(cases(), st.sampled_from(KERNELS))
 def test_backends_write_the_same_bytes(case, kernel):
     compiled = native.NativeBackend(case.predictor, kernel)
