@@ -1,4 +1,4 @@
-"""Plan search in large sections: asked less and less often, alike in both engines, within the bound."""
+"""Plan search: large sections are asked less and less, alike in both engines, within the bound."""
 
 from __future__ import annotations
 
