@@ -39,4 +39,4 @@ def thorough() -> bool:
 @pytest.fixture
 def always_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the model's frame even where the fallback's would be smaller."""
-    monkeypatch.setattr("latrans.codec._or_fallback", lambda packed, *_: packed)
+    monkeypatch.setattr("latrans.codec.smaller_of", lambda packed, *_: packed)

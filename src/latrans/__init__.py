@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from . import errors
-    from .codec import Codec, decode, encode
+    from .codec import Codec
     from .engine import engine
     from .models.frame_info import FrameInfo, inspect
     from .models.model import Model
     from .models.store import open_model
+    from .shortcuts import decode, encode
     from .train import fit
 
 __version__ = "0.1.0"
@@ -43,8 +44,8 @@ _HOMES = {
     "Codec": "codec",
     "FrameInfo": "models.frame_info",
     "Model": "models.model",
-    "decode": "codec",
-    "encode": "codec",
+    "decode": "shortcuts",
+    "encode": "shortcuts",
     "engine": "engine",
     "errors": "errors",
     "fit": "train",

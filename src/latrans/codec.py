@@ -7,9 +7,8 @@ suit is stored by the fallback, so that nothing an array can hold is refused.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,22 +19,19 @@ from .batch.foreign import on_host
 from .chunk.rate import DEFAULT_RATE, Rate
 from .errors import CodecError, ConfigError, ModelError, ModelNotFoundError
 from .fallback import payload
-from .fallback.estimate_large import may_beat
-from .fallback.estimate_small import MAX_GUESSED, cannot_beat
-from .format.axes import named as axes_named
+from .fallback.frames import fallback_frame, smaller_of
 from .format.dtypes import contiguous, numeric_dtype_of, parts_of, restore_dtype, to_numeric
-from .format.frame import Buffer, Frame, as_bytes, check_mode, pack, unpack
-from .missing.missing import FillValue, Missing, ValidRange
+from .format.frame import Buffer, Frame, as_bytes, pack, unpack
+from .missing.missing import Missing
+from .options import CodecOptions
 
 if TYPE_CHECKING:
     from .models.model import Model
 
 Array = npt.NDArray[Any]
 
-_AROUND = 8  # bytes of a fallback frame around its payload, at least
 
-
-class Codec(Batches):
+class Codec(CodecOptions, Batches):
     """Compress arrays with a model.
 
     Parameters
@@ -80,44 +76,9 @@ class Codec(Batches):
     (True, True)
     """
 
-    def __init__(
-        self,
-        model: str | os.PathLike[str] | bytes | Model = "image-1",
-        mode: str = "lossless",
-        max_error: float | None = None,
-        fill_value: FillValue | None = None,
-        axes: str | None = None,
-        engine: str | None = None,
-        quality: float | None = None,
-        step: float | None = None,
-        valid_range: ValidRange | None = None,
-    ) -> None:
-        self.mode = check_mode(mode)
-        if mode == "bounded":
-            number = max_error if isinstance(max_error, (int, float, np.number)) else 0
-            if not 0 < number < float("inf"):
-                raise ConfigError(f"mode 'bounded' needs max_error > 0, found {max_error!r}")
-        elif max_error is not None:
-            raise ConfigError(
-                f"max_error is for mode 'bounded', found it with mode {mode!r}: say "
-                "mode='bounded', or leave it out"
-            )
-        self.model = os.fspath(model) if isinstance(model, os.PathLike) else model
-        self.max_error = None if max_error is None else float(max_error)
-        self.fill_value = fill_value
-        self.axes = axes_named(axes)
-        self.engine = engine
-        self.quality = quality
-        self.step = step
-        self.valid_range = valid_range
-        self.missing = Missing.of(fill_value, valid_range)
-        if quality is not None or step is not None:
-            if mode != "lossy":
-                raise ConfigError(f"quality and step are for mode 'lossy', found mode {mode!r}")
-            Rate(quality, step)
-
     def __repr__(self) -> str:
-        named = {k: repr(v) for k, v in vars(self).items() if v is not None and k != "missing"}
+        pairs = ((field.name, getattr(self, field.name)) for field in fields(CodecOptions))
+        named = {name: repr(value) for name, value in pairs if value is not None}
         if isinstance(self.model, bytes | bytearray | memoryview):
             named["model"] = f"{len(self.model)} bytes"
         elif isinstance(self.model, str):
@@ -149,7 +110,7 @@ class Codec(Batches):
     def _encode(self, array: npt.ArrayLike | Buffer) -> bytes:
         if isinstance(array, (bytes, bytearray, memoryview)):
             array = np.frombuffer(array, np.uint8)
-            return pack(_fallback_frame(array, array.dtype, False))
+            return pack(fallback_frame(array, array.dtype, False))
         array = np.asanyarray(array)
         if array.dtype.hasobject:
             raise TypeError("latrans stores numbers, not Python objects: convert the array first")
@@ -168,11 +129,11 @@ class Codec(Batches):
         if carried is not None and plain.ndim and model is not None:
             frame = self._try(model, carried, dtype, fortran)
         if frame is None:
-            return pack(_fallback_frame(plain, dtype, fortran))
+            return pack(fallback_frame(plain, dtype, fortran))
         packed = pack(frame)
         if self.mode == "lossy":
             return packed
-        return _or_fallback(packed, plain, dtype, fortran)
+        return smaller_of(packed, plain, dtype, fortran)
 
     def decode(self, frame: Buffer, out: Array | None = None) -> Array:
         """Decode a frame; dtype, byte order, shape and memory order are those of the array.
@@ -205,7 +166,7 @@ class Codec(Batches):
         """Encode uint8 data of unknown meaning: losslessly, in every mode."""
         model = self._open(data)
         if model is None or model.lossy_only:
-            return pack(_fallback_frame(data, data.dtype, False))
+            return pack(fallback_frame(data, data.dtype, False))
         return Codec(model, "lossless", engine=self.engine).encode(data)
 
     def latents(self, item: Array | Buffer) -> Array:
@@ -311,7 +272,7 @@ class Codec(Batches):
         return frame
 
     def _keep(self, packed: bytes, array: Array) -> bytes:
-        return _or_fallback(packed, array, array.dtype, False)
+        return smaller_of(packed, array, array.dtype, False)
 
     def _decode(self, frame: bytes) -> Array:
         parts = unpack(frame)
@@ -357,82 +318,6 @@ class Codec(Batches):
 
 def _in_mode(codec: Codec, mode: str) -> Codec:
     """The same codec in another mode (not bounded)."""
-    rate = (codec.quality, codec.step) if mode == "lossy" else (None, None)
-    options = (codec.fill_value, codec.axes, codec.engine, *rate, codec.valid_range)
-    return Codec(codec.model, mode, None, *options)
-
-
-def encode(array: npt.ArrayLike, **options: Any) -> bytes:
-    """Encode an array, as ``Codec(**options).encode(array)`` does.
-
-    Parameters
-    ----------
-    array : array, or bytes-like
-        As for `Codec.encode`.
-    **options
-        Parameters of `Codec`.
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    TypeError, ConfigError, ModelNotFoundError
-        As `Codec` and `Codec.encode` do.
-
-    Examples
-    --------
-    >>> import numpy as np, latrans
-    >>> ramp = np.add.outer(np.arange(64), np.arange(64)).astype(np.uint16)
-    >>> len(latrans.encode(ramp, model="image-1")) < ramp.nbytes
-    True
-    """
-    return Codec(**options).encode(array)
-
-
-def decode(frame: Buffer, out: Array | None = None, engine: str | None = None) -> Array:
-    """Decode a frame; the model is found by the digest that the frame records.
-
-    Parameters
-    ----------
-    frame : bytes-like
-    out : array, optional
-        Filled and returned; must have the frame's shape, and its dtype.
-    engine : str, optional
-        As for `Codec`.
-
-    Returns
-    -------
-    array
-        With the dtype, byte order, shape and memory order of what was encoded.
-
-    Raises
-    ------
-    CodecError, ModelNotFoundError
-        As `Codec.decode` does.
-
-    Examples
-    --------
-    >>> import numpy as np, latrans
-    >>> latrans.decode(latrans.encode(np.arange(4))).tolist()
-    [0, 1, 2, 3]
-    """
-    return Codec(engine=engine).decode(frame, out)
-
-
-def _fallback_frame(
-    array: Array, dtype: np.dtype[Any], fortran: bool, limit: int | None = None
-) -> Frame:
-    return Frame("lossless", dtype, array.shape, fortran, residual=payload.encode(array, limit))
-
-
-def _or_fallback(packed: bytes, array: Array, dtype: np.dtype[Any], fortran: bool) -> bytes:
-    """A model's frame, or the fallback's where that is smaller."""
-    guessed = 0 < array.nbytes <= MAX_GUESSED
-    if guessed and cannot_beat(array.tobytes(), dtype.itemsize, len(packed) - _AROUND):
-        return packed
-    if not may_beat(array, len(packed)):
-        return packed
-    other = _fallback_frame(array, dtype, fortran, len(packed))
-    return packed if len(other.residual) >= len(packed) else min(packed, pack(other), key=len)
+    if mode == "lossy":
+        return replace(codec, mode=mode, max_error=None)
+    return replace(codec, mode=mode, max_error=None, quality=None, step=None)

@@ -90,11 +90,10 @@ class Configured:
         if isinstance(model, os.PathLike):
             model = os.fspath(model)
         values = (_reference(model), mode, max_error, kept, axes, quality, step, limits)
-        rest: dict[str, Any] = {"quality": quality, "step": step, "valid_range": limits}
-        codec = Codec(model, mode, max_error, kept, axes, **rest)
-        for field, value in zip(fields(self), values, strict=True):
-            object.__setattr__(self, field.name, value)
-        object.__setattr__(self, "_codec", codec)
+        told = dict(zip((field.name for field in fields(self)), values, strict=True))
+        for name, value in told.items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_codec", Codec(**{**told, "model": model}))
 
     if TYPE_CHECKING:  # no field: it follows from the fields, and is not compared or pickled
         _codec: Codec

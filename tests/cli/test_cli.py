@@ -72,7 +72,7 @@ def test_inspect_and_verify_without_the_model(
     model = synthetic_models.make_model("plane", seed=5)
     path, target = source.with_name("own.safetensors"), source.with_name("own.zarr")
     model.save(path)
-    monkeypatch.setattr("latrans.codec._or_fallback", lambda packed, *_: packed)
+    monkeypatch.setattr("latrans.codec.smaller_of", lambda packed, *_: packed)
     named = ("--model", path, "--model-storage", "name")
     assert run("compress", source, target, *named) == 0
     path.unlink()

@@ -31,7 +31,7 @@ Forget = Callable[[], None]
 @pytest.fixture
 def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model file that nobody else has, whose frames are kept however large they are."""
-    monkeypatch.setattr("latrans.codec._or_fallback", lambda packed, *_: packed)
+    monkeypatch.setattr("latrans.codec.smaller_of", lambda packed, *_: packed)
     made = make_model("plane", seed=31)
     made.save(tmp_path / "mine.safetensors")
     return tmp_path / "mine.safetensors"

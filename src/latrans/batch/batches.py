@@ -15,7 +15,7 @@ from ..threads import count, in_flight, slabs, spread
 from .foreign import on_host
 
 if TYPE_CHECKING:
-    from ..models.model import Model
+    pass
 
 Array = npt.NDArray[Any]
 Out = TypeVar("Out")
@@ -24,7 +24,7 @@ Out = TypeVar("Out")
 class Batches(ABC):
     """What a codec does with many chunks; results are those of one by one."""
 
-    model: str | bytes | Model
+    model: Any
     mode: str
     axes: str | None
     fill_value: Any

@@ -18,6 +18,7 @@ from ..process.progress_bar import progress_bar
 from ..transfer import progress as marks
 from ..transfer.blocks import BLOCK_NBYTES, block_grid
 from ..transfer.job import prepare
+from ..transfer.options import TransferOptions
 from ..transfer.summary import Summary
 from ..zarr.models import load_for
 from ..zarr.zip_stores import resolved
@@ -97,25 +98,28 @@ storage_options
             "fill_value=value, so that it stays what it is"
         )
     described = _Described(array, dict(attributes or {}), dimension_names, fill_value)
+    options = TransferOptions(
+        codec=codec,
+        chunks=chunks,
+        shards=shards,
+        verify=verify,
+        resume=resume,
+        overwrite=overwrite,
+        zarr_format=zarr_format,
+        model_storage=model_storage,
+        block_nbytes=block_nbytes,
+        storage_options=storage_options,
+    )
     with ExitStack() as stack:
         runner = stack.enter_context(run.connected(client, scheduler))
         workers, available, whose = run.capacity(runner)
         job = prepare(
             described,
             store,
-            codec,
-            chunks=chunks,
-            shards=shards,
-            verify=verify,
-            resume=resume,
-            overwrite=overwrite,
-            zarr_format=zarr_format,
-            model_storage=model_storage,
-            block_nbytes=block_nbytes,
+            options,
             workers=workers,
             available=available,
             whose=whose,
-            storage_options=storage_options,
         )
         tell = stack.enter_context(progress_bar("to_zarr", job.nbytes, progress))
         tell(sum(record.nbytes for record in job.earlier))

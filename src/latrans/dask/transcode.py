@@ -10,6 +10,7 @@ from ..process.progress_bar import progress_bar
 from ..transfer import opened
 from ..transfer.blocks import BLOCK_NBYTES
 from ..transfer.job import prepare
+from ..transfer.options import TransferOptions
 from ..transfer.summary import Summary
 from . import run
 
@@ -78,26 +79,29 @@ model_storage, block_nbytes, storage_options
     >>> transcode(source, store, "image-1", scheduler="threads").n_different
     0
     """
+    options = TransferOptions(
+        codec=codec,
+        arrays=arrays,
+        chunks=chunks,
+        shards=shards,
+        verify=verify,
+        resume=resume,
+        overwrite=overwrite,
+        zarr_format=zarr_format,
+        model_storage=model_storage,
+        block_nbytes=block_nbytes,
+        storage_options=storage_options,
+    )
     with ExitStack() as stack:
         runner = stack.enter_context(run.connected(client, scheduler))
         workers, available, whose = run.capacity(runner)
         job = prepare(
             opened(source, stack),
             target,
-            codec,
-            arrays=arrays,
-            chunks=chunks,
-            shards=shards,
-            verify=verify,
-            resume=resume,
-            overwrite=overwrite,
-            zarr_format=zarr_format,
-            model_storage=model_storage,
-            block_nbytes=block_nbytes,
+            options,
             workers=workers,
             available=available,
             whose=whose,
-            storage_options=storage_options,
         )
         tell = stack.enter_context(progress_bar("transcode", job.nbytes, progress))
         tell(sum(record.nbytes for record in job.earlier))

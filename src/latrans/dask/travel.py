@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,7 @@ def portable(codec: Codec) -> Codec:
     if codec.model == "auto":
         return codec
     model = open_model(codec.model)
-    options = (codec.mode, codec.max_error, codec.fill_value, codec.axes, codec.engine)
-    reference = model.name if is_shipped(model) else model
-    return Codec(reference, *options, codec.quality, codec.step, codec.valid_range)
+    return replace(codec, model=model.name if is_shipped(model) else model)
 
 
 def sent(codec: Codec) -> Any:

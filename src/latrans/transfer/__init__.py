@@ -127,26 +127,30 @@ def transcode(
     """
     from . import local, memory
     from .job import prepare
+    from .options import TransferOptions
 
     if workers < 1:
         raise ConfigError(f"workers is {workers!r}; expected a whole number of at least 1")
+    options = TransferOptions(
+        codec=codec,
+        arrays=arrays,
+        chunks=chunks,
+        shards=shards,
+        verify=verify,
+        resume=resume,
+        overwrite=overwrite,
+        zarr_format=zarr_format,
+        model_storage=model_storage,
+        block_nbytes=block_nbytes,
+        storage_options=storage_options,
+    )
     with ExitStack() as stack:
         job = prepare(
             opened(source, stack),
             target,
-            codec,
-            arrays=arrays,
-            chunks=chunks,
-            shards=shards,
-            verify=verify,
-            resume=resume,
-            overwrite=overwrite,
-            zarr_format=zarr_format,
-            model_storage=model_storage,
-            block_nbytes=block_nbytes,
+            options,
             workers=workers,
             available=memory.available_nbytes(),
-            storage_options=storage_options,
         )
         tell = stack.enter_context(progress_bar("transcode", job.nbytes, progress))
         return local.run(job, workers, tell)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ def configured(
     if isinstance(codec, Configured):
         values: dict[str, Any] = dict(codec.to_mapping())
     elif isinstance(codec, Codec):
-        values = {field.name: getattr(codec, field.name) for field in fields(Configured)}
+        values = codec.stored()
     elif isinstance(codec, str | os.PathLike | bytes | Model):
         values = {"model": codec}
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,10 +19,11 @@ from ..models.store import open_model
 from ..zarr.models import keep
 from . import memory, ome, progress, stores
 from .archive import Archive
-from .blocks import BLOCK_NBYTES, BlockGrid, block_grid
+from .blocks import BlockGrid, block_grid
 from .layout import Layout, layouts
 from .members import arrays_of, groups_of
 from .move import MovePlan
+from .options import TransferOptions
 from .summary import Record, Summary
 
 
@@ -116,27 +117,19 @@ class Job:
 def prepare(
     source: Any,
     target: Any,
-    codec: Any = "image-1",
+    options: TransferOptions,
     *,
-    arrays: Collection[str] | None = None,
-    chunks: Any = None,
-    shards: Any = None,
-    verify: bool = True,
-    resume: bool = True,
-    overwrite: bool = False,
-    zarr_format: int = 3,
-    model_storage: str | None = None,
-    block_nbytes: int = BLOCK_NBYTES,
     workers: int = 1,
     available: int | None = None,
     whose: str = "this machine",
-    storage_options: dict[str, Any] | None = None,
 ) -> Job:
     """Begin a transfer, or go on with it; see `latrans.transfer.transcode`.
 
     Parameters
     ----------
     source : zarr.Array, zarr.Group or array
+    target : str, path, Store or StorePath
+    options : TransferOptions
     workers, available, whose
         How many tasks share how many bytes of whose memory, which is looked at before anything
         is written.
@@ -147,22 +140,20 @@ def prepare(
         If the target is complete already or belongs to another transfer, if the settings do not
         fit the source, or if the tasks do not fit into memory.
     """
-    if zarr_format not in (2, 3):
-        raise ConfigError(f"zarr_format is {zarr_format!r}; expected 2 or 3")
-    if model_storage == "beside" and not isinstance(source, zarr.Group):
+    if options.model_storage == "beside" and not isinstance(source, zarr.Group):
         raise ConfigError(
             "an array has no group to keep a model in: use model_storage='inline', or move a group"
         )
     if isinstance(source, zarr.Array | zarr.Group):
         for node in (source, *arrays_of(source).values()):
             progress.refuse_unfinished(node)
-    wanted = layouts(source, codec, arrays, chunks, shards, zarr_format, model_storage)
-    grids = [_grid(layout, block_nbytes) for layout in wanted]
+    wanted = layouts(source, options)
+    grids = [_grid(layout, options.block_nbytes) for layout in wanted]
     needed = max(map(_needed, wanted, grids), default=0)
     memory.check(needed, workers, available, whose)
     parts: dict[str, Any] = {
-        "zarr_format": zarr_format,
-        "verified": verify,
+        "zarr_format": options.zarr_format,
+        "verified": options.verify,
         "arrays": {
             layout.name or "/": _asked_for(layout, grid)
             for layout, grid in zip(wanted, grids, strict=True)
@@ -171,11 +162,12 @@ def prepare(
     for layout in wanted:
         layout.probe()
     job = progress.identity(parts)
-    archive = Archive.named(target, overwrite)
-    place = stores.open_target(target if archive is None else archive.folder, storage_options)
-    if not _goes_on(place, job, parts, resume, overwrite):
+    archive = Archive.named(target, options.overwrite)
+    folder = target if archive is None else archive.folder
+    place = stores.open_target(folder, options.storage_options)
+    if not _goes_on(place, job, parts, options.resume, options.overwrite):
         stores.clear(place)
-    made = _make(place, source, wanted, job, parts, zarr_format)
+    made = _make(place, source, wanted, job, parts, options.zarr_format)
     codecs = (layout.codec for layout in wanted if layout.model_storage == "beside")
     beside = [found for found in codecs if found is not None]
     if beside:
@@ -191,7 +183,7 @@ def prepare(
             grid,
             BlockGrid(grid.shape, layout.unit),
             job,
-            verify,
+            options.verify,
         )
         for layout, grid, array in zip(wanted, grids, made, strict=True)
     ]

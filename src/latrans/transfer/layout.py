@@ -8,7 +8,7 @@ as missing is made known to codecs that are not lossless, see `codecs`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from ..numcodecs import Latrans
 from ..zarr import LatransCodec
 from ..zarr.frame_reader import configuration
 from . import codecs, dimensions, members, metadata, ome, settings
+from .options import TransferOptions
 
 _MAX_INLINE_NBYTES = 1 << 23  # of models in the metadata of a group
 
@@ -66,26 +67,19 @@ class Layout:
             self.codec._codec.encode(np.zeros(shape, self.source.dtype))
 
 
-def layouts(
-    source: Any,
-    codec: Any,
-    arrays: Collection[str] | None,
-    chunks: Any,
-    shards: Any,
-    zarr_format: int,
-    model_storage: str | None = None,
-) -> list[Layout]:
+def layouts(source: Any, options: TransferOptions) -> list[Layout]:
     """How every array of a source looks in the target; see `latrans.transfer.transcode`."""
     found = members.arrays_of(source)
-    codec = settings.by_path("codec", codec, found)
+    arrays, zarr_format = options.arrays, options.zarr_format
+    codec = settings.by_path("codec", options.codec, found)
     if arrays is None and isinstance(codec, Mapping):
         arrays = list(codec)
     taken = members.chosen(found, arrays)
     if isinstance(codec, Mapping) and not set(taken) <= set(codec):
         unnamed = ", ".join(sorted(set(taken) - set(codec)))
         raise ConfigError(f"codec= has none for {unnamed}, which arrays= names: name it there, too")
-    chunks = settings.by_path("chunks", chunks, found)
-    shards = settings.by_path("shards", shards, found)
+    chunks = settings.by_path("chunks", options.chunks, found)
+    shards = settings.by_path("shards", options.shards, found)
     for what, setting in (("codec", codec), ("chunks", chunks), ("shards", shards)):
         settings.only_for(what, setting, taken)
     groups = {path: dict(group.attrs) for path, group in members.groups_of(source).items()}
@@ -102,7 +96,7 @@ def layouts(
         if name not in taken:
             result.append(_copied(name, array, zarr_format, axes.get(name)))
             continue
-        own, storage = codecs.configured(_own(codec, name), model_storage, bool(name))
+        own, storage = codecs.configured(_own(codec, name), options.model_storage, bool(name))
         if own.mode != "lossless" and name in kept and name not in named:
             lossless = codecs.lossless(own)
             if lossless is None:
@@ -121,8 +115,8 @@ def layouts(
         ]
     n_inline, nbytes = _inline(result)
     if n_inline > 1 and nbytes > _MAX_INLINE_NBYTES:
-        if model_storage is None:
-            return layouts(source, codec, arrays, chunks, shards, zarr_format, "beside")
+        if options.model_storage is None:
+            return layouts(source, replace(options, model_storage="beside"))
         raise ConfigError(
             f"a model inline in {n_inline} arrays makes {nbytes} bytes of metadata, and "
             f"{_MAX_INLINE_NBYTES} is the most: use model_storage='beside' (--model-storage "

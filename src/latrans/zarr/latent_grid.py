@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..chunk.lossy import LATENT_DTYPE as TRANSFORM_DTYPE
-from ..codec import Codec, decode
+from ..codec import Codec
 from ..errors import CodecError, ConfigError
 from ..format import axes as axes_module
 from ..format.dtypes import numeric_dtype_of, to_numeric
@@ -171,7 +171,7 @@ def latents_of_chunk(codec: Codec, grid: LatentGrid, array: Any, region: Region)
         for frame in frames_of(array, region):
             parts = unpack(frame)
             if not _has_latents(parts, model, grid.axes):
-                return latents_of_values(codec, grid, decode(frame)[inside])
+                return latents_of_values(codec, grid, Codec().decode(frame)[inside])
             latents = grid.arranged(codec.latents(frame), parts.shape)
             return latents[tuple(slice(n) for n in grid.sizes([s.stop for s in inside]))]
     return latents_of_values(codec, grid, np.asarray(array[region]))

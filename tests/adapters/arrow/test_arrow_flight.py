@@ -172,7 +172,7 @@ def test_models_are_sent_along_where_asked_for() -> None:
     model = make_model("plane", seed=91, name="afar")
     rows = np.add.outer(np.arange(3), np.add.outer(np.arange(40), np.arange(30))).astype(np.uint8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("latrans.codec._or_fallback", lambda packed, *_: packed)
+        patch.setattr("latrans.codec.smaller_of", lambda packed, *_: packed)
         encoded = encode_table(pa.table({"image": tensors(rows)}), {"image": latrans.Codec(model)})
     for models, outcome in ((True, "assert found.tolist() == rows"), (False, "assert False")):
         with flight.Server(tables={"t": encoded}, models=models) as server:

@@ -89,7 +89,7 @@ def test_a_file_with_its_model_needs_nothing_beside_it(path: Path) -> None:
     whole = pa.table({"image": tensors(rows)})
     alone = path.with_name("alone.parquet")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("latrans.codec._or_fallback", lambda packed, *_: packed)
+        patch.setattr("latrans.codec.smaller_of", lambda packed, *_: packed)
         write_parquet(whole, path, {"image": latrans.Codec(model)}, model_in_footer=True)
         write_parquet(whole, alone, {"image": latrans.Codec(model)}, model_in_footer=False)
     run_python(f"""

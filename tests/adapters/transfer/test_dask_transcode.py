@@ -26,6 +26,7 @@ distributed = pytest.importorskip("distributed")
 from latrans.dask import ModelPlugin, from_zarr, to_zarr, transcode
 from latrans.dask import run as runs
 from latrans.errors import ConfigError, TransferError
+from latrans.transfer.options import TransferOptions
 from latrans.zarr import LatransCodec
 
 SMALL = 20_000
@@ -160,7 +161,9 @@ def test_a_worker_that_is_killed_loses_nothing(client: Any, source: Path) -> Non
 def test_a_block_that_kills_every_worker_is_reported(source: Path) -> None:
     from latrans.transfer.job import prepare
 
-    job = prepare(zarr.open_array(source), source.with_name("b.zarr"), block_nbytes=SMALL)
+    job = prepare(
+        zarr.open_array(source), source.with_name("b.zarr"), TransferOptions(block_nbytes=SMALL)
+    )
     plan, i = next(iter(job.pending()))
     with pytest.raises(TransferError, match="its workers died"):
         job.finish([runs.lost(plan, i, RuntimeError("thrice"))])

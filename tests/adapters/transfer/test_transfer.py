@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ zarr = pytest.importorskip("zarr")
 from latrans.transfer import job as jobs
 from latrans.transfer import move as moves
 from latrans.transfer import stores
+from latrans.transfer.options import TransferOptions
 from latrans.zarr import LatransCodec
 
 SMALL = 20_000  # bytes of a block
@@ -31,9 +33,11 @@ def stored(path: Path, array: Any, **options: Any) -> Any:
     return zarr.create_array(path, data=array, **{"chunks": (50, 70), **options})
 
 
-def unfinished(source: Any, target: Any, n_blocks: int, *args: Any, **options: Any) -> None:
+def unfinished(
+    source: Any, target: Any, n_blocks: int, codec: Any = "image-1", **options: Any
+) -> None:
     """Move some blocks as a process would that is killed after them."""
-    job = jobs.prepare(source, target, *args, **options)
+    job = jobs.prepare(source, target, TransferOptions(codec=codec, **options))
     for plan, i in list(job.pending())[:n_blocks]:
         moves.move(plan, i)
 
@@ -184,7 +188,7 @@ def test_what_would_befall_every_chunk_stops_the_transfer(
         raise OSError(28, "No space left on device")
 
     source = stored(tmp_path / "a.zarr", field())
-    job = jobs.prepare(source, tmp_path / "b.zarr", block_nbytes=SMALL)
+    job = jobs.prepare(source, tmp_path / "b.zarr", TransferOptions(block_nbytes=SMALL))
     plan, i = next(iter(job.pending()))
     with monkeypatch.context() as patch:
         patch.setattr(Codec, "_encode_some", fails)
@@ -339,11 +343,12 @@ from pathlib import Path
 import zarr
 from latrans.transfer.job import prepare
 from latrans.transfer.move import move
+from latrans.transfer.options import TransferOptions
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
 
-job = prepare(zarr.open_array(sys.argv[1], mode="r"), sys.argv[2])
+job = prepare(zarr.open_array(sys.argv[1], mode="r"), sys.argv[2], TransferOptions())
 before = peak()
 move(job.plans[0], 0)
 print(peak() - before, job.needed_nbytes)
@@ -358,3 +363,18 @@ def test_a_task_takes_no_more_than_was_projected(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     grown, projected = map(int, done.stdout.split())
     assert array.nbytes < grown < projected
+
+
+def test_all_ways_to_move_an_array_take_the_same_options() -> None:
+    from inspect import signature
+
+    from latrans import dask
+
+    told = {field.name for field in fields(TransferOptions)}
+    for move in (transcode, dask.transcode):
+        found = {name: p.default for name, p in signature(move).parameters.items() if name in told}
+        assert found.keys() == told
+        assert found == {field.name: field.default for field in fields(TransferOptions)}
+    assert told - {"arrays"} <= set(signature(dask.to_zarr).parameters)
+    with pytest.raises(ConfigError, match="zarr_format is 4"):
+        TransferOptions(zarr_format=4)

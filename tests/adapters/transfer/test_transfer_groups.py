@@ -14,6 +14,7 @@ from latrans.transfer import transcode
 from transfer_samples import field
 
 zarr = pytest.importorskip("zarr")
+from latrans.transfer.options import TransferOptions
 from latrans.zarr import LatransCodec
 
 pytestmark = pytest.mark.filterwarnings("ignore::zarr.errors.ZarrUserWarning")
@@ -92,7 +93,7 @@ def test_models_travel_with_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     from latrans.models import store
 
     model = synthetic_models.make_model("plane", seed=21)
-    monkeypatch.setattr("latrans.codec._or_fallback", lambda packed, *_: packed)
+    monkeypatch.setattr("latrans.codec.smaller_of", lambda packed, *_: packed)
     root = zarr.create_group(tmp_path / "a.zarr")
     root.create_array("first", data=field(), chunks=(64, 64))
     kept: dict[str, Any] = {"model_storage": "beside"}
@@ -129,7 +130,9 @@ def test_an_unfinished_group_says_so_and_its_members_list_without_warnings(
     root = zarr.create_group(tmp_path / "a.zarr")
     for name in ("first", "second"):
         root.create_array(name, data=field(), chunks=(64, 64))
-    job = jobs.prepare(root, tmp_path / "b.zarr", chunks="source", block_nbytes=20_000)
+    job = jobs.prepare(
+        root, tmp_path / "b.zarr", TransferOptions(chunks="source", block_nbytes=20_000)
+    )
     for plan, i in list(job.pending())[:7]:
         moves.move(plan, i)
     recwarn.clear()
@@ -192,7 +195,7 @@ def test_a_source_that_is_incomplete_is_refused(tmp_path: Path) -> None:
 
     root = zarr.create_group(tmp_path / "a.zarr")
     root.create_array("first", data=field(), chunks=(64, 64))
-    jobs.prepare(root, tmp_path / "b.zarr")
+    jobs.prepare(root, tmp_path / "b.zarr", TransferOptions())
     half = zarr.open_group(tmp_path / "b.zarr", mode="r")
     for source in (half, half["first"]):
         with pytest.raises(ConfigError, match="incomplete"):

@@ -34,16 +34,7 @@ def as_codec(codec: Any) -> Codec:
 def configuration(codec: Codec) -> dict[str, Any]:
     """The stored form of a codec, its model by digest ("auto" stays)."""
     model = codec.model if codec.model == "auto" else f"sha256:{open_model(codec.model).digest}"
-    return Configured(
-        model,
-        codec.mode,
-        codec.max_error,
-        codec.fill_value,
-        codec.axes,
-        codec.quality,
-        codec.step,
-        codec.valid_range,
-    ).to_mapping()
+    return Configured(**{**codec.stored(), "model": model}).to_mapping()
 
 
 def encode_array(
