@@ -7,7 +7,6 @@ suit is stored by the fallback, so that nothing an array can hold is refused.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ import numpy.typing as npt
 from .batch.batches import Batches
 from .batch.foreign import on_host
 from .chunk.rate import DEFAULT_RATE, Rate
-from .errors import CodecError, ConfigError, ModelError, ModelNotFoundError
+from .errors import CodecError, ConfigError
 from .fallback import payload
 from .fallback.frames import fallback_frame, smaller_of
 from .format.dtypes import contiguous, numeric_dtype_of, parts_of, restore_dtype, to_numeric
@@ -124,7 +123,7 @@ class Codec(CodecOptions, Batches):
             judged = None if carried is None else carried[..., 0]
         model = self._open(judged)
         if model is not None:
-            self._check(model)
+            self.check_model(model)
         frame = None
         if carried is not None and plain.ndim and model is not None:
             frame = self._try(model, carried, dtype, fortran)
@@ -183,7 +182,7 @@ class Codec(CodecOptions, Batches):
             opened = self._open(carried)
             if carried is not None and carried.ndim and opened is not None:
                 lossy = _in_mode(self, "lossy")
-                lossy._check(opened)
+                lossy.check_model(opened)
                 latents = encode.latents_alone(lossy._task(opened), carried)
                 if latents is not None:
                     return latents
@@ -224,23 +223,6 @@ class Codec(CodecOptions, Batches):
 
         options = (self.mode, self.max_error, self.missing, self.axes, self.engine)
         return choose(carried, *options)
-
-    def _check(self, model: Model) -> None:
-        if self.mode == "lossy" and not model.has_latents:
-            raise ConfigError(
-                f"model {model.name!r} has no autoencoder and so no lossy mode; use mode 'bounded' "
-                "or a model trained with one"
-            )
-        if self.mode != "lossy" and model.lossy_only:
-            raise ConfigError(
-                f"model {model.name!r} is lossy only, found mode {self.mode!r}: use mode 'lossy', "
-                "or another model such as 'image-1'"
-            )
-        if model.transform is None and (self.quality is not None or self.step is not None):
-            raise ConfigError(
-                f"model {model.name!r} has one rate and takes neither quality nor step; use a "
-                "model such as 'image-lossy-1'"
-            )
 
     def _task(self, model: Model) -> Any:
         from .chunk.encode import Task
@@ -289,19 +271,10 @@ class Codec(CodecOptions, Batches):
         return array
 
     def _model_of(self, parts: Frame) -> Model:
-        from .models import store
+        from .models.store import model_of_frame
 
         assert parts.model_digest is not None
-        if isinstance(self.model, str) and self.model.startswith(store.DATA_URI):
-            store.open_model(self.model)  # most likely the one that the frame names
-        try:
-            return store.find(parts.model_digest.hex())
-        except ModelNotFoundError:
-            if self.model == "auto":
-                raise
-        with suppress(ModelError):  # then it is not that one which is missing
-            store.open_model(self.model)  # what was asked for by path may have written the frame
-        return store.find(parts.model_digest.hex())
+        return model_of_frame(parts.model_digest.hex(), self.model)
 
     def _with_latents(self, item: Array | Buffer) -> tuple[Frame, Model]:
         item = on_host(item)

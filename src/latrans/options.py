@@ -80,3 +80,21 @@ class CodecOptions:
     def stored(self) -> dict[str, Any]:
         """Values by name, without the engine: it is a choice of the machine, not of the data."""
         return {f.name: getattr(self, f.name) for f in fields(CodecOptions) if f.name != "engine"}
+
+    def check_model(self, model: Model) -> None:
+        """Raise `ConfigError` if a model does not have the mode or rate that is asked for."""
+        if self.mode == "lossy" and not model.has_latents:
+            raise ConfigError(
+                f"model {model.name!r} has no autoencoder and so no lossy mode; use mode 'bounded' "
+                "or a model trained with one"
+            )
+        if self.mode != "lossy" and model.lossy_only:
+            raise ConfigError(
+                f"model {model.name!r} is lossy only, found mode {self.mode!r}: use mode 'lossy', "
+                "or another model such as 'image-1'"
+            )
+        if model.transform is None and (self.quality is not None or self.step is not None):
+            raise ConfigError(
+                f"model {model.name!r} has one rate and takes neither quality nor step; use a "
+                "model such as 'image-lossy-1'"
+            )

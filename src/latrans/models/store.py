@@ -15,9 +15,11 @@ import os
 import re
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from ..errors import ModelError, ModelNotFoundError
 from .model import Model
@@ -159,11 +161,31 @@ def find(digest: str) -> Model:
             except OSError:
                 continue
     raise ModelNotFoundError(
-        f"no model with digest {digest} is found. Where a Zarr store keeps it beside its arrays, "
+        f"no model with digest {digest} was found. Where a Zarr store keeps it beside its arrays, "
         "open them with latrans.zarr.open; else ask whoever wrote the data for the model file, and "
         "give it to the command with --model, open it with latrans.open_model, or put it into "
         f"{cache_directory()} or a directory of LATRANS_MODEL_PATH"
     )
+
+
+def model_of_frame(digest: str, asked: Any) -> Model:
+    """The model that a frame names, which may be the one that was asked for by name or path.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If no model of this digest is found.
+    """
+    if isinstance(asked, str) and asked.startswith(DATA_URI):
+        open_model(asked)  # most likely the one that the frame names
+    try:
+        return find(digest)
+    except ModelNotFoundError:
+        if isinstance(asked, str) and asked == "auto":
+            raise
+    with suppress(ModelError):  # then it is not that one which is missing
+        open_model(asked)  # what was asked for by path may have written the frame
+    return find(digest)
 
 
 def list_models(directories: list[Path] | None = None) -> list[Listed]:
