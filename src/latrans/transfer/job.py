@@ -17,11 +17,12 @@ from ..errors import ConfigError, TransferError
 from ..format.dtypes import contiguous
 from ..models.store import open_model
 from ..zarr.models import keep
-from . import memory, ome, progress, stores
+from . import memory, progress, stores
+from . import target as targets
 from .archive import Archive
 from .blocks import BlockGrid, block_grid
 from .layout import Layout, layouts
-from .members import arrays_of, groups_of
+from .members import arrays_of
 from .move import MovePlan
 from .options import TransferOptions
 from .summary import Record, Summary
@@ -165,9 +166,9 @@ def prepare(
     archive = Archive.named(target, options.overwrite)
     folder = target if archive is None else archive.folder
     place = stores.open_target(folder, options.storage_options)
-    if not _goes_on(place, job, parts, options.resume, options.overwrite):
+    if not targets.goes_on(place, job, parts, options.resume, options.overwrite):
         stores.clear(place)
-    made = _make(place, source, wanted, job, parts, options.zarr_format)
+    made = targets.make(place, source, wanted, job, parts, options.zarr_format)
     codecs = (layout.codec for layout in wanted if layout.model_storage == "beside")
     beside = [found for found in codecs if found is not None]
     if beside:
@@ -195,87 +196,6 @@ def prepare(
     ]
     exact = tuple(f"{layout.name} ({layout.exact})" for layout in wanted if layout.exact)
     return Job(place, plans, earlier, needed, stores.is_consolidated(source), exact, archive)
-
-
-def _goes_on(
-    place: StorePath, job: str, parts: dict[str, Any], resume: bool, overwrite: bool
-) -> bool:
-    """Whether the target is there and unfinished by the same transfer; raises where it is not
-    to be replaced."""
-    try:
-        node = zarr.open(place, mode="r", use_consolidated=False)
-    except (FileNotFoundError, ValueError):
-        if not overwrite and stores.keys(place.store, place.path + "/" if place.path else ""):
-            raise ConfigError(
-                f"{place} holds something that is not a Zarr array or group: choose another name, "
-                "or replace it with overwrite (--overwrite)"
-            ) from None
-        return False
-    before = progress.unfinished(node)
-    if before is not None and before.get("job") == job and resume:
-        return True
-    if overwrite:
-        return False
-    if before is None:
-        raise ConfigError(
-            f"{place} exists and is complete: choose another name, or replace it with overwrite "
-            "(--overwrite)"
-        )
-    if before.get("job") == job:
-        raise ConfigError(f"{place} is unfinished: go on with it, or replace it with overwrite")
-    raise ConfigError(
-        f"{place} is the unfinished result of another transfer ("
-        f"{progress.changes(before.get('of'), parts)}): repeat that one to finish it, or replace "
-        "it with overwrite (--overwrite)"
-    )
-
-
-def _make(
-    place: StorePath,
-    source: Any,
-    wanted: list[Layout],
-    job: str,
-    parts: dict[str, Any],
-    zarr_format: int,
-) -> list[Any]:
-    """Create what is not there yet: groups first, so that the target is marked before all."""
-    if isinstance(source, zarr.Group):
-        groups = {path: dict(group.attrs) for path, group in groups_of(source).items()}
-        moved = ome.attributes_of(groups, source.metadata.zarr_format, zarr_format)
-        for path in sorted(moved):
-            mark = {} if path else progress.marker(job, parts)
-            attributes = {**moved[path], **mark}
-            if not _exists(place / path):
-                zarr.create_group(
-                    place.store,
-                    path=(place / path).path,
-                    zarr_format=zarr_format,
-                    attributes=attributes,
-                )
-    made = []
-    for layout in wanted:
-        where = place / layout.name
-        if not _exists(where):
-            options = dict(layout.options)
-            mark = progress.marker(job, None if layout.name else parts)
-            options["attributes"] = {**options["attributes"], **mark}
-            zarr.create_array(
-                where,
-                shape=tuple(layout.source.shape),
-                chunks=layout.chunks,
-                shards=layout.shards,
-                zarr_format=zarr_format,
-                **options,
-            )
-        made.append(zarr.open_array(where, mode="r+"))
-    return made
-
-
-def _exists(where: StorePath) -> bool:
-    return any(
-        stores.get(where.store, stores.below(where.path, name)) is not None
-        for name in ("zarr.json", ".zarray", ".zgroup")
-    )
 
 
 def _grid(layout: Layout, block_nbytes: int) -> BlockGrid:

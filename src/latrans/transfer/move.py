@@ -19,7 +19,7 @@ from ..format.dtypes import contiguous
 from ..missing.missing import Missing
 from ..process.whole_files import FULL
 from ..zarr import LatransCodec
-from ..zarr.arrays import writing_all
+from ..zarr.opening import writing_all
 from . import progress, stores
 from .blocks import Block, BlockGrid
 from .compare import Difference, difference

@@ -23,7 +23,7 @@ from zarr.storage import LocalStore, MemoryStore, StorePath, WrapperStore
 from zarr.storage._common import make_store_path
 
 from ..errors import ConfigError
-from ..zarr.arrays import config_of
+from ..zarr.opening import config_of
 from ..zarr.zip_stores import METADATA
 
 _PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial\Z")

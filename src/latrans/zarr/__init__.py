@@ -10,8 +10,9 @@ Inside this package ``zarr`` is the library, as everywhere.
 """
 
 from .adapter import LatransAdapter
-from .arrays import create, open
+from .arrays import create
 from .batching import BatchSizes, batch_sizes
 from .codec import LatransCodec
+from .opening import open
 
 __all__ = ["BatchSizes", "LatransAdapter", "LatransCodec", "batch_sizes", "create", "open"]

@@ -1,4 +1,4 @@
-"""Create and open: Zarr arrays whose chunks suit their model, in stores that carry it.
+"""Create: Zarr arrays whose chunks suit their model, in stores that carry it.
 
 What comes back are arrays and groups of zarr itself; whoever knows those knows these.
 """
@@ -8,9 +8,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,8 +23,7 @@ from ..models.store import open_model
 from ..numcodecs import Latrans
 from . import models
 from .codec import LatransCodec
-
-_BATCHED = "zarr.core.codec_pipeline.BatchedCodecPipeline"
+from .opening import batches_of, drops_wrongly
 
 
 def create(
@@ -186,12 +182,12 @@ def create(
     else:
         options |= {"serializer": LatransCodec(**values), "compressors": None}
         options["dimension_names"] = dimension_names
-    if _drops_wrongly(dtype):
+    if drops_wrongly(dtype):
         options["config"] = {"write_empty_chunks": True, **(options.get("config") or {})}
     place = _place(store, opened, model_storage, zarr_format, options.get("storage_options"))
     # Zarr itself writes data chunk by chunk, and so in batches of those at work at once.
     is_whole = data is not None and batch_size is None
-    with _batches_of(batch_size):
+    with batches_of(batch_size):
         array = zarr.create_array(
             place,
             name=name,
@@ -209,81 +205,6 @@ def create(
     return array
 
 
-def open(
-    store: Any, path: str | None = None, mode: str = "r", *, batch_size: int | None = None,
-    **options: Any,
-) -> zarr.Array[Any] | zarr.Group:  # fmt: skip
-    """Open a Zarr array or group, with the models that its store keeps beside the data.
-
-    Parameters
-    ----------
-    store : path, URL, Store, dict or zarr.Group
-        The whole store, so that models of groups above `path` are found.
-    path : str, optional
-        Of the array or group in it.
-    mode : {"r", "r+", "a", "w", "w-"}
-        As for `zarr.open`.
-    batch_size : int, optional
-        As for `create`; of an array, not of those in a group.
-    **options
-        Further ones of `zarr.open`.
-
-    Returns
-    -------
-    zarr.Array or zarr.Group
-        Of a group, all arrays can be read whose models are in it or above it.  An array of floats
-        that is opened by its path for writing keeps chunks of NaN bit for bit, as `create` does.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such array or group.
-    ModelError
-        If a model beside the data is damaged, or larger than any model.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import latrans.zarr
-    >>> store, image = {}, np.arange(48, dtype="uint8").reshape(6, 8)
-    >>> z = latrans.zarr.create(store, name="image", data=image, model_storage="beside")
-    >>> bool((latrans.zarr.open(store, "image")[:] == image).all())
-    True
-    """
-    from .zip_stores import resolved
-
-    if isinstance(store, zarr.Group):
-        store = store.store_path
-    with _batches_of(batch_size):
-        try:
-            node = zarr.open(resolved(store), mode=mode, path=path, **options)
-        except FileNotFoundError as error:
-            if path is None:
-                raise
-            where = store if isinstance(store, str | Path) else "the store"
-            raise type(error)(f"{where} has no array or group {path!r}") from error
-        if mode != "r" and isinstance(node, zarr.Array) and _drops_wrongly(node.dtype):
-            node = writing_all(node)
-    models.load_for(node)
-    return node
-
-
-def writing_all(array: zarr.Array[Any]) -> zarr.Array[Any]:
-    """The same array, writing chunks that equal its fill value, too.
-
-    Zarr ignores the `config` that an array which exists is opened with.
-    """
-    inner = array._async_array
-    config = replace(config_of(array), write_empty_chunks=True)
-    return zarr.Array(zarr.AsyncArray(inner.metadata, inner.store_path, config))
-
-
-def config_of(array: zarr.Array[Any]) -> Any:
-    """What an array was opened with; zarr 3.1.3 keeps it under another name."""
-    inner = array._async_array
-    return inner.config if hasattr(inner, "config") else inner._config
-
-
 def _place(store: Any, model: Model | None, storage: str, zarr_format: int, options: Any) -> Any:
     """What `zarr.create_array` takes, with the model in it before the array is."""
     if storage == "beside" and model is not None:
@@ -295,11 +216,6 @@ def _place(store: Any, model: Model | None, storage: str, zarr_format: int, opti
         models.keep(group, model)
         store = group
     return store.store_path if isinstance(store, zarr.Group) else store
-
-
-def _drops_wrongly(dtype: Any) -> bool:
-    """Whether Zarr may take chunks for empty that are not: -0.0 or any NaN passes for another."""
-    return np.dtype(dtype).kind in "fcV"
 
 
 def _marker(fill_value: Any) -> Any:
@@ -321,22 +237,3 @@ def _parts(array: zarr.Array[Any], batch_size: int | None) -> Iterator[tuple[sli
     starts = [range(0, size, step) for size, step in zip(array.shape, steps, strict=True)]
     for corner in itertools.product(*starts):
         yield tuple(slice(a, a + step) for a, step in zip(corner, steps, strict=True))
-
-
-@contextmanager
-def _batches_of(size: int | None) -> Iterator[None]:
-    """Zarr takes the size over into arrays that are made or opened meanwhile.
-
-    Its fused pipeline hands over as many chunks as it has threads, whatever the size, so such an
-    array gets the batched one.
-    """
-    if size is None:
-        yield
-        return
-    if not isinstance(size, int) or size < 1:
-        raise ConfigError(f"batch_size is {size!r}; expected a whole number of at least 1, or None")
-    settings: dict[str, Any] = {"codec_pipeline.batch_size": size}
-    if str(zarr.config.get("codec_pipeline.path")).endswith(".FusedCodecPipeline"):
-        settings["codec_pipeline.path"] = _BATCHED
-    with zarr.config.set(settings):
-        yield
