@@ -49,7 +49,7 @@ struct TransformParts {
     const uint16_t *signs;       // (n_sign_rows * kSignTables, 2) frequencies
     const int8_t *sign_weights;  // (n_sign_rows, kSignNeighbours)
     const int8_t *centroids;     // (kClasses, kCentroids)
-    const double *costs;         // (kClasses, kTokens)
+    const double *costs;         // (kClasses, kBandTokens)
     const int16_t *prediction;   // (n_prediction_rows, 3)
     size_t n_prediction_rows;
 };
