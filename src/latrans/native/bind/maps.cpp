@@ -12,12 +12,10 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include "cpu.h"
 #include "gil.h"
+#include "kernels.h"
 #include "maps/divisors.h"
-#include "maps/passes.h"
 #include "require.h"
-#include "residual/kernel/kernels.h"
 
 namespace nb = nanobind;
 using namespace latrans;
@@ -33,19 +31,10 @@ using SumsArray = nb::ndarray<int64_t, nb::ndim<2>, nb::c_contig, nb::device::cp
 using Counts = std::tuple<int64_t, int64_t, int64_t>;
 
 // The passes for a kernel's instruction set; without a name, of the fastest that runs here.
-const FieldKernel &field_kernel(const std::string &wanted) {
-    std::string name = wanted;
-    for (const Kernel *usable : kernels()) {
-        if (wanted.empty()) name = usable->name;
-        if (name == usable->name) {
-#ifdef LATRANS_X86_LEVELS
-            if (name == "avx2") return field_avx2;
-            if (name == "avx512") return field_avx512;
-#endif
-            return field_portable;
-        }
-    }
-    throw nb::value_error("no kernel of this name runs on this machine");
+const MapKernel &map_kernel(const std::string &name) {
+    const Kernels *chosen = kernels(name);
+    require(chosen, "no kernel of this name runs on this machine");
+    return chosen->maps;
 }
 
 template <class Array> int type_of(const Array &values) {
@@ -69,8 +58,8 @@ std::optional<Counts> quantise(const Values &values, double step, double bound,
                                std::tuple<double, double> limits, const Out &out,
                                const std::string &kernel) {
     require(values.shape(0) == out.shape(0), "as many integers as values are needed");
-    const Pass &pass = field_kernel(kernel).passes[type_of(values)];
-    const Range range{std::get<0>(limits), std::get<1>(limits)};
+    const Pass &pass = map_kernel(kernel).passes[type_of(values)];
+    const ValueRange range{std::get<0>(limits), std::get<1>(limits)};
     Compared found;
     bool fits;
     {
@@ -84,8 +73,8 @@ std::optional<Counts> quantise(const Values &values, double step, double bound,
 Counts compare(const Values &values, const Integers &integers, double step, double bound,
                std::tuple<double, double> limits, const std::string &kernel) {
     require(values.shape(0) == integers.shape(0), "as many integers as values are needed");
-    const Pass &pass = field_kernel(kernel).passes[type_of(values)];
-    const Range range{std::get<0>(limits), std::get<1>(limits)};
+    const Pass &pass = map_kernel(kernel).passes[type_of(values)];
+    const ValueRange range{std::get<0>(limits), std::get<1>(limits)};
     Compared found;
     {
         latrans::GilReleased free;
@@ -97,8 +86,8 @@ Counts compare(const Values &values, const Integers &integers, double step, doub
 void restore(const Integers &integers, double step, std::tuple<double, double> limits,
              const Writable &out, const std::string &kernel) {
     require(integers.shape(0) == out.shape(0), "as many values as integers are needed");
-    const Pass &pass = field_kernel(kernel).passes[type_of(out)];
-    const Range range{std::get<0>(limits), std::get<1>(limits)};
+    const Pass &pass = map_kernel(kernel).passes[type_of(out)];
+    const ValueRange range{std::get<0>(limits), std::get<1>(limits)};
     latrans::GilReleased free;
     pass.restore(integers.data(), integers.shape(0), step, range, out.data());
 }
@@ -107,7 +96,7 @@ std::tuple<double, double, int64_t, int64_t> extent(const Values &values,
                                                     const std::string &kernel) {
     const int type = type_of(values);
     require(type < 2, "extremes are those of floats");
-    const FieldKernel &chosen = field_kernel(kernel);
+    const MapKernel &chosen = map_kernel(kernel);
     Extremes found;
     {
         latrans::GilReleased free;
@@ -123,7 +112,7 @@ void misses(const Planes &planes, bool plane, bool wide, const SumsArray &sums,
     require(columns >= edge && (!plane || rows >= edge), "planes are too small");
     const size_t n = planes.shape(0) * (plane ? rows - edge : rows) * (columns - edge);
     require(sums.shape(1) * 32 >= n && sums.shape(0) == kMostMisses, "sums have another shape");
-    const FieldKernel &chosen = field_kernel(kernel);
+    const MapKernel &chosen = map_kernel(kernel);
     latrans::GilReleased free;
     chosen.misses[wide](planes.data(), planes.shape(0), rows, columns, plane,
                          {sums.data(), sums.shape(1)});

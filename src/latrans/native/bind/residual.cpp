@@ -19,12 +19,11 @@
 
 #include "arrays.h"
 #include "gil.h"
+#include "kernels.h"
 #include "require.h"
 #include "residual/classes.h"
 #include "residual/coder.h"
 #include "residual/imported.h"
-#include "residual/kernel/kernels.h"
-#include "samples.h"
 
 namespace nb = nanobind;
 using namespace latrans;
@@ -90,9 +89,7 @@ std::shared_ptr<Model> make_model(const Geometry &geometry, bool has_picture, bo
                                   Array<int32_t, 1> reciprocals,
                                   const std::vector<NetworkArgs> &networks,
                                   Array<uint16_t, 2> frequencies, const std::string &kernel) {
-    const Kernel *chosen = nullptr;
-    for (const Kernel *usable : kernels())
-        if (!chosen && (kernel.empty() || kernel == usable->name)) chosen = usable;
+    const Kernels *chosen = kernels(kernel);
     require(chosen, "no kernel of this name runs on this machine");
     require(logs.shape(0) == kTableSteps && reciprocals.shape(0) == kTableSteps,
             "logarithms and reciprocals have 64 steps");
@@ -107,7 +104,7 @@ std::shared_ptr<Model> make_model(const Geometry &geometry, bool has_picture, bo
                        reciprocals.data(),
                        {},
                        frequencies.data(),
-                       chosen};
+                       &chosen->residual};
     for (const auto &[n_references, layers, input_range] : networks) {
         NetworkSource network{n_references, {}, input_range.first, input_range.second};
         for (const auto &[weight, bias, shift, lo, hi] : layers) {
@@ -294,9 +291,5 @@ void bind_residual(nb::module_ &module) {
         .def("take_plane", &take_plane)
         .def("encode", &encode_planes)
         .def("decode", &decode_plane, nb::arg(), nb::arg(), nb::arg(), nb::arg().none());
-    module.def("residual_kernels", [] {
-        std::vector<const char *> names;
-        for (const Kernel *kernel : kernels()) names.push_back(kernel->name);
-        return names;
-    });
+    module.def("residual_kernels", &kernel_names);
 }

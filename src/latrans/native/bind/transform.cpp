@@ -13,10 +13,12 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "arrays.h"
+#include "bindings.h"
 #include "gil.h"
 #include "require.h"
-#include "transform_arrays.h"
 
+namespace nb = nanobind;
 using namespace latrans;
 
 namespace {
@@ -56,7 +58,7 @@ std::shared_ptr<TransformBands> make_bands(const std::vector<LayerArgs> &layers,
     require(signs.shape(1) == 2 && signs.shape(0) == sign_weights.shape(0) * kSignTables &&
                 sign_weights.shape(1) == kSignNeighbours && centroids.shape(0) == kClasses &&
                 centroids.shape(1) == kCentroids && costs.shape(0) == kClasses &&
-                costs.shape(1) == kTokens && prediction.shape(1) == 3,
+                costs.shape(1) == kBandTokens && prediction.shape(1) == 3,
             "parts do not fit the transform");
     const TransformParts parts{sign_weights.shape(0), signs.data(),      sign_weights.data(),
                                centroids.data(),      costs.data(),      prediction.data(),

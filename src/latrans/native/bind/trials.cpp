@@ -13,10 +13,10 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include "arrays.h"
 #include "gil.h"
 #include "require.h"
 #include "residual/plan/trials.h"
-#include "samples.h"
 
 namespace nb = nanobind;
 using namespace latrans;

@@ -16,6 +16,7 @@
 
 #include "arrays.h"
 #include "gil.h"
+#include "kernels.h"
 #include "require.h"
 #include "values/chunks.h"
 #include "values/coder.h"
@@ -51,12 +52,12 @@ std::shared_ptr<ValueModel> make_model(std::pair<size_t, size_t> shape, const Pa
                                        const std::vector<LayerArgs> &layers,
                                        Array<uint16_t, 2> frequencies,
                                        const std::string &kernel) {
-    const ValueKernel *chosen = value_kernel(kernel);
+    const Kernels *chosen = kernels(kernel);
     require(chosen, "no kernel of this name runs on this machine");
     require(frequencies.shape(1) == kValueSymbols, "probability tables have another shape");
     const ValueSource source{shape.first, shape.second, offsets(taps), offsets(picture_taps),
                              layer_sources(layers), frequencies.data(), frequencies.shape(0),
-                             chosen};
+                             &chosen->values};
     return std::make_shared<ValueModel>(source);
 }
 

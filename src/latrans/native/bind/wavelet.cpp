@@ -1,9 +1,11 @@
 // The wavelet on NumPy arrays of 32 or 64 bits.
 #include "transform/lifting.h"
 
+#include "arrays.h"
+#include "bindings.h"
 #include "gil.h"
-#include "transform_arrays.h"
 
+namespace nb = nanobind;
 using namespace latrans;
 
 namespace {

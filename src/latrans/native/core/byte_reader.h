@@ -1,4 +1,4 @@
-// Takes the bytes of a section apart: the twin of wire.py's Reader.
+// Takes the bytes of a section apart: the twin of format/varint.py's Reader.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -20,13 +20,10 @@ Cpu chosen_cpu() {
 Cpu best_cpu() {
 #ifdef LATRANS_X86_LEVELS
     __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2");
-    if (avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512vnni") &&
-        __builtin_cpu_supports("avx512vbmi"))
-        return Cpu::avx512;
-    if (avx2) return Cpu::avx2;
+#define LATRANS_SUPPORTED(part) &&__builtin_cpu_supports(#part)
+    if (true LATRANS_AVX512_PARTS(LATRANS_SUPPORTED)) return Cpu::avx512;
+    if (true LATRANS_AVX2_PARTS(LATRANS_SUPPORTED)) return Cpu::avx2;
+#undef LATRANS_SUPPORTED
 #endif
     return Cpu::portable;
 }

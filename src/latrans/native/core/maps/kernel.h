@@ -2,10 +2,12 @@
 //
 // Plain loops over blocks that fit the nearest cache, for the compiler to turn into vectors.  Every
 // double is computed as NumPy does: one rounding per operation, none contracted.
+#pragma once
 #include "maps/passes.h"
 
 namespace latrans {
 namespace {
+namespace maps_kernel {
 
 constexpr size_t kBlock = 512;
 constexpr double kWhole = 6755399441055744.0;  // 1.5 * 2**52: adding it rounds to whole numbers
@@ -16,30 +18,30 @@ double magnitude(double x) { return x < 0 ? -x : x; }
 
 // What a product comes back as: floats round, integers stay within their type.
 template <class T> struct Value {
-    static double of(double x, const Range &r) {
+    static double of(double x, const ValueRange &r) {
         return static_cast<double>(whole(x, r));
     }
-    static T stored(double x, const Range &r) { return static_cast<T>(whole(x, r)); }
+    static T stored(double x, const ValueRange &r) { return static_cast<T>(whole(x, r)); }
 
   private:
-    static int64_t whole(double x, const Range &r) {
+    static int64_t whole(double x, const ValueRange &r) {
         x = x < r.lo ? r.lo : x;
         return static_cast<int64_t>(x > r.hi ? r.hi : x);
     }
 };
 template <> struct Value<float> {
-    static double of(double x, const Range &) { return static_cast<float>(x); }
-    static float stored(double x, const Range &) { return static_cast<float>(x); }
+    static double of(double x, const ValueRange &) { return static_cast<float>(x); }
+    static float stored(double x, const ValueRange &) { return static_cast<float>(x); }
 };
 template <> struct Value<double> {
-    static double of(double x, const Range &) { return x; }
-    static double stored(double x, const Range &) { return x; }
+    static double of(double x, const ValueRange &) { return x; }
+    static double stored(double x, const ValueRange &) { return x; }
 };
 
 // Adds to `found` how a block of values compares with what its integers come back as.
 template <class T>
 void compare_block(const T *values, const double *whole, size_t n, double step, double bound,
-                   const Range &range, Compared &found) {
+                   const ValueRange &range, Compared &found) {
     int64_t missed = 0, same = 0, told = 0;
     for (size_t i = 0; i < n; ++i) {
         const double value = static_cast<double>(values[i]);
@@ -54,7 +56,7 @@ void compare_block(const T *values, const double *whole, size_t n, double step, 
 }
 
 template <class T>
-bool quantise(const void *data, size_t n, double step, double bound, const Range &range,
+bool quantise(const void *data, size_t n, double step, double bound, const ValueRange &range,
               int32_t *out, Compared &found) {
     const T *values = static_cast<const T *>(data);
     double whole[kBlock];
@@ -75,7 +77,7 @@ bool quantise(const void *data, size_t n, double step, double bound, const Range
 
 template <class T>
 void compare(const void *data, const int32_t *integers, size_t n, double step, double bound,
-             const Range &range, Compared &found) {
+             const ValueRange &range, Compared &found) {
     const T *values = static_cast<const T *>(data);
     double whole[kBlock];
     for (size_t at = 0; at < n; at += kBlock) {
@@ -86,7 +88,7 @@ void compare(const void *data, const int32_t *integers, size_t n, double step, d
 }
 
 template <class T>
-void restore(const int32_t *integers, size_t n, double step, const Range &range, void *out) {
+void restore(const int32_t *integers, size_t n, double step, const ValueRange &range, void *out) {
     T *values = static_cast<T *>(out);
     for (size_t i = 0; i < n; ++i) values[i] = Value<T>::stored(integers[i] * step, range);
 }
@@ -212,15 +214,13 @@ void misses(const int32_t *planes, size_t n_planes, size_t rows, size_t columns,
 
 template <class T> constexpr Pass pass() { return {&quantise<T>, &compare<T>, &restore<T>}; }
 
-}  // namespace
-
-extern const FieldKernel LATRANS_KERNEL;
-const FieldKernel LATRANS_KERNEL{
-    LATRANS_KERNEL_NAME,
+constexpr MapKernel kTable{
     {pass<float>(), pass<double>(), pass<int8_t>(), pass<uint8_t>(), pass<int16_t>(),
      pass<uint16_t>(), pass<int32_t>(), pass<uint32_t>(), pass<int64_t>(), pass<uint64_t>()},
     {&extent<float, uint32_t>, &extent<double, uint64_t>},
     {&misses<int32_t>, &misses<int64_t>},
 };
 
+}  // namespace maps_kernel
+}  // namespace
 }  // namespace latrans

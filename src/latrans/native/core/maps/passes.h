@@ -4,7 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
-// Every double must be rounded once per operation: x87 registers hold more, and no bound would be kept.
+// Every double must be rounded once per operation: x87 registers hold more, and no bound would be
+// kept.
 static_assert(FLT_EVAL_METHOD >= 0 && FLT_EVAL_METHOD != 2,
               "doubles have excess precision here; on x86 build with -msse2 -mfpmath=sse");
 // The Python side needs NumPy's default integers to have 64 bits.
@@ -12,11 +13,11 @@ static_assert(sizeof(void *) == 8, "latrans needs a 64-bit platform");
 
 namespace latrans {
 
-constexpr int kFieldTypes = 10;  // float32, float64, int8, uint8, int16, ... int64, uint64
+constexpr int kMapTypes = 10;  // float32, float64, int8, uint8, int16, ... int64, uint64
 constexpr int kMostMisses = 5;   // predictors that `misses` compares
 
 // Values that integers come back as lie in it; floats take no notice.
-struct Range {
+struct ValueRange {
     double lo, hi;
 };
 
@@ -33,11 +34,12 @@ struct Extremes {
 
 struct Pass {
     // False where an integer would leave its range; `out` and `found` are then of no use.
-    bool (*quantise)(const void *values, size_t n, double step, double bound, const Range &range,
-                     int32_t *out, Compared &found);
+    bool (*quantise)(const void *values, size_t n, double step, double bound,
+                     const ValueRange &range, int32_t *out, Compared &found);
     void (*compare)(const void *values, const int32_t *integers, size_t n, double step,
-                    double bound, const Range &range, Compared &found);
-    void (*restore)(const int32_t *integers, size_t n, double step, const Range &range, void *out);
+                    double bound, const ValueRange &range, Compared &found);
+    void (*restore)(const int32_t *integers, size_t n, double step, const ValueRange &range,
+                    void *out);
 };
 
 // For each predictor, a sum per group of samples.
@@ -49,13 +51,10 @@ struct Sums {
 using Misses = void (*)(const int32_t *planes, size_t n_planes, size_t rows, size_t columns,
                         bool plane, const Sums &sums);
 
-struct FieldKernel {
-    const char *name;
-    Pass passes[kFieldTypes];
+struct MapKernel {
+    Pass passes[kMapTypes];
     void (*extent[2])(const void *values, size_t n, Extremes &found);
     Misses misses[2];  // in 32 bits, for samples below 2**26, and in 64
 };
-
-extern const FieldKernel field_portable, field_avx2, field_avx512;
 
 }  // namespace latrans

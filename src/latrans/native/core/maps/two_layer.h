@@ -1,4 +1,4 @@
-// Floats as a cell to predict and a place among the cell's floats: the twin of floats.py, where
+// Floats as a cell to predict and a place among the cell's floats: the twin of maps/two_layer.py, where
 // the arithmetic is described (FORMAT.md 5.1).
 #pragma once
 #include <cstddef>

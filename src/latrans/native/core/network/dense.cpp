@@ -2,9 +2,7 @@
 
 #include <algorithm>
 
-#include "cpu.h"
 #include "require.h"
-#include "residual/kernel/kernels.h"
 
 namespace latrans {
 
@@ -27,19 +25,6 @@ bool fits(const std::vector<LayerSource> &layers, int32_t lo, int32_t hi, int gr
 }
 
 }  // namespace
-
-const ValueKernel *value_kernel(const std::string &name) {
-    for (const Kernel *usable : kernels()) {
-        if (!name.empty() && name != usable->name) continue;
-        for (const ValueKernel *kernel : {
-#ifdef LATRANS_X86_LEVELS
-                 &values_avx512, &values_avx2,
-#endif
-                 &values_portable})
-            if (kernel->name == std::string(usable->name)) return kernel;
-    }
-    return nullptr;
-}
 
 DenseNetwork::DenseNetwork(const std::vector<LayerSource> &layers, int32_t lo, int32_t hi,
                            const ValueKernel &kernel)

@@ -2,16 +2,12 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "residual/model.h"
 #include "values/step.h"
 
 namespace latrans {
-
-// The kernel of a name, of the fastest instruction set that runs here for "", else null.
-const ValueKernel *value_kernel(const std::string &name);
 
 // Where values pass from layer to layer; one for each thread.
 struct NetworkRows {

@@ -3,44 +3,15 @@
 #include <algorithm>
 #include <utility>
 
-#include "cpu.h"
+#include "kernels.h"
 #include "require.h"
 
 namespace latrans {
 
 namespace {
 
-constexpr size_t kRows = 4;      // positions that share a load of weights
-constexpr size_t kLanes = 16;    // output channels side by side
 constexpr size_t kBlock = 64;    // positions whose patches are gathered together
 constexpr size_t kGroup = 4096;  // positions that go through all layers together
-
-#if defined(__GNUC__)
-// GCC left to itself splits the loops below into 128-bit pieces.
-typedef int32_t Lanes __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
-#else
-struct Lanes {
-    int32_t lane[kLanes];
-    void operator+=(const Lanes &other) {
-        for (size_t o = 0; o < kLanes; ++o) lane[o] += other.lane[o];
-    }
-    friend Lanes operator*(int32_t x, Lanes w) {
-        for (size_t o = 0; o < kLanes; ++o) w.lane[o] *= x;
-        return w;
-    }
-};
-#endif
-
-// acc[r] += sum over k of x[r][k] * w[k]
-LATRANS_BODY void multiply_body(const int32_t *x, const Lanes *w, size_t depth, Lanes *acc) {
-    Lanes sum[kRows];
-    for (size_t r = 0; r < kRows; ++r) sum[r] = acc[r];
-    for (size_t k = 0; k < depth; ++k)
-        for (size_t r = 0; r < kRows; ++r) sum[r] += x[r * depth + k] * w[k];
-    for (size_t r = 0; r < kRows; ++r) acc[r] = sum[r];
-}
-LATRANS_BY_CPU(void, multiply, (const int32_t *x, const Lanes *w, size_t depth, Lanes *acc),
-               (x, w, depth, acc))
 
 struct Batch {
     size_t items = 0, channels = 0, height = 0, width = 0;
@@ -90,29 +61,28 @@ void run_conv(const Step &step, const Batch &x, Batch &y) {
     const size_t depth = step.in * step.kh * step.kw;
     y.data.resize(positions * step.out);
     std::vector<int32_t> patches(kBlock * depth);
+    const Multiply kernel = kernels().multiply;
     for (size_t start = 0; start < positions; start += kBlock) {
         const size_t count = std::min(kBlock, positions - start);
         for (size_t p = 0; p < count; ++p) {
             const size_t item = (start + p) / area, at = (start + p) % area;
             gather(step, x, item, at / y.width, at % y.width, &patches[p * depth]);
         }
-        for (size_t first = 0; first < step.out; first += kLanes) {
-            const size_t lanes = std::min(kLanes, step.out - first);
-            for (size_t p = 0; p < count; p += kRows) {
+        for (size_t first = 0; first < step.out; first += kPanelLanes) {
+            const size_t lanes = std::min(kPanelLanes, step.out - first);
+            for (size_t p = 0; p < count; p += kPanelRows) {
                 // Rows past `count` hold older patches; their sums are not used.
-                int32_t acc[kRows * kLanes];
-                for (size_t r = 0; r < kRows; ++r)
-                    for (size_t o = 0; o < kLanes; ++o)
-                        acc[r * kLanes + o] = o < lanes ? step.bias[first + o] : 0;
-                multiply(&patches[p * depth],
-                         reinterpret_cast<const Lanes *>(&step.panels[first * depth]), depth,
-                         reinterpret_cast<Lanes *>(acc));
-                for (size_t r = 0; r < std::min(kRows, count - p); ++r) {
+                int32_t acc[kPanelRows * kPanelLanes];
+                for (size_t r = 0; r < kPanelRows; ++r)
+                    for (size_t o = 0; o < kPanelLanes; ++o)
+                        acc[r * kPanelLanes + o] = o < lanes ? step.bias[first + o] : 0;
+                kernel(&patches[p * depth], &step.panels[first * depth], depth, acc);
+                for (size_t r = 0; r < std::min(kPanelRows, count - p); ++r) {
                     const size_t item = (start + p + r) / area, at = (start + p + r) % area;
                     int32_t *to = &y.data[(item * step.out + first) * area + at];
                     for (size_t o = 0; o < lanes; ++o) {
                         const int s = step.shift[first + o];
-                        const int32_t q = (acc[r * kLanes + o] + (INT32_C(1) << (s - 1))) >> s;
+                        const int32_t q = (acc[r * kPanelLanes + o] + (INT32_C(1) << (s - 1))) >> s;
                         to[o * area] = std::min(std::max(q, step.lo), step.hi);
                     }
                 }
@@ -146,10 +116,10 @@ void ConvProgram::add_conv(const ConvSource &source) {
     step.bias.assign(source.bias, source.bias + step.out);
     step.shift.assign(source.shift, source.shift + step.out);
     const size_t depth = step.in * step.kh * step.kw;
-    step.panels.assign((step.out + kLanes - 1) / kLanes * kLanes * depth, 0);
+    step.panels.assign((step.out + kPanelLanes - 1) / kPanelLanes * kPanelLanes * depth, 0);
     for (size_t o = 0; o < step.out; ++o)
         for (size_t k = 0; k < depth; ++k)
-            step.panels[(o / kLanes * depth + k) * kLanes + o % kLanes] =
+            step.panels[(o / kPanelLanes * depth + k) * kPanelLanes + o % kPanelLanes] =
                 source.weights[o * depth + k];
     channels_ = step.out;
     steps_.push_back(std::move(step));

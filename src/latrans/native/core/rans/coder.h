@@ -1,4 +1,4 @@
-// Interleaved rANS: the compiled twin of entropy/reference.py, where the format is described.
+// Interleaved rANS: the compiled twin of coding/rans/reference.py, where the format is described.
 #pragma once
 #include <algorithm>
 #include <cstddef>

@@ -1,4 +1,4 @@
-// Probability tables, laid out for decoding: the twin of `starts` and `slots` in entropy/tables.py.
+// Probability tables, laid out for decoding: the twin of `starts` and `slots` in coding/rans/tables.py.
 #pragma once
 #include <algorithm>
 #include <cstdint>

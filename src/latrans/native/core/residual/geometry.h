@@ -1,5 +1,5 @@
-// Geometry: which neighbours a sample may see (residual/geometry.py), and the schedule in which
-// samples are coded (residual/schedule.py).
+// Geometry: which neighbours a sample may see (coding/geometry.py), and the schedule in which
+// samples are coded (coding/schedule.py).
 #pragma once
 #include <algorithm>
 #include <cstdint>

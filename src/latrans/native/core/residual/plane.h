@@ -1,4 +1,4 @@
-// One plane while it is coded, strip after strip: the twin of Workspace in residual/gather.py.
+// One plane while it is coded, strip after strip: the twin of Workspace in residual/neighbours.py.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -2,12 +2,59 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <memory>
 
 #include "require.h"
-#include "transform/arena.h"
-#include "transform/restore.h"
 
 namespace latrans {
+
+namespace {
+
+// Zeroed memory, given back at once.
+class Arena final : public TransformArena {
+public:
+    void *take(size_t nbytes) override {
+        constexpr size_t align = 64;
+        parts_.emplace_back(new uint8_t[nbytes + align]());
+        const auto at = reinterpret_cast<uintptr_t>(parts_.back().get());
+        return parts_.back().get() + (align - at % align) % align;
+    }
+
+private:
+    std::vector<std::unique_ptr<uint8_t[]>> parts_;
+};
+
+// Coefficients from values: twin of `dequantise` in transform/quantise.py and of `scaled` in
+// transform/predict.py.  64 bits, which damaged frames may exceed, wrap around.
+
+// What is predicted, with a gain in quarters.
+template <class T>
+void scale(T *to, size_t n, int gain) {
+    const auto g = static_cast<uint64_t>(gain);
+    for (size_t i = 0; i < n; ++i)
+        if constexpr (sizeof(T) == 8)
+            to[i] = static_cast<T>(g * static_cast<uint64_t>(to[i]) + 2) >> 2;
+        else
+            to[i] = (gain * to[i] + 2) >> 2;
+}
+
+// Adds n values in steps; `centroids` (classes, kCentroids) shift the smaller ones.
+template <class T>
+void add_values(const int32_t *values, const uint8_t *classes, size_t n, const int8_t *centroids,
+                int64_t step, T *to) {
+    for (size_t i = 0; i < n; ++i) {
+        if (!values[i]) continue;
+        const auto m = static_cast<uint64_t>(std::abs(int64_t{values[i]}));
+        const size_t which = std::min<size_t>(m, kCentroids) - 1;
+        const int64_t shift = centroids[size_t{classes[i]} * kCentroids + which];
+        const uint64_t whole = (m << 8) + static_cast<uint64_t>(shift);
+        const auto scaled = static_cast<int64_t>(whole * static_cast<uint64_t>(step)) >> 8;
+        const auto size = static_cast<uint64_t>(scaled);
+        to[i] = static_cast<T>(static_cast<uint64_t>(to[i]) + (values[i] < 0 ? -size : size));
+    }
+}
+
+}  // namespace
 
 PlacedBand::PlacedBand(const TransformModel &model, size_t rows, size_t columns,
                        const TransformAround &around)
@@ -53,7 +100,7 @@ TransformBands::TransformBands(const std::vector<TransformLayerView> &layers,
         std::copy_n(parts.sign_weights + row * kSignNeighbours, kSignNeighbours, signs.weights);
         signs_.push_back(signs);
     }
-    choice_.costs.assign(parts.costs, parts.costs + kClasses * kTokens);
+    choice_.costs.assign(parts.costs, parts.costs + kClasses * kBandTokens);
     for (const int8_t c : centroids_) choice_.shifts.push_back(c / 256.0);
 }
 

@@ -1,4 +1,4 @@
-// The lossy transform's bands: twins of what transform/backend.py defines.
+// The lossy transform's bands: twins of what transform/protocol.py defines.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -49,7 +49,7 @@ struct TransformParts {
     const uint16_t *signs;       // (n_sign_rows * kSignTables, 2) frequencies
     const int8_t *sign_weights;  // (n_sign_rows, kSignNeighbours)
     const int8_t *centroids;     // (kClasses, kCentroids)
-    const double *costs;         // (kClasses, kTokens)
+    const double *costs;         // (kClasses, kBandTokens)
     const int16_t *prediction;   // (n_prediction_rows, 3)
     size_t n_prediction_rows;
 };

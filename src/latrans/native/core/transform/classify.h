@@ -5,6 +5,7 @@
 
 namespace latrans {
 namespace {
+namespace transform_kernel {
 
 // Causal inputs of a row from it and the two above, each with two zeros at either end.
 inline void causal_row(const TransformLogs &logs, const uint16_t *const rows[3], size_t columns,
@@ -105,5 +106,6 @@ void classify_band(const TransformBand &band, const uint32_t *places, size_t str
     }
 }
 
+}  // namespace transform_kernel
 }  // namespace
 }  // namespace latrans

@@ -5,6 +5,7 @@
 
 namespace latrans {
 namespace {
+namespace transform_kernel {
 
 constexpr int kMostQuads = 64;  // of a layer's inputs; wider networks are plain
 
@@ -161,5 +162,6 @@ inline void classes_of(const TransformBand &band, const uint32_t *inputs, int32_
     }
 }
 
+}  // namespace transform_kernel
 }  // namespace
 }  // namespace latrans

@@ -7,6 +7,7 @@
 
 namespace latrans {
 namespace {
+namespace transform_kernel {
 
 constexpr size_t kPad = 64;  // values that rows are longer, at either end
 
@@ -231,8 +232,8 @@ public:
         if (narrow_) narrow_->row(logs, y, rows_ + 11);
         if (wide_) wide_->row(logs, y, rows_ + 11);
         for (int g = 0; g < kPlaceQuads; ++g)
-            latrans::quads(rows_[4 * g], rows_[4 * g + 1], rows_[4 * g + 2], rows_[4 * g + 3],
-                           to[g], columns_);
+            transform_kernel::quads(rows_[4 * g], rows_[4 * g + 1], rows_[4 * g + 2],
+                                    rows_[4 * g + 3], to[g], columns_);
     }
 
 private:
@@ -250,5 +251,6 @@ private:
     Slopes<int64_t> *wide_ = nullptr;
 };
 
+}  // namespace transform_kernel
 }  // namespace
 }  // namespace latrans

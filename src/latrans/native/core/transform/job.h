@@ -14,7 +14,7 @@ constexpr int kCausalInputs = 8, kKnownInputs = 28, kPlaceInputs = 19;  // the l
 constexpr int kCausalQuads = 2, kPlaceQuads = 5, kQuads = kPlaceQuads + kCausalQuads;
 constexpr int kSignNeighbours = 6, kSignSizes = 3, kSignBuckets = 8;
 constexpr int kSignTables = kSignBuckets * kSignSizes;
-constexpr int kDirect = 16, kTokens = kDirect + 40, kEscape = kTokens;
+constexpr int kBandDirect = 16, kBandTokens = kBandDirect + 40, kBandEscape = kBandTokens;
 constexpr int kClasses = 64, kCentroids = 3;
 constexpr size_t kRowMargin = 64;  // of rows of inputs, in columns, at both ends
 
@@ -71,7 +71,7 @@ struct TransformReading {
     TransformBand band;
     Stream *stream;
     const uint8_t *slots;        // (classes, 4096) symbols, three bytes more
-    const Interval *intervals;   // (classes, kTokens + 1)
+    const Interval *intervals;   // (classes, kBandTokens + 1)
     const uint16_t *signs;       // frequencies of the first symbol, kSignTables of them
     const int16_t *sign_weights;
     int32_t *values;             // (rows, columns), zeros at first
@@ -115,7 +115,5 @@ struct TransformKernel {
     void (*lift32)(int32_t *to, const int32_t *a, const int32_t *b, size_t n, int32_t k, bool undo);
     void (*lift64)(int64_t *to, const int64_t *a, const int64_t *b, size_t n, int32_t k, bool undo);
 };
-
-extern const TransformKernel transform_portable, transform_avx2, transform_avx512;
 
 }  // namespace latrans

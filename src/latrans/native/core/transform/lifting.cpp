@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "transform/kernels.h"
+#include "kernels.h"
 
 namespace latrans {
 
@@ -133,13 +133,13 @@ private:
 
 template <class T>
 void wavelet_split(const T *plane, size_t rows, size_t columns, const WaveletBands<T> &bands) {
-    Wavelet<T>(transform_kernel(cpu()))
+    Wavelet<T>(kernels().transform)
         .split(plane, rows, columns, bands.low, bands.horizontal, bands.vertical, bands.diagonal);
 }
 
 template <class T>
 void wavelet_join(const WaveletBands<const T> &bands, size_t rows, size_t columns, T *plane) {
-    Wavelet<T>(transform_kernel(cpu()))
+    Wavelet<T>(kernels().transform)
         .join(bands.low, bands.horizontal, bands.vertical, bands.diagonal, rows, columns, plane);
 }
 
@@ -149,11 +149,11 @@ template void wavelet_join(const WaveletBands<const int32_t> &, size_t, size_t, 
 template void wavelet_join(const WaveletBands<const int64_t> &, size_t, size_t, int64_t *);
 
 int64_t largest_magnitude(const int32_t *values, size_t n) {
-    return transform_kernel(cpu()).largest32(values, n);
+    return kernels().transform.largest32(values, n);
 }
 
 int64_t largest_magnitude(const int64_t *values, size_t n) {
-    return transform_kernel(cpu()).largest64(values, n);
+    return kernels().transform.largest64(values, n);
 }
 
 }  // namespace latrans

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "kernels.h"
+
 namespace latrans {
 namespace {
 
@@ -24,8 +26,8 @@ int32_t pair_of(int8_t low, int8_t high) {
 TransformModel::TransformModel(const std::vector<TransformLayerView> &layers,
                                const uint16_t *frequencies, size_t n_tables, size_t n_symbols,
                                const int64_t *log_table, Cpu level)
-    : kernel(transform_kernel(level)), network{}, tables(frequencies, n_tables, n_symbols) {
-    if (n_tables != kClasses || n_symbols != kTokens + 1)
+    : kernel(kernels_of(level).transform), network{}, tables(frequencies, n_tables, n_symbols) {
+    if (n_tables != kClasses || n_symbols != kBandTokens + 1)
         throw std::invalid_argument("tables do not fit the transform");
     size_t n_in = kCausalInputs + kKnownInputs;
     bool plain = false;

@@ -4,8 +4,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "cpu.h"
 #include "rans/tables.h"
-#include "transform/kernels.h"
+#include "transform/job.h"
 
 namespace latrans {
 

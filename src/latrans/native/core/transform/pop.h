@@ -6,6 +6,7 @@
 
 namespace latrans {
 namespace {
+namespace transform_kernel {
 
 // One step's lanes, first to last.
 struct Step {
@@ -49,7 +50,7 @@ private:
     uint32_t pop_token(int lane, int32_t table) {
         const uint32_t state = stream_.states[which_[lane]], slot = state & (kProbabilities - 1);
         const uint32_t token = job_.slots[static_cast<uint32_t>(table) * kProbabilities + slot];
-        const Interval found = job_.intervals[table * (kTokens + 1) + static_cast<int>(token)];
+        const Interval found = job_.intervals[table * (kBandTokens + 1) + static_cast<int>(token)];
         renew(lane, found.frequency * (state >> kProbabilityBits) + slot - found.start);
         return token;
     }
@@ -72,9 +73,9 @@ private:
         uint32_t raw[kTransformLanes] = {};
         bool minus[kTransformLanes];
         for (int i = step.first; i <= step.last; ++i)
-            if (token[i] == kEscape) token[i] = least<uint32_t>(pop_raw(i, 8), kTokens - 1);
+            if (token[i] == kBandEscape) token[i] = least<uint32_t>(pop_raw(i, 8), kBandTokens - 1);
         const auto n_raw = [token](int i) {
-            return token[i] >= kDirect ? static_cast<int>(token[i] - kDirect) / 2 + 3 : 0;
+            return token[i] >= kBandDirect ? static_cast<int>(token[i] - kBandDirect) / 2 + 3 : 0;
         };
         for (int i = step.first; i <= step.last; ++i) {
             if (!token[i]) continue;
@@ -88,8 +89,8 @@ private:
             if (!token[i]) continue;
             if (n_raw(i) > 16) raw[i] |= pop_raw(i, n_raw(i) - 16) << 16;
             auto magnitude = static_cast<int32_t>(token[i]);
-            if (token[i] >= kDirect) {
-                const uint32_t code = token[i] - kDirect, exponent = code / 2 + 4;
+            if (token[i] >= kBandDirect) {
+                const uint32_t code = token[i] - kBandDirect, exponent = code / 2 + 4;
                 magnitude = static_cast<int32_t>(1u << exponent | (code & 1) << (exponent - 1) |
                                                  raw[i]);
             }
@@ -108,7 +109,7 @@ private:
         __m512i token = _mm512_i32gather_epi32(
             _mm512_or_si512(_mm512_slli_epi32(classes, kProbabilityBits), slot), job_.slots, 1);
         token = _mm512_maskz_and_epi32(active, token, _mm512_set1_epi32(255));
-        const __m512i row = _mm512_mullo_epi32(classes, _mm512_set1_epi32(kTokens + 1));
+        const __m512i row = _mm512_mullo_epi32(classes, _mm512_set1_epi32(kBandTokens + 1));
         const __m512i found =
             _mm512_i32gather_epi32(_mm512_add_epi32(row, token), job_.intervals, 4);
         const __m512i start = _mm512_and_si512(found, _mm512_set1_epi32(0xFFFF));
@@ -121,7 +122,7 @@ private:
             _mm512_storeu_si512(stream_.states, state);
             return;
         }
-        if (_mm512_cmpge_epi32_mask(token, _mm512_set1_epi32(kDirect))) {
+        if (_mm512_cmpge_epi32_mask(token, _mm512_set1_epi32(kBandDirect))) {
             uint32_t tokens[kTransformLanes];
             _mm512_storeu_si512(stream_.states, state);
             _mm512_storeu_si512(tokens, token);
@@ -169,5 +170,6 @@ private:
     uint8_t which_[kTransformLanes];
 };
 
+}  // namespace transform_kernel
 }  // namespace
 }  // namespace latrans

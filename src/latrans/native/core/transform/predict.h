@@ -4,6 +4,7 @@
 
 namespace latrans {
 namespace {
+namespace transform_kernel {
 
 // (w0 a + w1 b + w2 c + 8192) >> 14; in 32 bits by halves, which is enough where weights sum to
 // no more than 2^13 and the picture stays within 2^26.
@@ -113,5 +114,6 @@ void predict_band(const TransformPrediction &job, TransformArena &arena) {
         Predictor<int32_t>(job, arena).run();
 }
 
+}  // namespace transform_kernel
 }  // namespace
 }  // namespace latrans

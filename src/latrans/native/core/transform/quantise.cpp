@@ -148,7 +148,7 @@ TransformChoice choose_values(const TransformModel &model, const TransformCosts 
             for (const Doubtful &d : doubtful) {
                 const size_t c = out.classes[d.at];
                 const uint32_t chosen =
-                    cheapest(d.ratio, &costs.costs[c * kTokens], &costs.shifts[c * kCentroids]);
+                    cheapest(d.ratio, &costs.costs[c * kBandTokens], &costs.shifts[c * kCentroids]);
                 const auto value = static_cast<int32_t>(chosen);
                 out.values[d.at] = rest[d.at] < 0 ? -value : value;
                 sizes[d.at] = sized(chosen);

@@ -1,4 +1,4 @@
-// The encoder's choice of values: twin of transform/choice.py and transform/quantise.py.
+// The encoder's choice of values: twin of transform/rdo.py and transform/quantise.py.
 #pragma once
 #include <cstdint>
 #include <vector>
@@ -8,7 +8,7 @@
 namespace latrans {
 
 struct TransformCosts {
-    std::vector<double> costs;   // (classes, kTokens), weighed against squared errors
+    std::vector<double> costs;   // (classes, kBandTokens), weighed against squared errors
     std::vector<double> shifts;  // (classes, kCentroids) in steps
 };
 
@@ -20,10 +20,10 @@ struct TransformChoice {
 
 // Token of a magnitude below 2^24.
 inline int token_of(uint32_t magnitude) {
-    if (magnitude < kDirect) return static_cast<int>(magnitude);
+    if (magnitude < kBandDirect) return static_cast<int>(magnitude);
     int exponent = 4;
     while (magnitude >> (exponent + 1)) ++exponent;
-    return kDirect + 2 * (exponent - 4) + static_cast<int>(magnitude >> (exponent - 1) & 1);
+    return kBandDirect + 2 * (exponent - 4) + static_cast<int>(magnitude >> (exponent - 1) & 1);
 }
 
 // Code of the mean of magnitudes with this sum.

@@ -6,6 +6,7 @@
 
 namespace latrans {
 namespace {
+namespace transform_kernel {
 
 // Lanes of one step, the two rows above the strip before them.
 constexpr int kAbove = 2, kStride = 32;
@@ -146,5 +147,6 @@ void read_band(const TransformReading &job, TransformArena &arena) {
     }
 }
 
+}  // namespace transform_kernel
 }  // namespace
 }  // namespace latrans

@@ -5,6 +5,7 @@
 
 namespace latrans {
 namespace {
+namespace transform_kernel {
 
 constexpr int32_t kLargest = 2047;  // magnitudes above say no more than this one
 
@@ -106,5 +107,6 @@ void relative(const TransformLogs &logs, const T *v, T step, uint8_t *to, size_t
     }
 }
 
+}  // namespace transform_kernel
 }  // namespace
 }  // namespace latrans

@@ -58,7 +58,7 @@ void TransformWriter::push_band(const TransformModel &model, const TransformSign
     };
     Told told[kTransformLanes];
     const auto n_raw = [](const Told &t) {
-        return t.token >= kDirect ? static_cast<int>(t.token - kDirect) / 2 + 3 : 0;
+        return t.token >= kBandDirect ? static_cast<int>(t.token - kBandDirect) / 2 + 3 : 0;
     };
     for (size_t top = (rows - 1) / kTransformLanes * kTransformLanes;; top -= kTransformLanes) {
         const size_t height = std::min<size_t>(kTransformLanes, rows - top);
@@ -75,9 +75,9 @@ void TransformWriter::push_band(const TransformModel &model, const TransformSign
                 to.value = values[at];
                 to.magnitude = static_cast<uint32_t>(std::abs(to.value));
                 to.token = to.magnitude;
-                if (to.magnitude >= kDirect) {
+                if (to.magnitude >= kBandDirect) {
                     const int e = highest(to.magnitude);
-                    to.token = static_cast<uint32_t>(kDirect + 2 * (e - 4)) +
+                    to.token = static_cast<uint32_t>(kBandDirect + 2 * (e - 4)) +
                                (to.magnitude >> (e - 1) & 1);
                     large = true;
                 }
@@ -114,7 +114,7 @@ void TransformWriter::push_band(const TransformModel &model, const TransformSign
             for (int i = n; i-- > 0;) {
                 const Told &to = told[i];
                 Interval interval = to.intervals[to.token];
-                if (!interval.frequency) interval = to.intervals[kEscape];
+                if (!interval.frequency) interval = to.intervals[kBandEscape];
                 rans_.push(to.which, interval.start, interval.frequency, kProbabilityBits);
             }
         }

@@ -1,6 +1,6 @@
 // Chunks of one small sample each, as many at a time as there are: latents and residual sections
-// of a model that codes by value.  The twin of what chunk.py does with latents.py, a dense
-// autoencoder and residual/values.py for one item.
+// of a model that codes by value.  The twin of what chunk/encode.py does with latents.py, a dense
+// autoencoder and residual/values/coder.py for one item.
 #pragma once
 #include <cstddef>
 #include <cstdint>

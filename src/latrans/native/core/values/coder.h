@@ -1,4 +1,4 @@
-// Value coder: small samples of one shape, value by value.  The twin of residual/values.py.
+// Value coder: small samples of one shape, value by value.  The twin of residual/values/coder.py.
 #pragma once
 #include <cstddef>
 #include <cstdint>

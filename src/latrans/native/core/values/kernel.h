@@ -1,9 +1,11 @@
 // A network that names a class per site, by its largest output; one copy per instruction set.
+#pragma once
 #include "simd.h"
 #include "values/step.h"
 
 namespace latrans {
 namespace {
+namespace values_kernel {
 
 // Outputs that are summed side by side: sums wait for each other, but registers are few.
 constexpr int kBlock = width<int32_t> == kLanes ? 16 : 8;
@@ -205,19 +207,13 @@ inline int first_largest(const int32_t *outputs, int n) {
 #endif
 }
 
-}  // namespace
-
-extern const ValueKernel LATRANS_KERNEL;
 #if defined(LATRANS_AVX512)
-namespace {
-const ValueKernel pairs{LATRANS_KERNEL_NAME, 2, kBlock, nullptr, &run_sites<2>, &run_one<2>,
-                        &first_largest};
-}
-const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 4, kBlock, &pairs, &run_sites<4>, &run_one<4>,
-                                 &first_largest};
+constexpr ValueKernel kPairs{2, kBlock, nullptr, &run_sites<2>, &run_one<2>, &first_largest};
+constexpr ValueKernel kTable{4, kBlock, &kPairs, &run_sites<4>, &run_one<4>, &first_largest};
 #else
-const ValueKernel LATRANS_KERNEL{LATRANS_KERNEL_NAME, 2,           kBlock,        nullptr,
-                                 &run_sites<2>,       &run_one<2>, &first_largest};
+constexpr ValueKernel kTable{2, kBlock, nullptr, &run_sites<2>, &run_one<2>, &first_largest};
 #endif
 
+}  // namespace values_kernel
+}  // namespace
 }  // namespace latrans

@@ -20,7 +20,6 @@ struct ValueLayer {
 };
 
 struct ValueKernel {
-    const char *name;
     int group;                // inputs of a word
     int block;                // outputs whose weights stand together, at most kLanes
     const ValueKernel *wide;  // for inputs that are no bytes; null where that is this one
@@ -37,8 +36,6 @@ struct ValueKernel {
     // Place of the largest of n outputs, the first of equals.
     int (*largest)(const int32_t *outputs, int n);
 };
-
-extern const ValueKernel values_portable, values_avx2, values_avx512;
 
 // A word of inputs, the first in its lowest bits.  Each instruction set has a copy of its own.
 static inline int32_t value_word(const int32_t *values, int n, int group, int32_t base) {

@@ -1,4 +1,4 @@
-// Logarithm and ratio by table, on vectors: the twin of residual/fixed.py.
+// Logarithm and ratio by table, on vectors: the twin of coding/fixed_point.py.
 #pragma once
 #include "residual/kernel/step.h"
 #include "simd.h"

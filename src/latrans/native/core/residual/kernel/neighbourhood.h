@@ -1,6 +1,6 @@
 // A vector of lanes of a step: what lies around the samples, and the linear predictions.
 //
-// Twin of residual/gather.py; [B] refers to the bounds in residual/kernel/step.h.
+// Twin of residual/neighbours.py; [B] refers to the bounds in residual/kernel/step.h.
 #pragma once
 #include "residual/kernel/fixed_point.h"
 #include "residual/kernel/step.h"

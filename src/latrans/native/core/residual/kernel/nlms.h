@@ -1,4 +1,4 @@
-// The adaptive filter of a track's lanes: the twin of residual/adaptive.py.
+// The adaptive filter of a track's lanes: the twin of residual/nlms.py.
 #pragma once
 #include "residual/kernel/neighbourhood.h"
 

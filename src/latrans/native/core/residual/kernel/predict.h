@@ -1,5 +1,4 @@
-// One step of the residual coder, for one instruction set.  A translation unit names the set and
-// the kernel (LATRANS_KERNEL) and includes this.
+// One step of the residual coder, for one instruction set.
 #pragma once
 #include "residual/kernel/features.h"
 #include "residual/kernel/network.h"

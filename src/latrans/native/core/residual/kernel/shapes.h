@@ -1,4 +1,4 @@
-// The two geometries (residual/geometry.py) as constants, so that every distance, weight and count
+// The two geometries (coding/geometry.py) as constants, so that every distance, weight and count
 // of a step is known to the compiler.  Model checks that they are what Python says.
 //
 // Kernels include this: nothing here may end up as a function that units share.

@@ -108,7 +108,7 @@ struct Answer {
     // Alternatives minus reference level, then what the filter predicts, then the trained
     // prediction minus reference level; the last two with 8 fraction bits.
     alignas(64) T gates[kMaxGates][kLanes];
-    // The adaptive filter of every lane, kept between steps: residual/adaptive.py.
+    // The adaptive filter of every lane, kept between steps: residual/nlms.py.
     alignas(64) T filter[kMaxAdaptive][kLanes], seen[kMaxAdaptive][kLanes];
     alignas(64) T predicted_error[kLanes], mean_abs_miss[kLanes];
     alignas(64) T sums[kMaxWindows][kLanes];  // box sums, modulo 2^32 or 2^64; kept between steps

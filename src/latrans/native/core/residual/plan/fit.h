@@ -1,4 +1,4 @@
-// Robust least squares in exact arithmetic: the twin of residual/linear.py.
+// Robust least squares in exact arithmetic: the twin of residual/fit.py.
 #pragma once
 #include <cstddef>
 #include <cstdint>

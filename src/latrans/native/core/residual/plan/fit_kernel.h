@@ -1,11 +1,11 @@
-// The inner loops of the planner's fits.  Included once per instruction set, with
-// LATRANS_FIT_KERNEL and LATRANS_FIT_NAME defined; nothing here is shared with other units.
-#include "residual/plan/fit_products.h"
+// The inner loops of the planner's fits; one copy per instruction set.
+#pragma once
 #include "residual/plan/fit_step.h"
 #include "residual/plan/fit_vector.h"
 
 namespace latrans {
 namespace {
+namespace fit_kernel {
 
 void subtract(const int32_t *values, const int32_t *levels, size_t n, int16_t *out) {
     for (size_t k = 0; k < n; k += kGroup) {
@@ -236,14 +236,13 @@ bool eliminate(double *work, size_t n, size_t stride) {
     return true;
 }
 
-}  // namespace
-
-extern const FitKernel LATRANS_FIT_KERNEL;
-const FitKernel LATRANS_FIT_KERNEL{
-    LATRANS_FIT_NAME, kTile,       kLanes,        subtract,         level,
-    split,            survey,      add_activity,  shrink,           predict,
-    predict_far,     refresh<int32_t>, refresh<int64_t>, weigh<int32_t>,
-    weigh<int64_t>,   products,    score,         eliminate,
+constexpr FitKernel kTable{
+    kTile,       kLanes,           subtract,         level,          split,
+    survey,      add_activity,     shrink,           predict,        predict_far,
+    refresh<int32_t>, refresh<int64_t>, weigh<int32_t>, weigh<int64_t>, products,
+    score,       eliminate,
 };
 
+}  // namespace fit_kernel
+}  // namespace
 }  // namespace latrans

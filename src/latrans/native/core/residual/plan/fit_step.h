@@ -38,7 +38,6 @@ struct Rows {
 };
 
 struct FitKernel {
-    const char *name;
     size_t tile;   // columns come in multiples of this
     size_t lanes;  // of 32 bits in a vector
 
@@ -82,8 +81,5 @@ struct FitKernel {
     // looked at; false where a pivot is not positive.
     bool (*eliminate)(double *work, size_t n, size_t stride);
 };
-
-// The kernel of that name, or of the first instruction set.
-const FitKernel &fit_kernel(const char *name);
 
 }  // namespace latrans

@@ -1,18 +1,20 @@
-// Sums of products of 16-bit numbers in vectors, by instruction set.
+// Sums of products of 16-bit numbers in vectors, by instruction set, and of columns, as many at a
+// time as registers hold.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
 #include "residual/plan/fit_step.h"
 
-#if defined(LATRANS_FIT_AVX512) || defined(LATRANS_FIT_AVX2) || defined(__SSE2__)
+#if defined(LATRANS_AVX512) || defined(LATRANS_AVX2) || defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
 namespace latrans {
 namespace {
+namespace fit_kernel {
 
-#if defined(LATRANS_FIT_AVX512)
+#if defined(LATRANS_AVX512)
 
 constexpr size_t kTile = 5, kLanes = 16;
 using Vector = __m512i;
@@ -37,7 +39,7 @@ inline void store_sums(int32_t *out, Vector low, Vector high) {
     store(out + kLanes, _mm512_permutex2var_epi64(low, second, high));
 }
 
-#elif defined(LATRANS_FIT_AVX2)
+#elif defined(LATRANS_AVX2)
 
 constexpr size_t kTile = 3, kLanes = 8;
 using Vector = __m256i;
@@ -161,7 +163,7 @@ inline int64_t total(Ints v) {
 
 // Values of a table of 64.
 inline Ints look_up(const int32_t *table, Ints index) {
-#if defined(LATRANS_FIT_AVX512)
+#if defined(LATRANS_AVX512)
     const Vector at = reinterpret_cast<Vector>(index);
     const Vector first = _mm512_permutex2var_epi32(load(table), at, load(table + 16));
     const Vector second = _mm512_permutex2var_epi32(load(table + 32), at, load(table + 48));
@@ -187,5 +189,68 @@ constexpr size_t kWidth = 2 * kLanes;    // rows of a vector
 constexpr size_t kRun = 16 * kWidth;  // rows that a sum in 32 bits certainly takes
 static_assert(kRun <= kProductRows, "the planner has room for a run");
 
+// Products of kTile columns with kTile scaled ones, over so many rows.  The indices are constants,
+// which keeps all sums in registers.
+template <size_t... K>
+inline void multiply(const int16_t *const *columns, size_t begin, const int16_t *scaled, size_t n,
+                     int32_t *sums, std::index_sequence<K...>) {
+    Vector all[] = {load(sums + K * kLanes)...};
+    const int16_t *a[kTile];
+    for (size_t i = 0; i < kTile; ++i) a[i] = columns[i] + begin;
+    for (size_t k = 0; k < n; k += kWidth)
+        ((all[K] = add_products(all[K], load(a[K / kTile] + k),
+                                load(scaled + K % kTile * kRun + k))),
+         ...);
+    (store(sums + K * kLanes, all[K]), ...);
+}
+
+constexpr size_t kTileSums = kTile * kTile * kLanes;
+
+void clear(int32_t *sums, size_t n) {
+    for (size_t i = 0; i < n; ++i) sums[i] = 0;
+}
+
+void flush(const int32_t *tiles, size_t n_columns, int64_t gain, int64_t *sums) {
+    for (size_t i = 0; i < n_columns; i += kTile)
+        for (size_t j = i; j < n_columns; j += kTile)
+            for (size_t k = 0; k < kTile * kTile; ++k, tiles += kLanes) {
+                int64_t sum = 0;
+                for (size_t lane = 0; lane < kLanes; ++lane) sum += tiles[lane];
+                sums[(i + k / kTile) * n_columns + j + k % kTile] += gain * sum;
+            }
+}
+
+void products(const int16_t *const *columns, size_t n_columns, const int16_t *multipliers,
+              size_t n_rows, int32_t largest, int64_t gain, const ProductSpace &space,
+              int64_t *sums) {
+    const size_t n_tiles = n_columns / kTile;
+    const size_t n_sums = n_tiles * (n_tiles + 1) / 2 * kTileSums;
+    // Every vector of rows adds two products to each sum.
+    const size_t room = static_cast<size_t>(INT32_MAX / 2 / most(largest, 1)) * kWidth;
+    size_t held = 0;
+    clear(space.sums, n_sums);
+    for (size_t begin = 0; begin < n_rows; begin += kRun) {
+        const size_t n = least(kRun, n_rows - begin);
+        if (held + n > room) {
+            flush(space.sums, n_columns, gain, sums);
+            clear(space.sums, n_sums);
+            held = 0;
+        }
+        held += n;
+        for (size_t k = 0; k < n; k += kWidth) {
+            const Vector by = load(multipliers + begin + k);
+            for (size_t i = 0; i < n_columns; ++i)
+                store(space.scaled + i * kRun + k, times(load(columns[i] + begin + k), by));
+        }
+        int32_t *tile = space.sums;
+        for (size_t i = 0; i < n_columns; i += kTile)
+            for (size_t j = i; j < n_columns; j += kTile, tile += kTileSums)
+                multiply(columns + i, begin, space.scaled + j * kRun, n, tile,
+                         std::make_index_sequence<kTile * kTile>());
+    }
+    flush(space.sums, n_columns, gain, sums);
+}
+
+}  // namespace fit_kernel
 }  // namespace
 }  // namespace latrans

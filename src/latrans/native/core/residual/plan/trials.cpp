@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "bits.h"
+#include "kernels.h"
 
 namespace latrans {
 
@@ -31,7 +32,7 @@ const std::vector<Offset> &picture_taps() {
 Trials::Trials(const Model &model, SamplesView plane, const Schedule &schedule,
                const int32_t *picture, std::optional<Noise> noise)
     : model_(model),
-      kernel_(fit_kernel(model.kernel().name)),
+      kernel_(kernels(model.kernel().name)->fit),
       plane_(plane),
       schedule_(schedule),
       picture_(picture),

@@ -1,9 +1,0 @@
-// Passes over arrays for x86-64 with AVX2.
-#include "cpu.h"
-#ifdef LATRANS_X86_LEVELS
-#pragma GCC target("avx2")
-#define LATRANS_AVX2
-#define LATRANS_KERNEL field_avx2
-#define LATRANS_KERNEL_NAME "avx2"
-#include "maps/kernel.h"
-#endif

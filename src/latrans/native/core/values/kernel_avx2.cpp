@@ -1,9 +1,0 @@
-// The value coder's kernel for x86-64 with AVX2.
-#include "cpu.h"
-#ifdef LATRANS_X86_LEVELS
-#pragma GCC target("avx2")
-#define LATRANS_AVX2
-#define LATRANS_KERNEL values_avx2
-#define LATRANS_KERNEL_NAME "avx2"
-#include "values/kernel.h"
-#endif
