@@ -180,7 +180,7 @@ def test_what_cannot_be_done_is_said_in_one_line(stack: Path, tmp_path: Path, ca
         (("encode.py", tmp_path / "*.tif", tmp_path / "t.zarr"), "No files found"),
         (("encode.py", tmp_path / "group.zarr", tmp_path / "t.zarr"), "expected an array"),
         (("transcode.py", "s3://bucket/a.zarr", tmp_path / "t.zarr"), "s3fs"),
-        (("verify.py", stack), "no Zarr array"),
+        (("verify.py", stack), "not a Zarr array"),
         (("encode.py", stack, tmp_path / "t.zarr", "--chunks", "8,8"), "do not fit"),
         (("encode.py", stack, tmp_path / "t.zarr", "--engine", "torch"), "for clusters"),
         (("train.py", tmp_path / "none.npy", "--out", tmp_path / "m"), "does not exist"),

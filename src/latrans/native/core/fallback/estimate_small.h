@@ -1,4 +1,5 @@
-// About how many bytes the fallback would make of a little data: the twin of fallback/estimate_small.py.
+// About how many bytes the fallback would make of a little data: the twin of
+// fallback/estimate_small.py.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,4 +1,5 @@
-// Whether integers are best left as they are: the twin of what maps/apply.py candidate_maps has for a few of them.
+// Whether integers are best left as they are: the twin of what `candidate_maps` in maps/apply.py
+// has for a few of them.
 #pragma once
 #include <cstddef>
 #include <cstdint>
