@@ -113,7 +113,10 @@ def test_bounds_are_for_columns_that_are_named_alone(
         (("--columns", "image=image-1", "--bounds", "image=two"), "are not numbers"),
         (("--columns", "image=image-1", "--bounds", "image=0"), "max_error"),
         (("--columns", "image=image-1", "--bounds", "image=1", "--max-error", "1"), "either"),
-        (("--columns", "image=image-1", "--bounds", "image=1", "--mode", "lossless"), "takes no maximum"),
+        (
+            ("--columns", "image=image-1", "--bounds", "image=1", "--mode", "lossless"),
+            "takes no maximum",
+        ),
         (("--columns", "image=image-1", "--mode", "bounded"), "needs bounds"),
         (("--together", "sensors", "label"), "NAME=VALUE"),
         (("--together", "sensors=table-1"), "no columns"),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import effort
 from latrans.errors import CodecError, ConfigError, ModelError
 from latrans.residual.predictor import Coefficients
 from latrans.residual.reference_backend import ReferenceBackend
@@ -91,7 +92,7 @@ def test_every_truncation_is_noticed(engine, geometry):
             case.decode(coder, data[:n])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=effort.of(200, 80), deadline=None)
 @given(cases(largest=20), st.data())
 def test_damage_is_an_error_or_leaves_samples_in_range(case, data):
     compiled = native.NativeBackend(case.predictor, data.draw(st.sampled_from(KERNELS)))
@@ -103,7 +104,7 @@ def test_damage_is_an_error_or_leaves_samples_in_range(case, data):
             assert job.lo <= plane.min() <= plane.max() <= job.hi
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=effort.of(100, 50), deadline=None)
 @given(cases(largest=20), st.binary(max_size=400))
 def test_noise_never_crashes(case, noise):
     with contextlib.suppress(CodecError):
