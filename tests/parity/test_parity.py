@@ -58,7 +58,7 @@ def codecs(model: Model, engine: str | None = None) -> list[latrans.Codec]:
 class TestEngines:
     @pytest.mark.parametrize("kind", KINDS)
     def test_write_the_same_frames_and_read_each_other(self, models, kind):
-        arrays = chunks(effort.of(5, 3), side=12)
+        arrays = chunks(5, side=effort.of(12, 9))
         for reference, native in zip(
             codecs(models[kind], "reference"), codecs(models[kind], "native"), strict=True
         ):
