@@ -141,3 +141,28 @@ def test_samples_may_be_of_any_kind_of_integer():
     for dtype in (np.int64, np.int32, np.uint16):
         plane = np.asfortranarray(case.planes[0].astype(dtype))
         assert replace(case, planes=[plane]).encode(compiled) == case.encode(compiled)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("geometry", ["plane", "track"])
+@pytest.mark.parametrize("missing", [0, 130])
+def test_classes_that_a_contest_hands_out_are_those_of_the_winner(geometry, kernel, missing):
+    experts, handed_out = [0, 1, NO_NETWORK], 0
+    for kind in synthetic.KINDS:
+        for rows in (3, 5, 16, 18, 21, 32, 37):
+            missed = missing if geometry == "track" and rows * 20 > missing else 0
+            case = fixed_case(geometry, kind, rows, 20, missing=missed)
+            compiled = native.NativeBackend(case.predictor, kernel)
+            job, plane = replace(case.jobs[0], keep=False), case.planes[0]
+            costs, classes = compiled.contest(job, plane, experts)
+            assert costs == compiled.costs(job, plane, experts)
+            tables = compiled.table_map([])
+            for expert, found in zip(experts, classes, strict=False):
+                expected, _ = compiled.classify(replace(job, expert=expert), plane)
+                streams = [
+                    compiled.encode([one], tables, job.n_samples) for one in (found, expected)
+                ]
+                assert streams[0] == streams[1]
+            assert not classes or len(classes) == len(experts)
+            handed_out += bool(classes)
+    assert handed_out

@@ -126,6 +126,11 @@ bool contest_as(const Model &model, const Job &job, SamplesView plane, Contest c
     contest.into = into.empty() ? nullptr : into.data();
     const bool done = walk<T>(model, job, plane, [&](const Strip<T> &strip) {
         const Extent &extent = strip.extent;
+        if (extent.n_lanes <= kFewLanes) {  // lanes of a track may be empty
+            result.classes.clear();
+            sinks.clear();
+            contest.into = nullptr;
+        }
         for (size_t i = 0; i < sinks.size(); ++i) {
             sinks[i] = &result.classes[i]->room(n_coded(extent), n_steps(extent));
             into[i] = *sinks[i];
