@@ -167,6 +167,9 @@ def cluster(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     threads = max(1, (args.threads or os.cpu_count() or 1) // args.workers)
     with ExitStack() as stack:
         stack.callback(logging.disable, logging.root.manager.disable)
+        loops, early = logging.getLogger("tornado.application"), _EarlyInterrupt()
+        loops.addFilter(early)
+        stack.callback(loops.removeFilter, early)
         with undisturbed(["SIGINT"]):  # the keyboard's interrupts are for this process
             local = LocalCluster(
                 n_workers=args.workers,
@@ -181,6 +184,17 @@ def cluster(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         except BaseException:
             logging.disable()  # what is lost as the cluster ends is no news
             raise
+
+
+class _EarlyInterrupt(logging.Filter):
+    """Drops the traceback of a `NameError` that distributed logs.
+
+    Where an interrupt comes before a call of its has begun, it cancels what is not there yet.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        found = record.exc_info[1] if record.exc_info else None
+        return not (isinstance(found, NameError) and "sync.<locals>.cancel" in record.getMessage())
 
 
 def report(place: str, summary: Summary) -> int:
