@@ -83,9 +83,7 @@ class TorchBackend(Counting):
     def __init__(
         self, predictor: Predictor, device: torch.device, decodes_here: bool | None = None
     ) -> None:
-        """`decodes_here`: whether the device decodes, or the host.  Without it, GPUs do that have
-        Triton: step by step from the host a device is slower than a core of the host.
-        """
+        """`decodes_here`: whether a kernel decodes on the device, or the host: see `can_launch`."""
         self.predictor = predictor
         self.device = device
         self._decodes_here = can_launch(predictor, device) if decodes_here is None else decodes_here
@@ -133,7 +131,7 @@ class TorchBackend(Counting):
 
     @cached_property
     def _decoder(self) -> Decoder:
-        return Decoder(self.predictor, self.device)
+        return Decoder(self.predictor, self.device, self.host)
 
     def encode_alone(self, plane: Ints) -> tuple[bytes, bytes] | None:
         return self.host.encode_alone(plane)

@@ -1,9 +1,8 @@
-"""A strip of planes decoded in one launch: the steps of `wavefront` as a Triton kernel.
+"""A strip of planes decoded in one launch: the steps of `residual.reference` as a Triton kernel.
 
-A step is hundreds of small calls on tensors, each of which costs a launch, and a plane has hundreds
-of steps.  Here one program decodes one plane's strip by itself: 16 lanes side by side in one warp,
-the networks as float32 products that are exact, the board in memory.  Everything is as in
-`describe`, `place` and `rans`, on the same layouts and tables.
+One program decodes one plane's strip by itself: 16 lanes side by side in one warp, the networks as
+float32 products that are exact, the board in memory.  Everything is as in `residual`, on the
+layouts of `layout` and with the tables of `tables`.
 
 Triton comes with PyTorch for CUDA.
 """
@@ -28,7 +27,7 @@ from .kernel_parts import put as _put
 from .kernel_parts import ratio as _ratio
 from .kernel_parts import raw as _raw
 from .kernel_parts import symbols as _symbols
-from .place import ESCAPED
+from .tables import ESCAPED
 
 TAPS = tl.constexpr(32)  # rows of the tile of own neighbours
 _LIMIT = tl.constexpr(1 << 45)  # of a prediction relative to its base

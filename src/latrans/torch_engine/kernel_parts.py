@@ -1,6 +1,6 @@
 """Parts of the Triton kernel: cells, ratios, rANS and layers, for the 16 lanes of a strip.
 
-Twins of `units`, `rans` and `experts`.
+Twins of `coding.fixed_point`, `coding.rans` and `experts`.
 """
 
 # Triton's language is not typed.

@@ -1,4 +1,4 @@
-"""Launches of the kernel: a `Wavefront` whose strips are decoded by `kernel.decode_strip`."""
+"""Launches of the kernel: a board whose strips are decoded by `kernel.decode_strip`."""
 
 from __future__ import annotations
 
@@ -11,36 +11,35 @@ from ..coding.fixed_point import log2
 from ..coding.schedule import LANES
 from ..residual.features import window_count
 from ..residual.predictor import NO_NETWORK, Predictor
+from .board import Board
 from .experts import MOST_WIDE, Experts
 from .kernel import decode_strip
 from .layout import Layout, Strip
-from .place import classes, tokens
-from .units import tables
-from .wavefront import Wavefront
+from .tables import classes, numbers, tokens
 
 Tensor = Any  # torch.Tensor; mypy does not see the package
 
 
-class Launched(Wavefront):
-    """A wavefront of one launch per strip."""
+class Launched(Board):
+    """A board of one launch per strip."""
 
-    def _decode(self, n_rows: int) -> None:
-        popper, n = self._popper, len(self._popper.states)
+    def _decode(self) -> None:
+        streams, n = self._streams, len(self._streams.states)
         items = self._board.shape[1]
         self._boards = self._board.T.contiguous()
-        self._states = popper.states.new_zeros((items, LANES))
-        self._states[:, :n] = popper.states.T
+        self._states = streams.states.new_zeros((items, LANES))
+        self._states[:, :n] = streams.states.T
         self._inputs = torch.zeros(
             (items, MOST_WIDE, LANES), dtype=torch.float32, device=self._device
         )
         self._wrong = torch.zeros((items, LANES), dtype=torch.int32, device=self._device)
-        super()._decode(n_rows)
+        super()._decode()
         self._board.copy_(self._boards.T)
-        popper.states = self._states[:, :n].T.contiguous()
+        streams.states = self._states[:, :n].T.contiguous()
         self._bad |= self._wrong.T != 0
 
     def _strip(self, strip: Strip, top: int) -> None:
-        layout, popper, coder = self._layout, self._popper, self._coder
+        layout, streams, coder = self._layout, self._streams, self._coder
         shape, taps, g = layout.shape, layout.taps, layout.geometry
         predictor = coder.predictor
         items = len(self._boards)
@@ -54,11 +53,11 @@ class Launched(Wavefront):
             return out.contiguous()
 
         prepared: Prepared = coder.prepared
-        known = tables(self._device)
+        known = numbers(self._device)
         lengths, zigzags = tokens(self._device).contiguous().unbind()
-        limits = torch.stack([self._placer.lo, self._placer.hi], 1).contiguous()
+        limits = torch.stack([self._lo, self._hi], 1).contiguous()
         which = self._experts_of_items(items)
-        step = self._placer.step
+        step = self._step
         rise = top - strip.top
         cells, rises, used, active, sample = prepared.strip(strip)
         cells, sample = cells + rise * rises, sample + rise * shape.columns
@@ -67,9 +66,9 @@ class Launched(Wavefront):
         seen = taps.errors[: len(g.errors)]
         where = {o: i for i, o in enumerate(taps.samples)}
         decode_strip[(items,)](
-            self._boards, self._inputs, self._states, popper.last, self._wrong,
-            layout.n_cells, popper.words, self._begins.T.contiguous(), coder.entries,
-            laid(lanes.weights[0].permute(1, 2, 0)), self._sets.trained,
+            self._boards, self._inputs, self._states, streams.last, self._wrong,
+            layout.n_cells, streams.words, self._begins.T.contiguous(), coder.entries,
+            laid(lanes.weights.permute(1, 2, 0)), self._sets.trained,
             laid(self._sets.shifts(top, strip.n_lanes)), laid(lanes.sigma), limits, which,
             networks, known.logarithm_table, known.unit_table, classes(self._device),
             lengths, zigzags,
@@ -78,7 +77,7 @@ class Launched(Wavefront):
             layout.samples, layout.errors, layout.sums, layout.energy, tails[0], tails[1],
             int(log2(step)), step, ((1 << 16) + step // 2) // step,
             13 * window_count(g.windows[-1]), 0 if g.is_plane and top == 0 else -1,
-            len(popper.states), LANES // len(popper.states), int(shape.keep),
+            len(streams.states), LANES // len(streams.states), int(shape.keep),
             N_TAPS=len(g.taps), N_SAMPLES=len(taps.samples),
             BASE0=where[g.base[0]], BASE1=where[g.base[1]],
             LEFT=where[(0, -1)], ABOVE=where[(-1, 0)] if g.is_plane else 0,
